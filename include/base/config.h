@@ -1,0 +1,96 @@
+/* config.h - the configuration file: one table of keys with section, type, default, help, reloadable or not.
+ * Read with inih; unknown sections and keys are errors with their line number. Immutable once read; any thread. */
+#ifndef PGSHUNT_BASE_CONFIG_H
+#define PGSHUNT_BASE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* A key is added here and to the table in config.c when it works, and documented in proxy.conf.example. */
+enum config_key {
+    CONFIG_LISTEN,               /* [pgshunt] */
+    CONFIG_WORKERS,
+    CONFIG_POOL_MODE,
+    CONFIG_MAX_CLIENT_CONN,
+    CONFIG_ADMIN_SOCKET_DIR,
+    CONFIG_ADMIN_PORT,
+    CONFIG_PID_FILE,
+    CONFIG_INSTANCE_NAME,
+    CONFIG_AUTH_TYPE,            /* [auth] */
+    CONFIG_AUTH_FILE,
+    CONFIG_ADMIN_USERS,
+    CONFIG_DEFAULT_STORE,        /* [routing] */
+    CONFIG_TENANT_SETTING,
+    CONFIG_UNATTRIBUTED_WRITES,
+    CONFIG_EVENT_TABLE,          /* [events] */
+    CONFIG_TENANT_COLUMN,
+    CONFIG_POSITION_COLUMN,
+    CONFIG_EVENT_ID_COLUMN,
+    CONFIG_STREAM_COLUMNS,
+    CONFIG_VERSION_COLUMN,
+    CONFIG_EVERYWHERE_TABLES,
+    CONFIG_BATCH_SIZE,           /* [migration] */
+    CONFIG_MAX_BULK_COPY_RATE,
+    CONFIG_DUAL_WRITE_TIMEOUT_MINUTES,
+    CONFIG_CUTOVER_MAX_LAG_EVENTS,
+    CONFIG_CUTOVER_TIMEOUT_MS,
+    CONFIG_CUTOVER_LOCK_MS,
+    CONFIG_WRITE_HOLD_TIMEOUT_MS,
+    CONFIG_POSITION_MODE,
+    CONFIG_MIRROR_POLL_MS,
+    CONFIG_COPY_SEGMENT_SECONDS,
+    CONFIG_MAX_CONCURRENT_MIGRATIONS,
+    CONFIG_ALLOW_EMPTY,
+    CONFIG_CATALOGUE_POLL_MS,
+    CONFIG_CONTROL_CONNINFO,     /* [control] */
+    CONFIG_CONTROL_SCHEMA,
+    CONFIG_LEASE_MS,
+    CONFIG_LOG_LEVEL,            /* [log] */
+    CONFIG_LOG_FORMAT,
+    CONFIG_LOG_DESTINATION,
+    CONFIG_KEYS
+};
+
+enum config_type { CONFIG_TYPE_TEXT, CONFIG_TYPE_NUMBER, CONFIG_TYPE_FLAG, CONFIG_TYPE_CHOICE };
+
+struct config_info {
+    const char *section, *name;
+    enum config_type type;
+    const char *default_value; /* NULL: has none and must be given, "" : empty */
+    const char *choices;       /* "a|b|c" for CONFIG_TYPE_CHOICE */
+    int64_t min, max;          /* for CONFIG_TYPE_NUMBER */
+    bool reloadable;
+    bool per_migration;        /* START … WITH may give it */
+    const char *help;          /* one line */
+};
+
+struct config;
+
+/* Reads and checks a file. false: `err` says file, line, what was expected and what was found. */
+bool config_read(const char *path, struct config **config, struct error *err);
+void config_free(struct config *config);
+
+const struct config_info *config_info(enum config_key key);
+bool config_find(const char *name, enum config_key *key); /* by name alone, as START … WITH names it */
+
+const char *config_text(const struct config *config, enum config_key key); /* the value as text, never NULL */
+int64_t config_number(const struct config *config, enum config_key key);
+bool config_flag(const struct config *config, enum config_key key);
+bool config_is(const struct config *config, enum config_key key, const char *choice);
+
+/* Checks one value for `key` as the file's reader does. */
+bool config_check(enum config_key key, const char *value, struct error *err);
+bool config_parse_flag(const char *value, bool *flag); /* on|off|true|false|yes|no|1|0 */
+
+/* [stores]: in the order of the file. */
+size_t config_store_count(const struct config *config);
+const char *config_store_name(const struct config *config, size_t index);
+const char *config_store_conninfo(const struct config *config, size_t index);
+
+/* [routing] user.NAME = tenant:VALUE: the tenant of a login name, NULL if none. */
+const char *config_user_tenant(const struct config *config, const char *user);
+
+#endif

@@ -1,0 +1,27 @@
+/* limits.h - every bound of the program, with its reason. */
+#ifndef PGSHUNT_BASE_LIMITS_H
+#define PGSHUNT_BASE_LIMITS_H
+
+enum {
+    TENANT_BYTES_MAX = 256,         /* a tenant with its terminator; longer ones are unknown */
+    IDENTIFIER_BYTES_MAX = 64,      /* NAMEDATALEN */
+    STORE_NAME_BYTES_MAX = 64,      /* a store's name with its terminator */
+    STORES_MAX = 64,                /* stores of one configuration; client_store arrays are this long */
+    LOOPS_MAX = 64,                 /* workers */
+    STARTUP_BYTES_MAX = 10000,      /* MAX_STARTUP_PACKET_LENGTH of PostgreSQL */
+    AUTH_MESSAGE_BYTES_MAX = 65535, /* PG_MAX_AUTH_TOKEN_LENGTH of PostgreSQL */
+    ATTRIBUTE_BYTES_MAX = 16 * 1024 * 1024, /* a longer statement streams through as unknown */
+    SHAPE_BYTES_MAX = 256 * 1024,           /* a longer shape is not planned: unknown */
+    MESSAGE_BYTES_MAX = 1024 * 1024 * 1024 - 1, /* PostgreSQL's own bound on a message */
+    STREAM_HIGH_BYTES = 256 * 1024, /* bytes queued for a peer before its source stops being read */
+    STREAM_LOW_BYTES = 64 * 1024,   /* and below which it is read again */
+    READ_CHUNK_BYTES = 64 * 1024,   /* what one read may bring */
+    BUF_KEEP_BYTES = 64 * 1024,     /* an idle buffer gives back what is larger */
+    PLAN_CACHE_ENTRIES_MAX = 4096,  /* per loop; an LRU beyond that */
+    PREPARED_MAX = 65536,           /* prepared statements one client may hold */
+    JOURNAL_BYTES_MAX = 1024 * 1024,/* remembered SETs, savepoints of one session; beyond: it cannot move */
+    CANCEL_KEY_BYTES = 4,           /* protocol 3.0 */
+    LOGIN_TIMEOUT_MS = 60000,       /* authentication_timeout of PostgreSQL */
+};
+
+#endif

@@ -1,0 +1,36 @@
+/* stats.h - counters, one set per thread, summed by the reader.
+ * The owner adds with relaxed atomics; any thread may read. A set lives until stats_free(). */
+#ifndef PGSHUNT_BASE_STATS_H
+#define PGSHUNT_BASE_STATS_H
+
+#include <stdint.h>
+
+enum stat {
+    STAT_CLIENTS_ACCEPTED,
+    STAT_CLIENTS_CLOSED,
+    STAT_LOGINS_FAILED,
+    STAT_SERVERS_OPENED,
+    STAT_SERVERS_CLOSED,
+    STAT_CLIENT_BYTES, /* received from clients */
+    STAT_SERVER_BYTES, /* received from servers */
+    STAT_STATEMENTS,
+    STAT_TRANSACTIONS,
+    STAT_PLAN_HITS,
+    STAT_PLAN_MISSES,
+    STAT_UNATTRIBUTED,
+    STAT_REFUSED,      /* statements answered by the proxy's own error */
+    STAT_HELD,         /* statements that had to wait at a closed gate */
+    STAT_HELD_MS_SUM,
+    STAT_CANCELS,
+    STAT_COUNT
+};
+
+struct stats;
+
+struct stats *stats_new(void);
+void stats_free(struct stats *stats);
+void stats_add(struct stats *stats, enum stat stat, uint64_t count);
+uint64_t stats_read(const struct stats *stats, enum stat stat);
+const char *stats_name(enum stat stat);
+
+#endif

@@ -1,0 +1,73 @@
+/* control.h - the control thread: it publishes routes and catalogues, keeps the instance's lease, starts runners and
+ * answers the admin commands. One thread, blocking libpq; everything reaches it by letter. */
+#ifndef PGSHUNT_MIGRATE_CONTROL_H
+#define PGSHUNT_MIGRATE_CONTROL_H
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/rows.h"
+#include "route/lease.h"
+#include "route/letters.h"
+#include "route/store.h"
+
+struct control;
+
+struct control_setup {
+    const struct config *config; /* all borrowed until control_stop() */
+    const struct stores *stores;
+    const struct switchboard *switchboard; /* control's own mailbox is switchboard->control */
+    struct lease *lease;
+    struct log *log;
+};
+
+/* Parses and checks [stores] with libpq. */
+bool stores_read(const struct config *config, struct stores **stores, struct error *err);
+
+bool control_start(const struct control_setup *setup, struct control **control, struct error *err);
+void control_stop(struct control *control); /* stops runners (their migrations stay where they are), joins */
+
+/* `pgshunt --init-control`: creates or upgrades the control schema, then returns. */
+bool control_init_schema(const struct config *config, const struct stores *stores, struct log *log,
+                         struct error *err);
+
+/* What the console asks for. Strings are owned by the request (free() by its drop); NULL where not given. */
+enum control_verb {
+    CONTROL_SHOW_STORES,
+    CONTROL_SHOW_TENANTS,
+    CONTROL_SHOW_MIGRATIONS, /* filter: "active" (default), "all"; or tenant */
+    CONTROL_SHOW_MIGRATION,
+    CONTROL_SHOW_LAG,
+    CONTROL_SHOW_AUDIT,
+    CONTROL_SHOW_INSTANCES,
+    CONTROL_START,           /* tenant, from, to, options */
+    CONTROL_CUTOVER,         /* id, force, options; answered when the cutover has ended */
+    CONTROL_CHECK_CUTOVER,
+    CONTROL_ABORT,           /* id, reason */
+    CONTROL_FIND,            /* id (or a unique prefix): one row (id, tenant_id, state, progress_percentage,
+                                events_copied, total_events, sync_lag_events, error_message); WATCH and WAIT poll it */
+};
+
+enum { CONTROL_OPTIONS_MAX = 32 };
+
+struct control_option {
+    char *name, *value;
+};
+
+struct control_request {
+    struct letter letter;     /* kind LETTER_CONTROL */
+    enum control_verb verb;
+    char operator_name[64];   /* admin peer user, for the audit */
+    char *tenant, *from, *to, *id, *reason, *filter;
+    bool force;
+    size_t option_count;
+    struct control_option options[CONTROL_OPTIONS_MAX];
+    uint64_t tag;             /* the asker's own */
+    /* the answer */
+    bool ok;
+    struct error err;
+    struct rows *rows;        /* owned; NULL: none */
+};
+struct control_request *control_request_new(enum control_verb verb, struct mailbox *reply_to);
+
+#endif

@@ -1,0 +1,31 @@
+/* proxy.h - the event loops as the app sees them: start and stop.
+ * Threads: one acceptor and `workers` loops, all started by proxy_start(). */
+#ifndef PGSHUNT_PROXY_PROXY_H
+#define PGSHUNT_PROXY_PROXY_H
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/stats.h"
+#include "route/lease.h"
+#include "route/letters.h"
+#include "route/store.h"
+
+struct proxy;
+
+struct proxy_setup {
+    const struct config *config; /* all borrowed until proxy_stop() */
+    const struct stores *stores;
+    const struct switchboard *switchboard;
+    const struct lease *lease;
+    struct log *log;
+    struct stats **stats;        /* one set per loop */
+};
+
+/* Binds `listen`, reads auth_file, starts the threads. Clients are answered 57P03 until a publication with `ready`. */
+bool proxy_start(const struct proxy_setup *setup, struct proxy **proxy, struct error *err);
+/* Ends: clients get 57P01, threads are joined, memory is freed. */
+void proxy_stop(struct proxy *proxy);
+int proxy_port(const struct proxy *proxy); /* the first address's port, where `listen` said 0 */
+
+#endif

@@ -1,0 +1,118 @@
+/* plan.h - what attribution learned about a statement's shape: class, tables, where the tenant stands.
+ * libpg_query lives behind this header only. A planner belongs to one thread: a cache (shape -> plan, bounded, least
+ * recently used) in front of the grammar. Plans are immutable and reference counted (not atomic: one thread). */
+#ifndef PGSHUNT_SQL_PLAN_H
+#define PGSHUNT_SQL_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "sql/schema.h"
+#include "sql/shape.h"
+
+enum statement_kind {
+    STATEMENT_PLAIN, /* anything that runs: SELECT, INSERT, UPDATE, DELETE, MERGE, DDL, CALL, DO … */
+    STATEMENT_EMPTY,
+    STATEMENT_BEGIN, /* and START TRANSACTION */
+    STATEMENT_COMMIT, /* and END */
+    STATEMENT_ROLLBACK, /* and ABORT */
+    STATEMENT_SAVEPOINT,
+    STATEMENT_RELEASE,
+    STATEMENT_ROLLBACK_TO,
+    STATEMENT_PREPARE_TRANSACTION,
+    STATEMENT_COMMIT_PREPARED,
+    STATEMENT_ROLLBACK_PREPARED,
+    STATEMENT_SET_TRANSACTION, /* SET TRANSACTION …; `snapshot` if SET TRANSACTION SNAPSHOT */
+    STATEMENT_SET,     /* SET, SET SESSION, SET SESSION CHARACTERISTICS, set_config(…, false) */
+    STATEMENT_SET_LOCAL, /* SET LOCAL, set_config(…, true) */
+    STATEMENT_RESET,   /* RESET x, SET x TO DEFAULT */
+    STATEMENT_RESET_ALL,
+    STATEMENT_DISCARD_ALL,
+    STATEMENT_PREPARE, /* SQL level; `name`; the inner statement's class and tenants are this statement's */
+    STATEMENT_EXECUTE, /* `name`; arguments are not read yet: tenants unknown unless there are none of the inner's */
+    STATEMENT_DEALLOCATE, /* `name`, NULL for ALL */
+    STATEMENT_DECLARE, /* DECLARE CURSOR: class of its query */
+    STATEMENT_FETCH,   /* FETCH, MOVE, CLOSE */
+    STATEMENT_COPY_IN, /* COPY … FROM STDIN */
+    STATEMENT_COPY_OUT,
+    STATEMENT_LISTEN,  /* LISTEN, UNLISTEN */
+};
+
+/* What it may do, at most. */
+enum statement_class {
+    CLASS_NEUTRAL, /* touches no table: SET, SHOW, SELECT 1, currval, transaction control */
+    CLASS_READ,
+    CLASS_WRITE,   /* writes, locks rows or tables or advisory keys, runs a function we do not know while it writes */
+};
+
+enum { TABLES_EVENT = 1, TABLES_COMPANION = 2, TABLES_EVERYWHERE = 4, TABLES_DEFAULT = 8 };
+
+/* One place where the statement says a tenant: the content of every hole of that slot. */
+struct tenant_ref {
+    uint32_t slot;
+    uint32_t type_oid; /* of the tenant column: how to read a binary parameter, how to write it canonically */
+};
+
+struct plan_statement {
+    enum statement_kind kind;
+    enum statement_class class;
+    unsigned tables;      /* TABLES_*: of every reference */
+    bool locks;           /* FOR UPDATE/SHARE, LOCK TABLE, pg_advisory_*lock */
+    bool ddl;             /* changes definitions (a loop reports DDL on a declared table to the catalogue) */
+    bool tenants_partial; /* some reference to an event or companion table is restricted, some is not: unknown,
+                             whatever stands around the statement */
+    bool rows_unseen;     /* a write whose rows' tenants are not in the statement (INSERT … SELECT … FROM …):
+                             unknown, whatever stands around */
+    size_t tenant_count;  /* 0 with TABLES_EVENT|COMPANION: the statement itself says nothing */
+    struct tenant_ref *tenants;
+    bool tenant_null;     /* some reference is IS NULL or a NULL in VALUES: "no tenant" */
+    char *name;           /* savepoint, setting (lower case), prepared statement, cursor, gid; or NULL */
+    char *value;          /* SET: the value where it is not a hole (SET x TO off); or NULL */
+    int64_t value_slot;   /* SET: the slot of its value; -1: none */
+    bool local_unknown;   /* set_config whose third argument is not a constant */
+    char isolation;       /* BEGIN, SET TRANSACTION: 'c' read committed, 'r' repeatable read, 's' serializable, 0 */
+    bool snapshot;        /* SET TRANSACTION SNAPSHOT, pg_export_snapshot() */
+    bool and_chain;
+    bool with_hold;       /* DECLARE … WITH HOLD */
+    bool temporary;       /* creates a temporary table */
+    bool advisory;        /* takes or gives a session-level advisory lock */
+};
+
+struct plan {
+    unsigned refs;
+    bool parsed;          /* false: the grammar refused it, or it is out of bounds: one statement, class by `touches` */
+    bool touches;         /* !parsed: some token names a declared table */
+    size_t statement_count; /* 0: empty query */
+    struct plan_statement *statements;
+};
+
+struct plan *plan_take(struct plan *plan);
+void plan_give(struct plan *plan); /* NULL is fine */
+
+struct planner;
+
+/* tenant_setting: see STATEMENT_SET; borrowed until planner_free(). */
+struct planner *planner_new(const char *tenant_setting);
+void planner_free(struct planner *planner);
+
+/* All that a plan depends on besides the text (the cache's key). */
+struct plan_context {
+    const struct schema *schema;
+    struct slice search_path;         /* as last SET; .at NULL: the default */
+    bool standard_conforming_strings;
+    bool encoding_safe;               /* false: client_encoding where a byte of a character may be ASCII (SJIS …) */
+    bool temp_shadows;                /* the session made a temporary table of a declared name */
+};
+
+/* Plans `text`; `shape` is filled for it (its holes speak of this very text). A reference to *plan is the caller's.
+ * Never fails but for memory (false): what cannot be understood is a plan with parsed = false. */
+bool planner_plan(struct planner *planner, struct slice text, const struct plan_context *context, struct shape *shape,
+                  struct plan **plan);
+
+struct planner_counts {
+    uint64_t hits, misses, entries, parse_us;
+};
+struct planner_counts planner_count(const struct planner *planner);
+
+#endif

@@ -1,0 +1,56 @@
+/* scram.h - SCRAM-SHA-256 (RFC 5802, RFC 7677), both sides, step by step; no channel binding yet ("n" and "y").
+ * Pure but for randomness (OpenSSL). Secrets are cleansed on done. */
+#ifndef PGSHUNT_WIRE_SCRAM_H
+#define PGSHUNT_WIRE_SCRAM_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/slice.h"
+
+enum { SCRAM_KEY_BYTES = 32, SCRAM_NONCE_BYTES = 18, SCRAM_SALT_BYTES_MAX = 256 };
+
+/* What a server must know of a user. */
+struct scram_verifier {
+    int iterations;
+    unsigned char salt[SCRAM_SALT_BYTES_MAX];
+    size_t salt_bytes;
+    unsigned char stored_key[SCRAM_KEY_BYTES], server_key[SCRAM_KEY_BYTES];
+};
+/* A client's proof of identity that fits every server with the same verifier; what a proxy may learn at login. */
+struct scram_keys {
+    bool known;
+    unsigned char client_key[SCRAM_KEY_BYTES], server_key[SCRAM_KEY_BYTES];
+};
+
+/* "SCRAM-SHA-256$4096:salt$StoredKey:ServerKey" as in pg_authid.rolpassword and auth_file. false: not one. */
+bool scram_verifier_parse(const char *text, struct scram_verifier *verifier);
+/* From a plain password, with a fresh salt. The password is used as its bytes where SASLprep is not applicable
+ * (PostgreSQL falls back the same way). */
+bool scram_verifier_make(const char *password, struct scram_verifier *verifier);
+/* A verifier that no password fits, the same for the same user name within the process: an unknown user is not told
+ * apart from a wrong password. `mock_key` is 32 random bytes of the process. */
+void scram_verifier_mock(const char *user, const unsigned char *mock_key, struct scram_verifier *verifier);
+
+struct scram_server;
+struct scram_server *scram_server_new(const struct scram_verifier *verifier);
+void scram_server_free(struct scram_server *scram);
+/* client-first → server-first. false: malformed (08P01), or a mechanism extension we refuse. */
+bool scram_server_first(struct scram_server *scram, struct slice client_first, struct buf *server_first,
+                        struct error *err);
+/* client-final → server-final and the client's keys. false with 28P01: wrong proof; 08P01: malformed. */
+bool scram_server_final(struct scram_server *scram, struct slice client_final, struct buf *server_final,
+                        struct scram_keys *keys, struct error *err);
+
+struct scram_client;
+/* Exactly one of password and keys (keys->known) is used; password first. */
+struct scram_client *scram_client_new(const char *password, const struct scram_keys *keys);
+void scram_client_free(struct scram_client *scram);
+void scram_client_first(struct scram_client *scram, struct buf *client_first);
+bool scram_client_final(struct scram_client *scram, struct slice server_first, struct buf *client_final,
+                        struct error *err);
+/* Checks the server's signature: a server that does not know the verifier is an impostor (28000). */
+bool scram_client_check(struct scram_client *scram, struct slice server_final, struct error *err);
+
+#endif

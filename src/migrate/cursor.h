@@ -1,0 +1,27 @@
+/* cursor.h - how far bulk copy has come: pgshunt.copy_cursor in the target, written in the same transaction as the
+ * rows it speaks of; every writing transaction first updates its row WHERE owner_epoch = mine, so that an earlier
+ * owner's transaction fails. Runner's thread. */
+#ifndef PGSHUNT_MIGRATE_CURSOR_H
+#define PGSHUNT_MIGRATE_CURSOR_H
+
+#include "migrate/migration.h"
+
+struct cursor {
+    int64_t position;      /* everything at or below has been copied */
+    int64_t high;          /* the scan's end; -1: not fixed yet */
+    int64_t events;        /* copied so far */
+    int64_t bytes;
+    bool done;             /* the scan is complete */
+    char source_identity[128]; /* system identifier / timeline / start time of the source it speaks of */
+};
+
+/* Makes schema, table and row if missing; claims it for m->epoch (a lower or equal stored epoch is overtaken, a higher
+ * one is 55000 "another owner"); reads it. */
+bool cursor_claim(struct migration *m, struct cursor *cursor, struct error *err);
+/* Inside the caller's transaction on m->target_pg. 55000: the epoch is not ours any more. */
+bool cursor_advance(struct migration *m, const struct cursor *cursor, struct error *err);
+/* In the caller's transaction: proves that this epoch still owns the target (row lock), without changing it. */
+bool cursor_hold(struct migration *m, struct error *err);
+bool cursor_remove(struct migration *m, struct error *err);
+
+#endif

@@ -1,0 +1,54 @@
+/* relation.h - one store's event table: columns, types, keys, sequence, fingerprint; and what makes two of them fit. */
+#ifndef PGSHUNT_MIGRATE_RELATION_H
+#define PGSHUNT_MIGRATE_RELATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "migrate/pg.h"
+
+struct relation_column {
+    char *name;
+    char *type;          /* format_type() */
+    uint32_t type_oid;
+    bool generated;      /* GENERATED ALWAYS AS (…) STORED: not copied */
+    bool identity_always;/* needs OVERRIDING SYSTEM VALUE */
+    bool not_null;
+    bool is_tenant, is_position, is_event_id, is_version, is_stream;
+};
+
+struct relation {
+    uint32_t oid;                  /* 0: not read */
+    char *qualified;               /* quoted: "public"."events" */
+    size_t column_count;
+    struct relation_column *columns;
+    char *sequence;                /* of the position column, quoted and qualified; NULL: none */
+    char *key_columns;             /* quoted, comma-separated: event_id, or stream columns + version */
+    size_t key_count;
+    char *key_names[9];            /* the same, one by one, not quoted */
+    bool key_unique;               /* a unique index that is not partial stands on exactly these */
+    char *fingerprint;             /* DESIGN §4.2: columns, types, pg_inherits, relfilenodes, the tap's tgenabled */
+    bool inheritance_children;     /* not partitions: refused */
+    char *system_identifier, *timeline, *started_at; /* identity of the cluster */
+    uint32_t database_oid;
+    int server_version;
+};
+
+struct event_names;
+
+/* 42P01 if there is no such table, 42703 if a configured column is missing: say which store (`what`). */
+bool relation_read(struct pg *pg, const char *what, const struct event_names *names, struct relation *rel,
+                   struct error *err);
+void relation_done(struct relation *rel);
+/* 42804/42703…: the first difference between source and target that would stop a copy. */
+bool relation_fits(const struct relation *source, const struct relation *target, struct error *err);
+/* Reads only the fingerprint again and compares. false: it changed (55000, says what), or a failure. */
+bool relation_unchanged(struct pg *pg, const struct relation *rel, const struct event_names *names,
+                        struct error *err);
+/* A column list for SQL: quoted, comma-separated, `prefix` ("e.") before each; without generated columns. */
+bool relation_column_list(const struct relation *rel, const char *prefix, struct buf *out);
+
+#endif
