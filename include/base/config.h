@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/slice.h"
 
 /* A key is added here and to the table in config.c when it works, and documented in proxy.conf.example. */
 enum config_key {
@@ -64,6 +65,7 @@ struct config_info {
     int64_t min, max;          /* for CONFIG_TYPE_NUMBER */
     bool reloadable;
     bool per_migration;        /* START … WITH may give it */
+    bool secret;               /* may hold a password: SHOW CONFIG and logs must not print it */
     const char *help;          /* one line */
 };
 
@@ -85,7 +87,13 @@ bool config_is(const struct config *config, enum config_key key, const char *cho
 bool config_check(enum config_key key, const char *value, struct error *err);
 bool config_parse_flag(const char *value, bool *flag); /* on|off|true|false|yes|no|1|0 */
 
-/* [stores]: in the order of the file. */
+/* Walks "a, b, c": `at` begins at 0, the item comes without the white space around it. false: no more. */
+bool config_next_item(const char *list, size_t *at, struct slice *item);
+
+/* Splits "host:port", "[ipv6]:port" or "*:port" (an item of CONFIG_LISTEN) into views. false: not one. */
+bool config_parse_address(struct slice address, struct slice *host, int *port);
+
+/* [stores]: in the order of the file. The conninfo has its ${ENV:…} and ${FILE:…} replaced: it is a secret. */
 size_t config_store_count(const struct config *config);
 const char *config_store_name(const struct config *config, size_t index);
 const char *config_store_conninfo(const struct config *config, size_t index);

@@ -80,8 +80,8 @@ char *buf_reserve(struct buf *buf, size_t bytes)
         return NULL;
     }
     move_to_front(buf);
-    /* More than half full: grow although it would fit, or a queue that stays nearly full would be moved for every
-     * few bytes that go through it. */
+    /* More than half full: grow although it would fit, or a queue that stays nearly full would be moved for
+     * every few bytes that go through it. */
     if (buf->data == NULL || held + bytes > buf->capacity || held > buf->capacity / 2) {
         size_t need = held + bytes;
 

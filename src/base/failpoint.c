@@ -1,8 +1,8 @@
 /* failpoint.c - the table of failpoints and what the environment has armed.
- * Owns:   the armed points, written once by failpoint_init() before any thread starts, then only read. They are the
- *         one piece of file-level state in the program: a failpoint must reach any depth without an argument, and
- *         none of it exists in a build without failpoints.
- * Thread: failpoint() any.   Start at: failpoint_init(). */
+ * Owns:   the armed points, written once by failpoint_init() before any thread starts, then only read. They
+ * are the one piece of file-level state in the program: a failpoint must reach any depth without an argument,
+ * and none of it exists in a build without failpoints. Thread: failpoint() any.   Start at: failpoint_init().
+ */
 #include "base/failpoint.h"
 
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 static const char *const names[] = {
-#include "base/failpoint_names.h"
+#include "base/failpoint_names.h" /* its lines, one string each */
     NULL, /* so that the table may be empty */
 };
 
@@ -91,7 +91,8 @@ static bool arm(struct slice item, struct error *err)
     size_t index;
 
     if (!find(name, &index)) {
-        error_set(err, "22023", "PGSHUNT_FAILPOINT names an unknown failpoint \"%.*s\"", (int)name.bytes, name.at);
+        error_set(err, "22023", "PGSHUNT_FAILPOINT names an unknown failpoint \"%.*s\"", (int)name.bytes,
+                  name.at);
         return error_hint(err, "pgshunt --list-failpoints prints them.");
     }
     if (equals == NULL || !parse_action((struct slice){ equals + 1, item.bytes - name.bytes - 1 }, &point)) {
