@@ -1,7 +1,7 @@
 /* lease.h - until when this instance may believe the routes it knows (DESIGN §5).
- * The one thing that threads share without a letter: a single atomic number. Control writes it before … after each
- * heartbeat that the control database has answered; loops read it when they wake and hold the writes of every tenant
- * with a gate once it has passed. Time is clock_boot_ms(). */
+ * The one thing that threads share without a letter: a single atomic number. Control writes it before … after
+ * each heartbeat that the control database has answered; loops read it when they wake and hold the writes of
+ * every tenant with a gate once it has passed. Time is clock_boot_ms(). */
 #ifndef PGSHUNT_ROUTE_LEASE_H
 #define PGSHUNT_ROUTE_LEASE_H
 

@@ -17,7 +17,8 @@ enum letter_kind {
     LETTER_DOORBELL, /* struct doorbell_letter; loop → runner */
     LETTER_STALE,    /* struct stale_letter; loop → control: a store refused a row or saw DDL; look again */
     LETTER_CONTROL,  /* struct control_request (migrate/control.h); console → control; answered */
-    LETTER_RUNNER,   /* private to migrate/: orders and news between control and runners; answered where asked */
+    LETTER_RUNNER,   /* private to migrate/: orders and news between control and runners; answered where asked
+                      */
     LETTER_LOOP,     /* private to proxy/: an accepted socket, a cancel */
 };
 
@@ -34,16 +35,17 @@ struct publish_letter {
     struct letter letter;
     struct route_table *table;
     struct catalogue *catalogue;
-    bool ready; /* the routing table has been read: clients may be served */
+    bool ready;    /* the routing table has been read: clients may be served */
     unsigned loop; /* the answer: who applied it (index in loops; loop_count: the console) */
 };
 struct publish_letter *publish_letter_new(struct mailbox *reply_to, struct route_table *table,
-                                          struct catalogue *catalogue, bool ready); /* takes references of its own */
+                                          struct catalogue *catalogue,
+                                          bool ready); /* takes references of its own */
 
 enum gate_op {
     GATE_MAKE,  /* makes the gate, open; counts from now on, transactions that already wrote included */
-    GATE_CLOSE, /* holds new writes; answered when the last transaction in flight has ended, or when the gate is
-                   opened or dropped before that (drained = false) */
+    GATE_CLOSE, /* holds new writes; answered when the last transaction in flight has ended, or when the gate
+                   is opened or dropped before that (drained = false) */
     GATE_OPEN,  /* held clients decide anew, by the routes published until now */
     GATE_DROP,  /* opens and forgets */
     GATE_ASK,   /* only answers */
@@ -56,26 +58,27 @@ struct gate_letter {
     enum gate_op op;
     char tenant[TENANT_BYTES_MAX];
     char migration[UUID_TEXT_BYTES];
-    uint64_t owner_epoch;   /* a loop ignores (ok = false) an epoch lower than the gate's */
-    uint64_t hold_ms_max;   /* CLOSE: a write held longer is answered write_paused */
+    uint64_t owner_epoch;     /* a loop ignores (ok = false) an epoch lower than the gate's */
+    uint64_t hold_ms_max;     /* CLOSE: a write held longer is answered write_paused */
     struct mailbox *doorbell; /* MAKE: where to ring; a reference, taken over */
     /* the answer */
     unsigned loop;
-    bool ok;                /* false: no such gate, an older epoch, or no memory */
-    bool drained;           /* CLOSE */
-    uint32_t in_flight;     /* transactions */
+    bool ok;            /* false: no such gate, an older epoch, or no memory */
+    bool drained;       /* CLOSE */
+    uint32_t in_flight; /* transactions */
     uint32_t held_now;
-    uint32_t held_count;    /* since the last CLOSE */
+    uint32_t held_count; /* since the last CLOSE */
     uint64_t held_ms_longest;
-    uint32_t blocker_count; /* entries below */
+    uint32_t blocker_count;                  /* entries below */
     int32_t blocker_pids[GATE_BLOCKERS_MAX]; /* backends at the source whose transaction is in flight */
     uint64_t blocker_ages_ms[GATE_BLOCKERS_MAX];
-    uint32_t warm_ready, warm_failed; /* sessions that wrote the tenant: has / could not get a target connection */
-    char warm_error[256];   /* the last failure */
+    uint32_t warm_ready,
+        warm_failed;      /* sessions that wrote the tenant: has / could not get a target connection */
+    char warm_error[256]; /* the last failure */
 };
 /* `doorbell` and `reply_to`: references are taken for the letter. */
-struct gate_letter *gate_letter_new(enum gate_op op, const char *tenant, const char *migration, uint64_t owner_epoch,
-                                    struct mailbox *reply_to, struct mailbox *doorbell);
+struct gate_letter *gate_letter_new(enum gate_op op, const char *tenant, const char *migration,
+                                    uint64_t owner_epoch, struct mailbox *reply_to, struct mailbox *doorbell);
 
 /* One of the tenant's write transactions has committed at the source. */
 struct doorbell_letter {

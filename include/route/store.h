@@ -1,5 +1,6 @@
-/* store.h - the stores of the configuration: where they are and who pgshunt is there. Immutable while the program
- * runs; any thread. Parsed from libpq connection strings by migrate/pg (stores_read), handed over by the app. */
+/* store.h - the stores of the configuration: where they are and who pgshunt is there. Immutable while the
+ * program runs; any thread. Parsed from libpq connection strings by migrate/pg (stores_read), handed over by
+ * the app. */
 #ifndef PGSHUNT_ROUTE_STORE_H
 #define PGSHUNT_ROUTE_STORE_H
 
@@ -10,13 +11,13 @@
 
 struct store {
     char name[STORE_NAME_BYTES_MAX];
-    unsigned index;          /* in stores.at */
-    char *conninfo;          /* for libpq; holds the password: never logged or shown */
-    char *conninfo_public;   /* the same without its password */
-    char *host;              /* first host: a name, an address, or a directory ("/…") of the Unix socket */
+    unsigned index;        /* in stores.at */
+    char *conninfo;        /* for libpq; holds the password: never logged or shown */
+    char *conninfo_public; /* the same without its password */
+    char *host;            /* first host: a name, an address, or a directory ("/…") of the Unix socket */
     char *port;
     char *dbname;
-    char *user, *password;   /* pgshunt's own login there; password "" if none */
+    char *user, *password; /* pgshunt's own login there; password "" if none */
 };
 
 struct stores {

@@ -1,0 +1,145 @@
+/* table.c - the route table: a hash by tenant while it is asked, an array in order of tenant while it is
+ * shown. */
+#include "route/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+struct entry {
+    struct route route;
+    UT_hash_handle hh;
+};
+
+struct route_table {
+    int refs; /* atomic */
+    uint64_t generation;
+    size_t away_count, migrating_count, count;
+    struct entry *by_tenant;
+    const struct route **in_order; /* `count` of them once sealed */
+};
+
+struct route_table *route_table_new(uint64_t generation)
+{
+    struct route_table *table = calloc(1, sizeof *table);
+
+    if (table == NULL)
+        return NULL;
+    table->refs = 1;
+    table->generation = generation;
+    return table;
+}
+
+bool route_table_add(struct route_table *table, const struct route *route)
+{
+    struct entry *entry = malloc(sizeof *entry);
+
+    if (entry == NULL)
+        return false;
+    entry->route = *route;
+    HASH_ADD_STR(table->by_tenant, route.tenant, entry);
+    return true;
+}
+
+static int compare_tenants(const void *a, const void *b)
+{
+    const struct route *const *left = a, *const *right = b;
+
+    return strcmp((*left)->tenant, (*right)->tenant);
+}
+
+void route_table_seal(struct route_table *table, const struct store *default_store)
+{
+    size_t count = HASH_COUNT(table->by_tenant), at = 0;
+
+    table->in_order = calloc(count == 0 ? 1 : count, sizeof *table->in_order);
+    for (struct entry *entry = table->by_tenant; entry != NULL; entry = entry->hh.next) {
+        if (entry->route.store != default_store)
+            table->away_count++;
+        if (entry->route.migration_state != ROUTING_NORMAL)
+            table->migrating_count++;
+        if (table->in_order != NULL)
+            table->in_order[at++] = &entry->route;
+    }
+    table->count = at; /* 0 without memory for the order: only what is shown suffers */
+    if (at > 1)
+        qsort(table->in_order, at, sizeof *table->in_order, compare_tenants);
+}
+
+struct route_table *route_table_take(struct route_table *table)
+{
+    __atomic_add_fetch(&table->refs, 1, __ATOMIC_RELAXED);
+    return table;
+}
+
+void route_table_give(struct route_table *table)
+{
+    struct entry *entry, *next;
+
+    if (table == NULL || __atomic_sub_fetch(&table->refs, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    HASH_ITER(hh, table->by_tenant, entry, next)
+    {
+        HASH_DEL(table->by_tenant, entry);
+        free(entry);
+    }
+    free(table->in_order);
+    free(table);
+}
+
+uint64_t route_table_generation(const struct route_table *table)
+{
+    return table->generation;
+}
+
+size_t route_table_away_count(const struct route_table *table)
+{
+    return table->away_count;
+}
+
+size_t route_table_migrating_count(const struct route_table *table)
+{
+    return table->migrating_count;
+}
+
+size_t route_table_count(const struct route_table *table)
+{
+    return table->count;
+}
+
+const struct route *route_table_get(const struct route_table *table, const char *tenant)
+{
+    struct entry *entry;
+
+    if (table->by_tenant == NULL)
+        return NULL;
+    HASH_FIND_STR(table->by_tenant, tenant, entry);
+    return entry == NULL ? NULL : &entry->route;
+}
+
+const struct route *route_table_at(const struct route_table *table, size_t index)
+{
+    return index < table->count ? table->in_order[index] : NULL;
+}
+
+static const char *const state_names[] = {
+    [ROUTING_NORMAL] = "normal",
+    [ROUTING_BULK_COPY] = "bulk_copy",
+    [ROUTING_DUAL_WRITE] = "dual_write",
+    [ROUTING_CUTOVER_PAUSED] = "cutover_paused",
+};
+
+const char *routing_state_name(enum routing_state state)
+{
+    return state_names[state];
+}
+
+bool routing_state_parse(const char *name, enum routing_state *state)
+{
+    for (size_t i = 0; i < sizeof state_names / sizeof state_names[0]; i++)
+        if (strcmp(name, state_names[i]) == 0) {
+            *state = (enum routing_state)i;
+            return true;
+        }
+    return false;
+}
