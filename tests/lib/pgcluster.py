@@ -140,12 +140,20 @@ class Workspace:
         # The servers' user reaches its own folder below; nobody lists the rest.
         os.chmod(self.path, 0o711)
         self._stops = []
+        self._kept = False
 
     def at_end(self, stop):
         """Calls stop() when the workspace closes; what was started last is stopped first."""
         self._stops.append(stop)
 
+    def keep(self):
+        """What was started goes on, and the folder stays."""
+        self._stops.clear()
+        self._kept = True
+
     def close(self):
+        if self._kept:
+            return
         while self._stops:
             stop = self._stops.pop()
             try:
