@@ -8,6 +8,12 @@
 
 enum startup_kind { STARTUP_SESSION, STARTUP_SSL, STARTUP_GSSENC, STARTUP_CANCEL };
 
+enum {
+    STARTUP_CODE_CANCEL = 1234 << 16 | 5678,
+    STARTUP_CODE_SSL = 1234 << 16 | 5679,
+    STARTUP_CODE_GSSENC = 1234 << 16 | 5680,
+};
+
 enum { STARTUP_PARAMETERS_MAX = 128, STARTUP_OPTIONS_MAX = 32 };
 
 struct startup {
@@ -27,10 +33,12 @@ struct startup {
 /* BAD: a length out of bounds (08P01), a major version other than 3 (0A000, as PostgreSQL words it), a packet whose
  * strings do not add up (08P01), no user (28000). */
 enum wire_result startup_next(const struct buf *in, struct startup *startup, struct error *err);
-struct slice startup_get(const struct startup *startup, const char *name); /* .at NULL: absent */
+/* The last one of that name, as PostgreSQL has it; .at NULL: absent. */
+struct slice startup_get(const struct startup *startup, const char *name);
 
 /* Walks libpq `options` ("-c name=value --name=value", backslash escapes; pg_split_opts of PostgreSQL). `at` begins
- * at 0. Writes name and unescaped value to the bufs (cleared first). false: no more, or not understood. */
+ * at 0. Writes name and unescaped value to the bufs (cleared first), a '-' in a name as '_'. false: no more (`at` is
+ * then options.bytes), or not understood: another switch than these, or no memory (`at` is where it stands). */
 bool startup_options_next(struct slice options, size_t *at, struct buf *name, struct buf *value);
 
 #endif

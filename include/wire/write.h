@@ -26,6 +26,7 @@ void write_auth_sasl_continue(struct buf *out, struct slice data);
 void write_auth_sasl_final(struct buf *out, struct slice data);
 void write_backend_key_data(struct buf *out, uint32_t pid, const void *key, size_t key_bytes);
 void write_parameter_status(struct buf *out, struct slice name, struct slice value);
+/* What newest 3.x version we speak, and the _pq_. options that we do not know. */
 void write_negotiate_version(struct buf *out, uint32_t minor, const struct slice *options, size_t count);
 void write_ready(struct buf *out, char tx_status);
 void write_command_complete(struct buf *out, const char *tag);

@@ -11,7 +11,7 @@
 
 static const char *const names[] = {
 #include "base/failpoint_names.h" /* its lines, one string each */
-    NULL, /* so that the table may be empty */
+    NULL,                         /* so that the table may be empty */
 };
 
 void failpoint_list(int fd)
