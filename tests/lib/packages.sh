@@ -8,8 +8,9 @@ packages_in_group() {
                 libprotobuf-c-dev libinih-dev uthash-dev uuid-dev libcmocka-dev ;;
     run)   echo postgresql-15 postgresql-client-15 util-linux python3 python3-psycopg python3-asyncpg ;;
     test)  echo python3-pytest python3-pytest-xdist python3-pytest-timeout ;;
+    clang) echo clang ;;
     bench) echo pgbouncer ;;
-    *)     echo "packages.sh: no group \"$1\" (build, run, test, bench)" >&2; return 1 ;;
+    *)     echo "packages.sh: no group \"$1\"" >&2; return 1 ;;
   esac
 }
 
@@ -63,7 +64,6 @@ packages_need() { # groups...
   # shellcheck disable=SC2086
   missing=$(packages_missing $names)
   [ -z "$missing" ] && return 0
-  echo "installing:" $missing
   # shellcheck disable=SC2086
-  packages_install $missing
+  { echo installing: $missing; packages_install $missing; }
 }

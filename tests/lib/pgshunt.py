@@ -11,7 +11,6 @@ import pwd
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import psycopg
@@ -325,6 +324,12 @@ class Direct:
         self.cluster = cluster
         self.host, self.port = cluster.host, cluster.port
 
+    def start(self):
+        return self
+
+    def running(self):
+        return self.cluster.running()
+
     def conninfo(self, dbname, user=None, password=None, **more):
         return self.cluster.conninfo(dbname, user, password, **more)
 
@@ -333,6 +338,3 @@ def wait_log(proxy, pattern, timeout_s=20):
     return wait_until(f"the log says {pattern}\n{proxy.log_tail()}", lambda: re.search(pattern, proxy.log()),
                       timeout_s)
 
-
-def monotonic_ms():
-    return time.monotonic_ns() / 1e6

@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds and tests. One command on a fresh Debian 12, as root or with sudo:
+#   ./tests/run.sh                      everything
+#   ./tests/run.sh unit                 cmocka tests of every layer, gcc with -Werror
+#   ./tests/run.sh clang                the same build by clang, with -Werror
+#   ./tests/run.sh e2e [PYTEST ARGS]    stories on real servers (build-test: with failpoints)
+#   ./tests/run.sh asan [PYTEST ARGS]   unit tests and stories under ASan + UBSan + LSan
+# The last line is "N passed, N failed"; exit code 0 only if nothing failed.
+set -u
+top=$(cd "$(dirname "$0")/.." && pwd)
+cd "$top" || exit 1
+# shellcheck source=lib/packages.sh
+. tests/lib/packages.sh
+# shellcheck source=lib/build.sh
+. tests/lib/build.sh
+
+python=/usr/bin/python3                 # the distribution's: it has the drivers
+export PYTHONDONTWRITEBYTECODE=1
+workers=${PYTEST_WORKERS:-3}
+results=$(mktemp -d "${TMPDIR:-/tmp}/pgshunt-tests-XXXXXX") || exit 1
+tally=$results/tally
+: >"$tally"
+trap 'rm -rf "$results"' EXIT
+trap 'exit 130' INT TERM HUP
+
+count() { "$python" tests/lib/tally.py "$@"; }
+headline() { printf '\n=== %s\n' "$*"; }
+
+build() { # folder, options: a build that fails is a failure of its own
+  local name=$1 log=$results/$1.log
+  headline "building $name"
+  if build_pgshunt "$@" >"$log" 2>&1; then
+    grep -E 'warning:|Warning' "$log" | sort -u | head -n 20
+    count add "$tally" "build of $name" 1 0
+  else
+    tail -n 80 "$log"
+    count add "$tally" "build of $name" 0 1
+    return 1
+  fi
+}
+
+unit_tests() { # folder, name of the suite
+  headline "$2"
+  rm -f "$1/meson-logs/testlog.json"
+  CMOCKA_MESSAGE_OUTPUT=TAP ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+    meson test -C "$1" --no-rebuild --print-errorlogs </dev/null
+  count meson "$tally" "$2" "$1"
+}
+
+stories() { # folder, name of the suite, pytest arguments...
+  local folder=$1 name=$2 junit=$results/junit-$1.xml
+  shift 2
+  headline "$name"
+  PGSHUNT_PROGRAM=$top/$folder/pgshunt "$python" -m pytest -p no:cacheprovider -n "$workers" \
+    --junitxml="$junit" -q "$@" tests/e2e </dev/null
+  count pytest "$tally" "$name" "$junit" $?
+}
+
+suite_unit() {
+  build build -Dwerror=true && unit_tests build "unit tests"
+}
+
+suite_clang() {
+  packages_need clang || { count add "$tally" "packages for clang" 0 1; return; }
+  CC=clang build build-clang -Dwerror=true
+}
+
+suite_e2e() {
+  build build-test -Dfailpoints=true && stories build-test "stories" "$@"
+}
+
+suite_asan() {
+  build build-asan -Dfailpoints=true -Db_sanitize=address,undefined -Db_lundef=false || return
+  unit_tests build-asan "unit tests, sanitized"
+  stories build-asan "stories, sanitized" -m "not undisturbed" "$@"
+}
+
+packages_need build run test || exit 1
+suite=${1:-all}
+[ $# -gt 0 ] && shift
+case $suite in
+  unit)  suite_unit ;;
+  clang) suite_clang ;;
+  e2e)   suite_e2e "$@" ;;
+  asan)  suite_asan "$@" ;;
+  all)   suite_unit; suite_clang; suite_e2e "$@"; suite_asan "$@" ;;
+  *)     sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
+esac
+echo
+count sum "$tally"
