@@ -16,6 +16,7 @@ enum {
     STREAM_HIGH_BYTES = 256 * 1024, /* bytes queued for a peer before its source stops being read */
     STREAM_LOW_BYTES = 64 * 1024,   /* and below which it is read again */
     READ_CHUNK_BYTES = 64 * 1024,   /* what one read may bring */
+    BUF_BYTES_MAX = 2147483647,     /* what one buffer holds: the longest message and what came with it */
     BUF_KEEP_BYTES = 64 * 1024,     /* an idle buffer gives back what is larger */
     PLAN_CACHE_ENTRIES_MAX = 4096,  /* per loop; an LRU beyond that */
     PREPARED_MAX = 65536,           /* prepared statements one client may hold */

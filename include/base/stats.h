@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-enum stat {
+enum stats_counter {
     STAT_CLIENTS_ACCEPTED,
     STAT_CLIENTS_CLOSED,
     STAT_LOGINS_FAILED,
@@ -29,8 +29,8 @@ struct stats;
 
 struct stats *stats_new(void);
 void stats_free(struct stats *stats);
-void stats_add(struct stats *stats, enum stat stat, uint64_t count);
-uint64_t stats_read(const struct stats *stats, enum stat stat);
-const char *stats_name(enum stat stat);
+void stats_add(struct stats *stats, enum stats_counter stat, uint64_t count);
+uint64_t stats_read(const struct stats *stats, enum stats_counter stat);
+const char *stats_name(enum stats_counter stat);
 
 #endif

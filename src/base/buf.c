@@ -54,11 +54,8 @@ static bool grow(struct buf *buf, size_t need)
     size_t capacity = buf->capacity < BUF_FIRST_BYTES ? BUF_FIRST_BYTES : buf->capacity;
     char *data;
 
-    while (capacity < need) {
-        if (capacity > SIZE_MAX / 2)
-            return false;
-        capacity *= 2;
-    }
+    while (capacity < need)
+        capacity = capacity > BUF_BYTES_MAX / 2 ? BUF_BYTES_MAX : capacity * 2;
     data = realloc(buf->data, capacity);
     if (data == NULL)
         return false;
@@ -75,7 +72,7 @@ char *buf_reserve(struct buf *buf, size_t bytes)
         return NULL;
     if (buf->data != NULL && buf->capacity - buf->tail >= bytes)
         return buf->data + buf->tail;
-    if (bytes > SIZE_MAX / 2 - held) {
+    if (bytes > BUF_BYTES_MAX - held) {
         buf->failed = true;
         return NULL;
     }
@@ -85,7 +82,7 @@ char *buf_reserve(struct buf *buf, size_t bytes)
     if (buf->data == NULL || held + bytes > buf->capacity || held > buf->capacity / 2) {
         size_t need = held + bytes;
 
-        if (need <= buf->capacity)
+        if (need <= buf->capacity && buf->capacity < BUF_BYTES_MAX)
             need = buf->capacity + 1;
         if (!grow(buf, need)) {
             buf->failed = true;

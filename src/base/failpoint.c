@@ -9,9 +9,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifndef FAILPOINT_TABLE /* a test brings its own */
+#define FAILPOINT_TABLE "base/failpoint_names.h"
+#endif
+
 static const char *const names[] = {
-#include "base/failpoint_names.h" /* its lines, one string each */
-    NULL,                         /* so that the table may be empty */
+#include FAILPOINT_TABLE
+    NULL, /* so that the table may be empty */
 };
 
 void failpoint_list(int fd)
@@ -44,12 +48,12 @@ bool failpoint_init(struct error *err)
 
 enum action { ACTION_NONE, ACTION_CRASH, ACTION_ERROR, ACTION_SLEEP };
 
-enum { FAILPOINT_NAMES = sizeof names / sizeof names[0] };
+enum { NAMES = sizeof names / sizeof names[0] };
 
 static struct armed {
     enum action action;
     uint64_t sleep_ms;
-} armed[FAILPOINT_NAMES]; /* by the name's index */
+} armed[NAMES]; /* by the name's index */
 
 static bool find(struct slice name, size_t *index)
 {

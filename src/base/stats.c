@@ -49,7 +49,7 @@ void stats_free(struct stats *stats)
     free(stats);
 }
 
-void stats_add(struct stats *stats, enum stat stat, uint64_t count)
+void stats_add(struct stats *stats, enum stats_counter stat, uint64_t count)
 {
     uint64_t now;
 
@@ -59,13 +59,13 @@ void stats_add(struct stats *stats, enum stat stat, uint64_t count)
     atomic_store_explicit(&stats->counts[stat], now + count, memory_order_relaxed);
 }
 
-uint64_t stats_read(const struct stats *stats, enum stat stat)
+uint64_t stats_read(const struct stats *stats, enum stats_counter stat)
 {
     assert(stat < STAT_COUNT);
     return atomic_load_explicit(&stats->counts[stat], memory_order_relaxed);
 }
 
-const char *stats_name(enum stat stat)
+const char *stats_name(enum stats_counter stat)
 {
     assert(stat < STAT_COUNT);
     return names[stat];
