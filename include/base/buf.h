@@ -35,9 +35,9 @@ void buf_consume(struct buf *buf, size_t bytes); /* bytes <= buf_bytes() */
 /* The held bytes as a C string: appends a NUL behind the tail without counting it. "" if that failed. */
 const char *buf_text(struct buf *buf);
 
-static inline const char *buf_at(const struct buf *buf)
+static inline const char *buf_at(const struct buf *buf) /* NULL if it has no memory yet */
 {
-    return buf->data + buf->head;
+    return buf->head == 0 ? buf->data : buf->data + buf->head; /* C has no NULL + 0 */
 }
 static inline size_t buf_bytes(const struct buf *buf)
 {
@@ -49,7 +49,7 @@ static inline bool buf_failed(const struct buf *buf)
 }
 static inline struct slice buf_slice(const struct buf *buf)
 {
-    return (struct slice){ buf->data + buf->head, buf->tail - buf->head };
+    return (struct slice){ buf_at(buf), buf->tail - buf->head };
 }
 
 #endif

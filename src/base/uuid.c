@@ -31,7 +31,7 @@ static int digit_value(char c)
 /* string_to_uuid() of PostgreSQL (src/backend/utils/adt/uuid.c), on a slice. */
 bool uuid_canonical(struct slice spelling, char text[UUID_TEXT_BYTES])
 {
-    const char *at = spelling.at, *end = at + spelling.bytes;
+    const char *at = spelling.at, *end = spelling.bytes == 0 ? at : at + spelling.bytes;
     unsigned char bytes[UUID_BYTES];
     bool braces = at < end && *at == '{';
 

@@ -5,7 +5,7 @@
 
 struct read read_bytes_of(const char *bytes, size_t count)
 {
-    return (struct read){ bytes, bytes + count, false };
+    return (struct read){ bytes, count == 0 ? bytes : bytes + count, false }; /* C has no NULL + 0 */
 }
 
 struct read read_msg(const struct msg *msg)

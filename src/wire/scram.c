@@ -13,7 +13,17 @@
 
 #include "wire/scram_core.h"
 
-enum stage { STAGE_NEW, STAGE_FIRST_DONE, STAGE_OVER };
+/* What has been done; whatever goes wrong, a message out of order too, ends in STAGE_OVER. */
+enum stage { STAGE_NEW, STAGE_FIRST_SAID, STAGE_FINAL_SAID, STAGE_OVER };
+
+/* Leaves the stage for STAGE_OVER; a step that goes well enters the next one at its end. */
+static bool leave(enum stage *stage, enum stage expected, struct error *err)
+{
+    const bool good = *stage == expected;
+
+    *stage = STAGE_OVER;
+    return good || error_set(err, "08P01", "unexpected SCRAM message");
+}
 
 static bool malformed(struct error *err, const char *detail)
 {
@@ -214,9 +224,8 @@ bool scram_server_first(struct scram_server *scram, struct slice client_first, s
     struct slice bare = client_first, client_nonce;
     size_t start;
 
-    if (scram->stage != STAGE_NEW)
-        return error_set(err, "08P01", "unexpected SCRAM message");
-    scram->stage = STAGE_OVER; /* unless all goes well */
+    if (!leave(&scram->stage, STAGE_NEW, err))
+        return false;
     if (!take_gs2_header(scram, &bare, err) || !read_client_first(bare, &client_nonce, err))
         return false;
     buf_append_slice(&scram->nonce, client_nonce);
@@ -233,7 +242,7 @@ bool scram_server_first(struct scram_server *scram, struct slice client_first, s
     if (buf_failed(&scram->auth_message) || buf_failed(&scram->nonce))
         return error_no_memory(err);
     buf_append(server_first, buf_at(&scram->auth_message) + start, buf_bytes(&scram->auth_message) - start);
-    scram->stage = STAGE_FIRST_DONE;
+    scram->stage = STAGE_FIRST_SAID;
     return !buf_failed(server_first) || error_no_memory(err);
 }
 
@@ -295,9 +304,8 @@ bool scram_server_final(struct scram_server *scram, struct slice client_final, s
     bool good;
 
     keys->known = false;
-    if (scram->stage != STAGE_FIRST_DONE)
-        return error_set(err, "08P01", "unexpected SCRAM message");
-    scram->stage = STAGE_OVER;
+    if (!leave(&scram->stage, STAGE_FIRST_SAID, err))
+        return false;
     if (!read_client_final(scram, client_final, &without_proof, proof, err))
         return false;
     buf_append_text(&scram->auth_message, ",");
@@ -363,6 +371,7 @@ void scram_client_first(struct scram_client *scram, struct buf *client_first)
     buf_append_format(client_first, "n,,n=,r=%s", scram->nonce);
     buf_clear(&scram->auth_message);
     buf_append_format(&scram->auth_message, "n=,r=%s,", scram->nonce);
+    scram->stage = STAGE_FIRST_SAID;
 }
 
 struct server_first {
@@ -402,9 +411,8 @@ bool scram_client_final(struct scram_client *scram, struct slice server_first, s
     struct server_first first;
     size_t start;
 
-    if (scram->stage != STAGE_NEW || buf_bytes(&scram->auth_message) == 0)
-        return error_set(err, "08P01", "unexpected SCRAM message");
-    scram->stage = STAGE_OVER; /* unless all goes well */
+    if (!leave(&scram->stage, STAGE_FIRST_SAID, err))
+        return false;
     if (!read_server_first(scram, server_first, &first, err))
         return false;
     if (scram->password != NULL &&
@@ -424,7 +432,7 @@ bool scram_client_final(struct scram_client *scram, struct slice server_first, s
     buf_append_text(client_final, ",p=");
     scram_append_base64(client_final, proof, sizeof proof);
     OPENSSL_cleanse(proof, sizeof proof);
-    scram->stage = STAGE_FIRST_DONE;
+    scram->stage = STAGE_FINAL_SAID;
     return !buf_failed(client_final) || error_no_memory(err);
 }
 
@@ -434,9 +442,8 @@ bool scram_client_check(struct scram_client *scram, struct slice server_final, s
     struct slice value;
     char name;
 
-    if (scram->stage != STAGE_FIRST_DONE)
-        return error_set(err, "08P01", "unexpected SCRAM message");
-    scram->stage = STAGE_OVER;
+    if (!leave(&scram->stage, STAGE_FINAL_SAID, err))
+        return false;
     if (!scram_attribute(&server_final, &name, &value))
         return malformed(err, "Expected an attribute from the server.");
     if (name == 'e')
