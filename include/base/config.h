@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/slice.h"
 
-/* A key is added here and to the table in config.c when it works, and documented in proxy.conf.example. */
+/* A key is added here and to the table in config_keys.h when it works, and documented in proxy.conf.example. */
 enum config_key {
     CONFIG_LISTEN,               /* [pgshunt] */
     CONFIG_WORKERS,

@@ -1,12 +1,10 @@
-/* config.c - reads the INI file, checks every value against the table of keys.
+/* config.c - reads the INI file, and says in which line what is wrong.
  * Owns:   the values read, the stores, the users' tenants.
- * Leaves: whether a conninfo is one to libpq (migrate/pg), the INI syntax to inih.
- * Thread: any; a config does not change once read.
- * Start at: config_keys.h, then config_read(), then on_pair(). */
+ * Leaves: what a value may be to config_value, the INI syntax to inih, whether a conninfo is one to libpq
+ * (migrate/pg). Thread: any; a config does not change once read. Start at: config_read(), then on_pair(). */
 #include "base/config.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <ini.h>
 #include <inttypes.h>
@@ -18,11 +16,9 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-#include "base/buf.h"
 #include "base/config_secret.h"
+#include "base/config_value.h"
 #include "base/limits.h"
-
-#include "base/config_keys.h"
 
 static const char user_prefix[] = "user.";
 static const char tenant_prefix[] = "tenant:";
@@ -76,205 +72,6 @@ void config_free(struct config *config)
         free(user);
     }
     free(config);
-}
-
-/* ---- one value ---- */
-
-const struct config_info *config_info(enum config_key key)
-{
-    assert(key < CONFIG_KEYS);
-    return &keys[key];
-}
-
-bool config_find(const char *name, enum config_key *key)
-{
-    for (int i = 0; i < CONFIG_KEYS; i++) {
-        if (strcmp(keys[i].name, name) == 0) {
-            *key = (enum config_key)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-bool config_parse_flag(const char *value, bool *flag)
-{
-    static const char *const on[] = { "on", "true", "yes", "1" }, *const off[] = { "off", "false", "no",
-                                                                                   "0" };
-
-    for (size_t i = 0; i < 4; i++) {
-        if (strcasecmp(value, on[i]) == 0 || strcasecmp(value, off[i]) == 0) {
-            *flag = strcasecmp(value, on[i]) == 0;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool parse_number(const char *value, int64_t *number)
-{
-    char *end;
-
-    if (!isdigit((unsigned char)value[0]) && value[0] != '-')
-        return false; /* strtoll would take white space and a plus */
-    errno = 0;
-    *number = strtoll(value, &end, 10);
-    return errno == 0 && end != value && *end == '\0';
-}
-
-static bool is_choice(const char *choices, const char *value)
-{
-    size_t bytes = strlen(value);
-
-    for (const char *at = choices; bytes > 0; at++) {
-        size_t choice = strcspn(at, "|");
-
-        if (choice == bytes && memcmp(at, value, bytes) == 0)
-            return true;
-        at += choice;
-        if (*at == '\0')
-            break;
-    }
-    return false;
-}
-
-bool config_next_item(const char *list, size_t *at, struct slice *item)
-{
-    const char *start = list + *at, *end;
-
-    if (*start == '\0')
-        return false;
-    end = start + strcspn(start, ",");
-    *at += (size_t)(end - start) + (*end == ',');
-    while (start < end && isspace((unsigned char)*start))
-        start++;
-    while (end > start && isspace((unsigned char)end[-1]))
-        end--;
-    *item = (struct slice){ start, (size_t)(end - start) };
-    return true;
-}
-
-static bool parse_port(struct slice text, int *port)
-{
-    int value = 0;
-
-    if (text.bytes == 0 || text.bytes > 5)
-        return false;
-    for (size_t i = 0; i < text.bytes; i++) {
-        if (text.at[i] < '0' || text.at[i] > '9')
-            return false;
-        value = value * 10 + (text.at[i] - '0');
-    }
-    *port = value;
-    return value >= 1 && value <= 65535;
-}
-
-bool config_parse_address(struct slice address, struct slice *host, int *port)
-{
-    const char *end = address.at + address.bytes, *colon = NULL;
-
-    if (address.bytes > 0)
-        colon = memrchr(address.at, ':', address.bytes);
-    if (colon == NULL || !parse_port((struct slice){ colon + 1, (size_t)(end - colon - 1) }, port))
-        return false;
-    *host = (struct slice){ address.at, (size_t)(colon - address.at) };
-    if (host->bytes > 2 && host->at[0] == '[' && colon[-1] == ']') {
-        host->at++;
-        host->bytes -= 2;
-        return true;
-    }
-    return host->bytes > 0 && memchr(host->at, ':', host->bytes) == NULL &&
-           memchr(host->at, '[', host->bytes) == NULL;
-}
-
-static bool check_listen(const char *value, struct error *err)
-{
-    struct slice item, host;
-    size_t at = 0, count = 0;
-    int port;
-
-    for (; config_next_item(value, &at, &item); count++) {
-        if (!config_parse_address(item, &host, &port)) {
-            error_set(err, "22023", "listen must be host:port, comma-separated, not \"%.*s\"",
-                      (int)item.bytes, item.at);
-            return error_hint(err, "For example 127.0.0.1:6432, *:6432 or [::1]:6432.");
-        }
-    }
-    return count > 0 || error_set(err, "22023", "listen must be host:port, comma-separated, not empty");
-}
-
-static bool check_list(const char *name, const char *value, struct error *err)
-{
-    struct slice item;
-    size_t at = 0;
-
-    while (config_next_item(value, &at, &item)) {
-        if (item.bytes == 0)
-            return error_set(err, "22023", "%s has an empty name in \"%s\"", name, value);
-    }
-    return true;
-}
-
-/* What the type alone does not say. */
-static bool check_text(enum config_key key, const char *value, struct error *err)
-{
-    switch (key) {
-    case CONFIG_LISTEN:
-        return check_listen(value, err);
-    case CONFIG_ADMIN_SOCKET_DIR:
-    case CONFIG_TENANT_SETTING:
-    case CONFIG_EVENT_TABLE:
-    case CONFIG_TENANT_COLUMN:
-    case CONFIG_POSITION_COLUMN:
-    case CONFIG_VERSION_COLUMN:
-    case CONFIG_CONTROL_SCHEMA:
-    case CONFIG_LOG_DESTINATION:
-        return value[0] != '\0' || error_set(err, "22023", "%s must not be empty", keys[key].name);
-    case CONFIG_STREAM_COLUMNS:
-        if (value[0] == '\0')
-            return error_set(err, "22023", "%s must not be empty", keys[key].name);
-        return check_list(keys[key].name, value, err);
-    case CONFIG_EVERYWHERE_TABLES:
-    case CONFIG_ADMIN_USERS:
-        return check_list(keys[key].name, value, err);
-    default:
-        return true;
-    }
-}
-
-/* Checks, and gives a number or a flag as a number. */
-static bool parse_value(enum config_key key, const char *value, int64_t *number, struct error *err)
-{
-    const struct config_info *info = config_info(key);
-    bool flag = false;
-
-    *number = 0;
-    switch (info->type) {
-    case CONFIG_TYPE_TEXT:
-        return check_text(key, value, err);
-    case CONFIG_TYPE_NUMBER:
-        if (parse_number(value, number) && *number >= info->min && *number <= info->max)
-            return true;
-        return error_set(err, "22023", "%s must be a number from %" PRId64 " to %" PRId64 ", not \"%s\"",
-                         info->name, info->min, info->max, value);
-    case CONFIG_TYPE_FLAG:
-        if (!config_parse_flag(value, &flag))
-            return error_set(err, "22023", "%s must be on or off, not \"%s\"", info->name, value);
-        *number = flag;
-        return true;
-    case CONFIG_TYPE_CHOICE:
-        if (is_choice(info->choices, value))
-            return true;
-        return error_set(err, "22023", "%s must be one of %s, not \"%s\"", info->name, info->choices, value);
-    }
-    return error_set(err, "XX000", "%s has no type", info->name);
-}
-
-bool config_check(enum config_key key, const char *value, struct error *err)
-{
-    int64_t number;
-
-    return parse_value(key, value, &number, err);
 }
 
 /* ---- one line ---- */
@@ -336,16 +133,17 @@ static size_t distance(const char *a, const char *b)
 
 static bool fail_unknown_key(struct reader *reader, const char *section, const char *name)
 {
-    const struct config_info *nearest = &keys[0];
+    const struct config_info *nearest = config_info((enum config_key)0);
     size_t best = SIZE_MAX;
 
     for (size_t i = 0; i < CONFIG_KEYS; i++) {
         /* A key of the same section is the likelier one. */
-        size_t apart = distance(name, keys[i].name) * 2 + (strcmp(section, keys[i].section) != 0);
+        size_t apart = distance(name, config_info((enum config_key)i)->name) * 2 +
+                       (strcmp(section, config_info((enum config_key)i)->section) != 0);
 
         if (apart < best) {
             best = apart;
-            nearest = &keys[i];
+            nearest = config_info((enum config_key)i);
         }
     }
     fail(reader, "unknown key \"%s\" in [%s]", name, section);
@@ -368,7 +166,7 @@ static bool fail_unknown_section(struct reader *reader, const char *section)
 static bool is_section(const char *name)
 {
     for (size_t i = 0; i < CONFIG_KEYS; i++) {
-        if (strcmp(keys[i].section, name) == 0)
+        if (strcmp(config_info((enum config_key)i)->section, name) == 0)
             return true;
     }
     return strcmp(name, "stores") == 0;
@@ -440,13 +238,13 @@ static bool set_key(struct reader *reader, enum config_key key, const char *valu
     struct error cause;
 
     if (config->lines[key] != 0) {
-        fail(reader, "%s is given twice", keys[key].name);
+        fail(reader, "%s is given twice", config_info(key)->name);
         return error_hint(reader->err, "It stands in line %u already.", config->lines[key]);
     }
-    if (!parse_value(key, value, &config->numbers[key], &cause))
+    if (!config_parse_value(key, value, &config->numbers[key], &cause))
         return fail_with(reader, &cause);
     config->lines[key] = reader->line;
-    if (keys[key].secret) {
+    if (config_info(key)->secret) {
         if (!config_secret_replace(value, &config->values[key], &cause))
             return fail_with(reader, &cause);
         return true;
@@ -473,7 +271,7 @@ static int on_pair(void *who, const char *section, const char *name, const char 
     if (strcmp(section, "routing") == 0 && strncmp(name, user_prefix, sizeof user_prefix - 1) == 0 &&
         name[sizeof user_prefix - 1] != '\0')
         return add_user(reader, name + sizeof user_prefix - 1, value);
-    if (!config_find(name, &key) || strcmp(keys[key].section, section) != 0)
+    if (!config_find(name, &key) || strcmp(config_info(key)->section, section) != 0)
         return fail_unknown_key(reader, section, name);
     return set_key(reader, key, value);
 }
@@ -533,13 +331,16 @@ static bool fill_defaults(struct reader *reader)
     for (int i = 0; i < CONFIG_KEYS; i++) {
         if (config->values[i] != NULL)
             continue;
-        if (keys[i].default_value == NULL) {
-            fail(reader, "%s is missing in [%s]", keys[i].name, keys[i].section);
-            return error_hint(reader->err, "%s = … is %s.", keys[i].name, keys[i].help);
+        if (config_info((enum config_key)i)->default_value == NULL) {
+            fail(reader, "%s is missing in [%s]", config_info((enum config_key)i)->name,
+                 config_info((enum config_key)i)->section);
+            return error_hint(reader->err, "%s = … is %s.", config_info((enum config_key)i)->name,
+                              config_info((enum config_key)i)->help);
         }
-        if (!parse_value((enum config_key)i, keys[i].default_value, &config->numbers[i], &cause))
+        if (!config_parse_value((enum config_key)i, config_info((enum config_key)i)->default_value,
+                                &config->numbers[i], &cause))
             return fail_with(reader, &cause);
-        config->values[i] = strdup(keys[i].default_value);
+        config->values[i] = strdup(config_info((enum config_key)i)->default_value);
         if (config->values[i] == NULL)
             return fail_memory(reader);
     }
@@ -656,7 +457,7 @@ bool config_flag(const struct config *config, enum config_key key)
 bool config_is(const struct config *config, enum config_key key, const char *choice)
 {
     assert(config_info(key)->type == CONFIG_TYPE_CHOICE);
-    assert(is_choice(config_info(key)->choices, choice));
+    assert(config_is_choice(config_info(key)->choices, choice));
     return strcmp(config->values[key], choice) == 0;
 }
 

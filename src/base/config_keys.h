@@ -1,4 +1,4 @@
-/* config_keys.h - the one table of configuration keys; included by config.c only.
+/* config_keys.h - the one table of configuration keys; included by config_value.c only.
  * To add a key: a value in enum config_key (include/base/config.h), a row here, a line in proxy.conf.example.
  * TEXT, NUMBER, FLAG and CHOICE give a row its type and bounds; what is not named in a row is false or NULL.
  */
