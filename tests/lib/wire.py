@@ -167,6 +167,13 @@ class RawClient:
     def send(self, *messages):
         self.socket.sendall(b"".join(messages))
 
+    def end_of_input(self):
+        """Says that nothing more will come; reading goes on."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:                # the other side was faster
+            pass
+
     def bytes(self, count):
         while len(self.buffer) < count:
             try:
