@@ -69,6 +69,7 @@ void gate_unwait(struct gate_waiter *waiter); /* fine if it does not wait */
  * closed once it is valid again. Call a few times a second. */
 void gates_tick(struct gates *gates, bool lease_valid, uint64_t now_ms);
 
+const char *gate_pass_tenant(const struct gate_pass *pass); /* NULL: its gate is gone */
 bool gates_has(const struct gates *gates, const char *tenant);
 size_t gates_count(const struct gates *gates);
 

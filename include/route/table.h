@@ -38,6 +38,7 @@ uint64_t route_table_generation(
     const struct route_table *table);                           /* of the publication, rises with every one */
 size_t route_table_away_count(const struct route_table *table); /* tenants outside the default store */
 size_t route_table_migrating_count(const struct route_table *table);
+size_t route_table_paused_count(const struct route_table *table);
 size_t route_table_count(const struct route_table *table);
 const struct route *route_table_get(const struct route_table *table,
                                     const char *tenant); /* NULL: default store */

@@ -374,6 +374,11 @@ void gates_tick(struct gates *gates, bool lease_valid, uint64_t now_ms)
     }
 }
 
+const char *gate_pass_tenant(const struct gate_pass *pass)
+{
+    return pass->gate == NULL ? NULL : pass->gate->tenant;
+}
+
 bool gates_has(const struct gates *gates, const char *tenant)
 {
     return gate_find(gates, tenant) != NULL;

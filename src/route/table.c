@@ -14,7 +14,7 @@ struct entry {
 struct route_table {
     int refs; /* atomic */
     uint64_t generation;
-    size_t away_count, migrating_count, count;
+    size_t away_count, migrating_count, paused_count, count;
     struct entry *by_tenant;
     const struct route **in_order; /* `count` of them once sealed */
 };
@@ -58,6 +58,8 @@ void route_table_seal(struct route_table *table, const struct store *default_sto
             table->away_count++;
         if (entry->route.migration_state != ROUTING_NORMAL)
             table->migrating_count++;
+        if (entry->route.migration_state == ROUTING_CUTOVER_PAUSED)
+            table->paused_count++;
         if (table->in_order != NULL)
             table->in_order[at++] = &entry->route;
     }
@@ -100,6 +102,11 @@ size_t route_table_away_count(const struct route_table *table)
 size_t route_table_migrating_count(const struct route_table *table)
 {
     return table->migrating_count;
+}
+
+size_t route_table_paused_count(const struct route_table *table)
+{
+    return table->paused_count;
 }
 
 size_t route_table_count(const struct route_table *table)

@@ -1,0 +1,18 @@
+/* auth_file.h - PgBouncer's userlist format: "user" "password or verifier", one a line, ; comments. Immutable
+ * once read; shared by all loops. */
+#ifndef PGSHUNT_PROXY_AUTH_FILE_H
+#define PGSHUNT_PROXY_AUTH_FILE_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+
+struct auth_file;
+
+/* `path` "" : an empty one. false: cannot be read, or a line is malformed (F0000, file:line). */
+bool auth_file_read(const char *path, struct auth_file **file, struct error *err);
+void auth_file_free(struct auth_file *file);
+/* The secret as written (plain, "SCRAM-SHA-256$…" or "md5…"); NULL: no such user. */
+const char *auth_file_secret(const struct auth_file *file, const char *user);
+
+#endif

@@ -1,0 +1,119 @@
+/* cancel.c - see cancel.h. */
+#include "proxy/cancel.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "proxy/client.h"
+#include "proxy/loop.h"
+#include "wire/write.h"
+
+/* One short connection to a store. The server it speaks of may go away meanwhile: found again by client pid.
+ */
+struct cancel {
+    struct stream stream;
+    struct dial dial;
+    struct loop *loop;
+    uint32_t client_pid;
+    unsigned store_index;
+    int32_t server_pid;
+    unsigned char key[256];
+    size_t key_bytes;
+};
+
+void cancel_request(struct loop *loop, uint32_t pid, struct slice key)
+{
+    unsigned index = loop_of_pid(pid);
+    struct loop_letter *letter;
+
+    if (key.bytes != CANCEL_KEY_BYTES || index >= loop->shared->switchboard->loop_count)
+        return;
+    letter = loop_letter_new(LOOP_CANCEL);
+    if (letter == NULL)
+        return;
+    letter->pid = pid;
+    memcpy(&letter->key, key.at, sizeof letter->key);
+    letter_send(loop->shared->switchboard->loops[index], &letter->letter);
+}
+
+static void cancel_over(struct cancel *cancel)
+{
+    struct client *client = loop_find_client(cancel->loop, cancel->client_pid);
+    struct server *server = client == NULL ? NULL : client->servers[cancel->store_index];
+
+    if (server == NULL || server->pid != cancel->server_pid || server->cancels == 0)
+        return;
+    if (--server->cancels == 0)
+        client_retry(client);
+}
+
+static void on_came(struct stream *stream, size_t bytes)
+{
+    buf_consume(&stream->in, bytes); /* a server says nothing to a CancelRequest */
+}
+
+static void on_ended(struct stream *stream, int status)
+{
+    (void)status; /* closed: the signal has been sent */
+    stream_close(stream);
+}
+
+static void on_eased(struct stream *stream)
+{
+    (void)stream;
+}
+
+static void on_gone(struct stream *stream)
+{
+    struct cancel *cancel = (struct cancel *)stream;
+
+    cancel_over(cancel);
+    if (!dial_abandon(&cancel->dial))
+        free(cancel);
+}
+
+static const struct stream_hooks hooks = { on_came, on_ended, on_eased, on_gone };
+
+static struct cancel *of_dial(struct dial *dial)
+{
+    return (struct cancel *)((char *)dial - offsetof(struct cancel, dial));
+}
+
+static void on_dialled(struct dial *dial, int status)
+{
+    struct cancel *cancel = of_dial(dial);
+
+    if (status != 0) {
+        stream_close(&cancel->stream);
+        return;
+    }
+    write_cancel(stream_out(&cancel->stream), (uint32_t)cancel->server_pid, cancel->key, cancel->key_bytes);
+    stream_start(&cancel->stream);
+    stream_flush(&cancel->stream);
+}
+
+static void on_dial_freed(struct dial *dial)
+{
+    free(of_dial(dial));
+}
+
+void cancel_send(struct server *server)
+{
+    struct cancel *cancel = calloc(1, sizeof *cancel);
+
+    if (cancel == NULL)
+        return; /* the statement goes on; the client may ask again */
+    stream_init(&cancel->stream, &hooks);
+    cancel->loop = server->client->loop;
+    cancel->client_pid = server->client->cancel_pid;
+    cancel->store_index = server->store->index;
+    cancel->server_pid = server->pid;
+    cancel->key_bytes = server->key_bytes;
+    memcpy(cancel->key, server->key, server->key_bytes);
+    cancel->dial.done = on_dialled;
+    cancel->dial.freed = on_dial_freed;
+    server->cancels++;
+    dial_begin(&cancel->dial, &cancel->loop->uv, &cancel->stream, server->store);
+}

@@ -1,0 +1,690 @@
+/* client.c - see client.h: its life, its startup, and the loop over its messages. */
+#include "proxy/client.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "proxy/cancel.h"
+#include "proxy/join.h"
+#include "proxy/loop.h"
+#include "proxy/relay.h"
+#include "proxy/statement.h"
+#include "proxy/warm.h"
+#include "wire/startup.h"
+#include "wire/write.h"
+
+enum { IN_BYTES_MAX_WAITING = 1024 * 1024 }; /* a client that waits is not read beyond this */
+
+void client_enter(struct client *client, enum client_event event)
+{
+    enum client_state next;
+
+    if (!client_step(client->state, event, &next)) { /* our own mistake: better one client than all */
+        log_line(client->loop->shared->log, LOG_ERROR, "proxy", "client: %s is not expected while %s",
+                 client_event_name(event), client_state_name(client->state));
+        next = CLIENT_CLOSING;
+    }
+    client->state = next;
+    client->since_ms = clock_ms();
+}
+
+/* ---- closing ---- */
+
+static void client_free(struct client *client)
+{
+    auth_free(client->auth);
+    credentials_done(&client->credentials);
+    for (size_t i = 0; i < client->startup_count; i++) {
+        free(client->startup[i].name);
+        free(client->startup[i].value);
+    }
+    free(client->startup);
+    free(client->user);
+    free(client->database);
+    session_done(&client->session);
+    txn_reset(&client->txn);
+    statement_drop_local(client);
+    shape_done(&client->shape);
+    attribution_done(&client->attribution);
+    free(client);
+}
+
+static void on_gone(struct stream *stream)
+{
+    client_free((struct client *)stream);
+}
+
+static void leave_loop(struct client *client)
+{
+    struct loop *loop = client->loop;
+
+    DL_DELETE(loop->clients, client);
+    if (client->cancel_pid != 0)
+        HASH_DEL(loop->by_pid, client);
+    loop->client_count--;
+    stats_add(loop->stats, STAT_CLIENTS_CLOSED, 1);
+}
+
+/* Everything but the stream itself. */
+static void let_go(struct client *client)
+{
+    client_enter(client, EV_CLOSE);
+    gate_unwait(&client->waiter);
+    gates_leave(&client->passes, UINT64_MAX,
+                clock_ms()); /* a backend that still works is the tap's lock's to find */
+    for (size_t i = 0; i < client->loop->shared->stores->count; i++)
+        if (client->servers[i] != NULL) {
+            server_close(client->servers[i]);
+            client->servers[i] = NULL;
+        }
+    leave_loop(client);
+}
+
+void client_close(struct client *client)
+{
+    if (client->state != CLIENT_CLOSING)
+        let_go(client);
+    stream_close(&client->stream);
+}
+
+void client_fail(struct client *client, const struct error *why)
+{
+    if (client->state == CLIENT_CLOSING)
+        return;
+    write_error(stream_out(&client->stream), "FATAL", why);
+    let_go(client);
+    stream_finish(&client->stream);
+}
+
+static void fail_with(struct client *client, const char *sqlstate, const char *text)
+{
+    struct error err;
+
+    error_set(&err, sqlstate, "%s", text);
+    client_fail(client, &err);
+}
+
+/* ---- startup ---- */
+
+static char *copy_text(struct slice slice)
+{
+    return strndup(slice.at, slice.bytes);
+}
+
+/* The tenant setting, if `options` or a startup parameter gives it. */
+static void read_startup_tenant(struct client *client, const struct startup *startup)
+{
+    const char *setting = client->loop->shared->tenant_setting;
+    struct slice direct = startup_get(startup, setting), options = startup_get(startup, "options");
+    struct buf name, value;
+    size_t at = 0;
+
+    if (direct.at != NULL && direct.bytes < TENANT_BYTES_MAX)
+        memcpy(client->startup_tenant, direct.at, direct.bytes);
+    if (options.at == NULL)
+        return;
+    buf_init(&name);
+    buf_init(&value);
+    while (startup_options_next(options, &at, &name, &value))
+        if (strcasecmp(buf_text(&name), setting) == 0 && buf_bytes(&value) < TENANT_BYTES_MAX) {
+            memset(client->startup_tenant, 0, TENANT_BYTES_MAX);
+            memcpy(client->startup_tenant, buf_at(&value), buf_bytes(&value));
+        }
+    buf_done(&name);
+    buf_done(&value);
+}
+
+static bool keep_parameters(struct client *client, const struct startup *startup)
+{
+    struct slice user = startup_get(startup, "user"), database = startup_get(startup, "database");
+
+    client->user = copy_text(user);
+    client->database = copy_text(database.at == NULL || database.bytes == 0 ? user : database);
+    client->startup = calloc(startup->parameter_count + 1, sizeof *client->startup);
+    if (client->user == NULL || client->database == NULL || client->startup == NULL)
+        return false;
+    for (size_t i = 0; i < startup->parameter_count; i++) {
+        struct parameter_pair *pair = &client->startup[client->startup_count];
+
+        if (slice_is(startup->parameters[i].name, "user") ||
+            slice_is(startup->parameters[i].name, "database"))
+            continue;
+        pair->name = copy_text(startup->parameters[i].name);
+        pair->value = copy_text(startup->parameters[i].value);
+        client->startup_count++;
+        if (pair->name == NULL || pair->value == NULL)
+            return false;
+    }
+    read_startup_tenant(client, startup);
+    return true;
+}
+
+static void log_in(struct client *client)
+{
+    const struct store *home = statement_home(client);
+
+    client_enter(client, EV_KNOWN);
+    client->waiting_store = (int)home->index;
+    if (server_open(client, home) == NULL && client->state != CLIENT_CLOSING)
+        fail_with(client, "53200", "out of memory");
+}
+
+static void auth_answered(struct client *client, enum auth_result result, const struct error *err)
+{
+    if (result == AUTH_FAILED) {
+        stats_add(client->loop->stats, STAT_LOGINS_FAILED, 1);
+        log_line(client->loop->shared->log, LOG_WARN, "proxy", "login of user \"%s\" failed: %s",
+                 client->user, err->message);
+        client_fail(client, err);
+        return;
+    }
+    if (result == AUTH_OK)
+        log_in(client);
+    stream_flush(&client->stream);
+}
+
+static bool may_begin(struct client *client, struct error *err)
+{
+    const struct loop *loop = client->loop;
+
+    if (loop->stopping)
+        return error_set(err, "57P01", "the proxy is shutting down");
+    if (!loop->ready) {
+        error_set(err, "57P03", "starting: the routing table has not been read yet");
+        return error_hint(err, "The control database cannot be reached; SHOW STORES on the admin socket.");
+    }
+    if (loop->client_count > loop->shared->max_clients_per_loop)
+        return error_set(err, "53300", "sorry, too many clients already (max_client_conn)");
+    return true;
+}
+
+static void begin_session(struct client *client, const struct startup *startup)
+{
+    const struct proxy_shared *shared = client->loop->shared;
+    const char *user_tenant;
+    struct error err;
+
+    if (startup->minor > 0 || startup->option_count > 0)
+        write_negotiate_version(stream_out(&client->stream), 0, startup->options, startup->option_count);
+    if (!may_begin(client, &err)) {
+        client_fail(client, &err);
+        return;
+    }
+    client_enter(client, EV_STARTUP);
+    if (!keep_parameters(client, startup)) {
+        fail_with(client, "53200", "out of memory");
+        return;
+    }
+    user_tenant = config_user_tenant(shared->config, client->user);
+    client->user_tenant = user_tenant == NULL ? "" : user_tenant;
+    client->routed = strcmp(client->database, stores_default(shared->stores)->dbname) == 0;
+    auth_answered(client,
+                  auth_begin(shared->auth_type, shared->auth_file, shared->mock_key, client->user,
+                             &client->auth, stream_out(&client->stream), &client->credentials, &err),
+                  &err);
+}
+
+/* One startup packet. false: no more for now. */
+static bool startup_step(struct client *client)
+{
+    struct startup *startup = malloc(sizeof *startup);
+    struct error err;
+    enum wire_result result;
+    size_t bytes;
+
+    if (startup == NULL) {
+        fail_with(client, "53200", "out of memory");
+        return false;
+    }
+    result = startup_next(&client->stream.in, startup, &err);
+    bytes = result == WIRE_MSG ? startup->total_bytes : 0;
+    if (result == WIRE_BAD) {
+        client_fail(client, &err);
+    } else if (result == WIRE_MSG && startup->kind == STARTUP_CANCEL) {
+        cancel_request(client->loop, startup->cancel_pid, startup->cancel_key);
+        client_close(client);
+    } else if (result == WIRE_MSG && startup->kind == STARTUP_SESSION) {
+        begin_session(client, startup);
+    } else if (result == WIRE_MSG) { /* TLS and GSS encryption: not here */
+        stream_send(&client->stream, "N", 1);
+        stream_flush(&client->stream);
+    }
+    free(startup);
+    if (client->state == CLIENT_CLOSING)
+        return false;
+    buf_consume(&client->stream.in, bytes);
+    return bytes > 0;
+}
+
+/* One password message. false: no more for now. */
+static bool auth_step(struct client *client)
+{
+    struct msg msg;
+    struct error err;
+    enum wire_result result = msg_peek(&client->stream.in, &msg, &err);
+
+    if (result == WIRE_MORE)
+        return false;
+    if (result == WIRE_BAD || msg.type != FE_PASSWORD || msg.total_bytes > AUTH_MESSAGE_BYTES_MAX) {
+        fail_with(client, "08P01", "expected a password message");
+        return false;
+    }
+    if (msg_next(&client->stream.in, &msg, &err) == WIRE_MORE)
+        return false;
+    auth_answered(client,
+                  auth_continue(client->auth, &msg, stream_out(&client->stream), &client->credentials, &err),
+                  &err);
+    if (client->state == CLIENT_CLOSING)
+        return false;
+    buf_consume(&client->stream.in, msg.total_bytes);
+    return true;
+}
+
+static void welcome(struct client *client)
+{
+    struct buf *out = stream_out(&client->stream);
+    uint32_t key = client->cancel_key;
+
+    write_auth_ok(out);
+    for (size_t i = 0; i < client->session.reported_count; i++)
+        write_parameter_status(out, slice_of(client->session.reported[i].name),
+                               slice_of(client->session.reported[i].value));
+    write_backend_key_data(out, client->cancel_pid, &key, sizeof key);
+    write_ready(out, 'I');
+    auth_free(client->auth);
+    client->auth = NULL;
+    client_enter(client, EV_SERVER);
+}
+
+/* ---- messages ---- */
+
+static struct server *passing_server(struct client *client)
+{
+    return client->passing_to < 0 ? NULL : client->servers[client->passing_to];
+}
+
+/* The rest of a large message, as it comes. */
+static void pass_rest(struct client *client)
+{
+    struct server *server = passing_server(client);
+    size_t held = buf_bytes(&client->stream.in);
+    size_t count = held < client->passing_bytes ? held : client->passing_bytes;
+
+    if (server != NULL && server->state == SERVER_READY)
+        stream_send(&server->stream, buf_at(&client->stream.in), count);
+    buf_consume(&client->stream.in, count);
+    client->passing_bytes -= count;
+}
+
+static bool is_braked(struct client *client)
+{
+    for (size_t i = 0; i < client->loop->shared->stores->count; i++)
+        if (client->servers[i] != NULL && client->servers[i]->state == SERVER_READY &&
+            (stream_is_full(&client->servers[i]->stream) || client->servers[i]->cancels > 0))
+            return true;
+    return false;
+}
+
+static bool idle_step(struct client *client)
+{
+    struct msg msg;
+    struct error err;
+    enum wire_result result;
+
+    if (is_braked(client))
+        return false;
+    if (client->passing_bytes > 0) {
+        pass_rest(client);
+        return client->passing_bytes == 0;
+    }
+    result = msg_peek(&client->stream.in, &msg, &err);
+    if (result == WIRE_MSG && !msg_is_frontend(msg.type)) {
+        error_set(&err, "08P01", "invalid frontend message type %d", (unsigned char)msg.type);
+        result = WIRE_BAD;
+    }
+    if (result == WIRE_BAD) {
+        client_fail(client, &err);
+        return false;
+    }
+    return result == WIRE_MSG && statement_message(client, &msg);
+}
+
+static bool step_once(struct client *client)
+{
+    switch (client->state) {
+    case CLIENT_STARTUP:
+        return startup_step(client);
+    case CLIENT_AUTH:
+        return auth_step(client);
+    case CLIENT_IDLE:
+        return idle_step(client);
+    default:
+        return false;
+    }
+}
+
+static void flush_all(struct client *client)
+{
+    for (size_t i = 0; i < client->loop->shared->stores->count; i++)
+        if (client->servers[i] != NULL && client->servers[i]->state == SERVER_READY)
+            stream_flush(&client->servers[i]->stream);
+    if (client->state != CLIENT_CLOSING)
+        stream_flush(&client->stream);
+}
+
+/* A client that waits is read a little ahead and then not at all: its own kernel buffer brakes it. */
+static void set_brake(struct client *client)
+{
+    bool waits = client->state != CLIENT_STARTUP && client->state != CLIENT_AUTH &&
+                 (client->state != CLIENT_IDLE || is_braked(client));
+
+    if (waits && buf_bytes(&client->stream.in) >= IN_BYTES_MAX_WAITING)
+        stream_pause(&client->stream);
+    else
+        stream_start(&client->stream);
+}
+
+void client_run(struct client *client)
+{
+    if (client->running) { /* called back from within: the outer one goes on */
+        client->again = true;
+        return;
+    }
+    client->running = true;
+    do {
+        client->again = false;
+        while (buf_bytes(&client->stream.in) > 0 && step_once(client))
+            ;
+        if (client->state != CLIENT_CLOSING)
+            flush_all(client);
+    } while (client->again && client->state != CLIENT_CLOSING);
+    client->running = false;
+    if (client->state == CLIENT_CLOSING)
+        return;
+    if (buf_bytes(&client->stream.in) == 0)
+        buf_shrink(&client->stream.in);
+    set_brake(client);
+}
+
+void client_retry(struct client *client)
+{
+    if (client->state == CLIENT_HELD || client->state == CLIENT_JOINING || client->state == CLIENT_SWITCHING)
+        client_enter(client, EV_GO);
+    if (client->state != CLIENT_CLOSING)
+        client_run(client);
+}
+
+/* ---- answers of the proxy's own ---- */
+
+void client_say(struct client *client, struct buf *bytes)
+{
+    struct server *server = client->answering < 0 ? NULL : client->servers[client->answering];
+
+    if (server != NULL && server->visible > 0) {
+        if (server_owe_local(server, bytes))
+            return;
+        buf_done(bytes);
+        fail_with(client, "53200", "out of memory");
+        return;
+    }
+    if (buf_failed(bytes))
+        fail_with(client, "53200", "out of memory");
+    else
+        stream_send(&client->stream, buf_at(bytes), buf_bytes(bytes));
+    buf_done(bytes);
+}
+
+void client_ready_seen(struct client *client, struct server *server, char tx_status)
+{
+    client->sync_seen++;
+    client->tx_status = tx_status;
+    if (tx_status == 'I') {
+        bool alike = server != NULL && server->alike && server->alike_version == client->session.version;
+
+        if (client->outcome_failed)
+            session_rollback(&client->session, client->sync_seen);
+        else
+            session_commit(&client->session, client->sync_seen);
+        if (alike)
+            server->alike_version = client->session.version;
+        client->outcome_failed = false;
+        stats_add(client->loop->stats, STAT_TRANSACTIONS, 1);
+        if (client->passes != NULL) {
+            warm_note(client);
+            gates_leave(&client->passes, client->sync_seen, clock_ms());
+        }
+    }
+    if (client->sync_seen == client->sync_sent && server != NULL)
+        statement_reconcile(client, server, tx_status);
+}
+
+/* ---- news of servers ---- */
+
+void client_server_ready(struct client *client, struct server *server)
+{
+    if (client->state == CLIENT_LOGIN) {
+        server->alike = true; /* the session is what this server said */
+        welcome(client);
+        client->last_store = (int)server->store->index;
+        client_run(client);
+    } else if (client->state == CLIENT_JOINING && client->waiting_store == (int)server->store->index) {
+        client_retry(client);
+    } else if (server->warm) {
+        warm_ready(client, server);
+    }
+}
+
+void client_server_quiet(struct client *client, struct server *server)
+{
+    int index = (int)server->store->index;
+
+    if (client->answering == index)
+        client->answering = -1;
+    if ((client->state == CLIENT_JOINING || client->state == CLIENT_SWITCHING) &&
+        client->waiting_store == index)
+        client_retry(client);
+}
+
+/* Answers what the lost server owed: an error for every statement, a ReadyForQuery for every one that was
+ * due. */
+static void answer_for(struct client *client, struct server *server, const struct error *why)
+{
+    struct buf *out = stream_out(&client->stream);
+    bool told = false;
+    struct request *head;
+
+    while ((head = server_head(server)) != NULL) {
+        char kind = head->silent ? 0 : head->kind;
+
+        if (kind == REQUEST_LOCAL) {
+            stream_send(&client->stream, buf_at(&head->local), buf_bytes(&head->local));
+        } else if (kind != 0) {
+            if (!told && (kind != 'S' || client->outcome_failed == false))
+                write_error(out, "ERROR", why);
+            told = true;
+        }
+        server_pop(server);
+        if (kind == 'Q' || kind == 'S' || kind == 'F') {
+            write_ready(out, 'I');
+            client->outcome_failed = true;
+            told = false;
+            client_ready_seen(client, NULL, 'I');
+        }
+    }
+    client->skip_to_sync = client->skip_to_sync || told;
+}
+
+void client_server_lost(struct client *client, struct server *server)
+{
+    int index = (int)server->store->index;
+    struct error why = server->why;
+    bool owed = server->visible > 0, cut = server->passing_bytes > 0 && !server->passing_silent;
+
+    if (client->state == CLIENT_LOGIN) {
+        client_fail(client, &why);
+        return;
+    }
+    client->lost_why = why;
+    if (server->warm || client->warm_wanted)
+        warm_lost(client, server);
+    log_error(client->loop->shared->log, LOG_WARN, "proxy", &why, "user \"%s\" lost store \"%s\"",
+              client->user, server->store->name);
+    if (owed)
+        answer_for(client, server, &why);
+    client->servers[index] = NULL;
+    if (client->answering == index)
+        client->answering = -1;
+    if (client->txn.branch == index) {
+        bool lost = client->txn.open && !owed;
+
+        txn_reset(&client->txn);
+        client->txn.lost = lost;
+        session_rollback(&client->session, UINT64_MAX);
+        gates_leave(&client->passes, UINT64_MAX, clock_ms());
+    }
+    server_close(server);
+    if (cut) { /* half a row has been sent: nothing can be said in its middle */
+        client_close(client);
+        return;
+    }
+    if ((client->state == CLIENT_JOINING || client->state == CLIENT_SWITCHING) &&
+        client->waiting_store == index) {
+        client->refused = true;
+        client->refused_why = why;
+    }
+    client_retry(client);
+}
+
+/* ---- time, gates, cancels ---- */
+
+static struct client *of_waiter(struct gate_waiter *waiter)
+{
+    return (struct client *)((char *)waiter - offsetof(struct client, waiter));
+}
+
+static void note_held(struct client *client)
+{
+    stats_add(client->loop->stats, STAT_HELD_MS_SUM, clock_ms() - client->since_ms);
+}
+
+static void on_gate_opened(struct gate_waiter *waiter)
+{
+    note_held(of_waiter(waiter));
+    client_retry(of_waiter(waiter));
+}
+
+static void on_gate_expired(struct gate_waiter *waiter)
+{
+    struct client *client = of_waiter(waiter);
+
+    note_held(client);
+    client->refused = true;
+    error_set(&client->refused_why, "55P03", "write_paused: the write was held for %llu ms and is given up",
+              (unsigned long long)(clock_ms() - client->since_ms));
+    error_detail(&client->refused_why,
+                 "The tenant is being cut over to another store, or this proxy has lost the "
+                 "control database. Nothing of the statement was executed.");
+    error_hint(&client->refused_why, "Try again; SHOW MIGRATIONS on the admin socket tells the state.");
+    client_retry(client);
+}
+
+void client_expired(struct client *client)
+{
+    uint64_t now_ms = clock_ms();
+
+    if (client->state <= CLIENT_AUTH && now_ms - client->since_ms > LOGIN_TIMEOUT_MS) {
+        fail_with(client, "08P01", "canceling authentication due to timeout");
+        return;
+    }
+    for (size_t i = 0; i < client->loop->shared->stores->count; i++) {
+        struct server *server = client->servers[i];
+        struct error err;
+
+        if (server == NULL || server->state > SERVER_LOGIN ||
+            now_ms - server->since_ms < SERVER_LOGIN_TIMEOUT_MS)
+            continue;
+        error_set(&err, "08001", "store_unavailable: store \"%s\" did not answer within %d s",
+                  server->store->name, SERVER_LOGIN_TIMEOUT_MS / 1000);
+        server_break(server, &err);
+        return; /* the client may be gone */
+    }
+}
+
+void client_cancel(struct client *client)
+{
+    struct server *server = client->answering < 0 ? NULL : client->servers[client->answering];
+
+    stats_add(client->loop->stats, STAT_CANCELS, 1);
+    if (client->state == CLIENT_HELD || client->state == CLIENT_JOINING) {
+        gate_unwait(&client->waiter);
+        client->refused = true;
+        error_set(&client->refused_why, "57014", "canceling statement due to user request");
+        client_retry(client);
+    } else if (server != NULL && server->visible > 0) {
+        cancel_send(server);
+    }
+}
+
+/* ---- stream ---- */
+
+static void on_came(struct stream *stream, size_t bytes)
+{
+    struct client *client = (struct client *)stream;
+
+    stats_add(client->loop->stats, STAT_CLIENT_BYTES, bytes);
+    if (client->state != CLIENT_CLOSING)
+        client_run(client);
+}
+
+static void on_ended(struct stream *stream, int status)
+{
+    (void)status;
+    client_close((struct client *)stream);
+}
+
+static void on_eased(struct stream *stream)
+{
+    struct client *client = (struct client *)stream;
+
+    if (client->state == CLIENT_CLOSING)
+        return;
+    for (size_t i = 0; i < client->loop->shared->stores->count; i++)
+        if (client->servers[i] != NULL)
+            stream_start(&client->servers[i]->stream);
+}
+
+static const struct stream_hooks hooks = { on_came, on_ended, on_eased, on_gone };
+
+void client_open(struct loop *loop, int fd)
+{
+    struct client *client = calloc(1, sizeof *client);
+
+    if (client == NULL) {
+        close(fd);
+        return;
+    }
+    stream_init(&client->stream, &hooks);
+    client->loop = loop;
+    client->since_ms = clock_ms();
+    client->last_store = client->answering = client->passing_to = client->waiting_store = client->warm_store =
+        -1;
+    client->tx_status = 'I';
+    client->user_tenant = "";
+    client->waiter.opened = on_gate_opened;
+    client->waiter.expired = on_gate_expired;
+    session_init(&client->session);
+    txn_init(&client->txn);
+    shape_init(&client->shape);
+    attribution_init(&client->attribution);
+    DL_APPEND(loop->clients, client);
+    loop->client_count++;
+    stats_add(loop->stats, STAT_CLIENTS_ACCEPTED, 1);
+    if (!stream_accept(&client->stream, &loop->uv, fd)) {
+        client_close(client);
+        return;
+    }
+    loop_give_cancel_key(loop, client);
+    stream_start(&client->stream);
+}

@@ -1,0 +1,102 @@
+/* client.h - one application connection, from startup to close.
+ * Owns:   its stream, its session and transaction, one server per store that it has needed.
+ * Leaves: which tenant to sql/attribute, which store to place, whether now to route/gate, what each message
+ * asks to statement, answers to relay, other servers to join. Thread: its own event loop.   Start at:
+ * steps.h, then client_run(). */
+#ifndef PGSHUNT_PROXY_CLIENT_H
+#define PGSHUNT_PROXY_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "proxy/auth.h"
+#include "proxy/place.h"
+#include "proxy/server.h"
+#include "proxy/session.h"
+#include "proxy/steps.h"
+#include "proxy/stream.h"
+#include "proxy/txn.h"
+#include "route/gate.h"
+#include "sql/attribute.h"
+
+struct loop;
+
+struct client {
+    struct loop *loop;
+    struct client *prev, *next; /* the loop's list */
+    UT_hash_handle hh;          /* the loop's hash by cancel_pid */
+    struct stream stream;
+    enum client_state state;
+    struct error closing_why;
+    uint64_t since_ms; /* state entered */
+
+    /* who */
+    struct auth *auth; /* until authenticated */
+    struct credentials credentials;
+    char *user, *database;
+    struct parameter_pair *startup; /* all but user, database, _pq_.*; said to every server */
+    size_t startup_count;
+    char startup_tenant[TENANT_BYTES_MAX]; /* the tenant setting in `options`; "" : none */
+    const char *user_tenant;               /* [routing] user.NAME; "" : none */
+    bool routed;                           /* its database is the default store's */
+    bool negotiate;                        /* asked for more than protocol 3.0 */
+    uint32_t cancel_pid, cancel_key;
+
+    /* what it is doing */
+    struct session session;
+    struct txn txn;
+    struct server *servers[STORES_MAX]; /* by store.index; owned */
+    int last_store;                     /* of its last statement; -1: none yet */
+    int answering;                      /* store whose server owes visible answers; -1: none */
+    char tx_status;                     /* as the client was told */
+    bool outcome_failed;                /* how the transaction that ends next has gone */
+    bool skip_to_sync;                  /* refused by the proxy in extended protocol: ignore until Sync */
+    uint64_t sync_sent, sync_seen;      /* ReadyForQuerys asked for and answered */
+    size_t passing_bytes;               /* rest of a large message on its way to `passing_to` */
+    int passing_to;                     /* store, -1: thrown away */
+    char *local_portal; /* a portal that the proxy answers itself (deferred BEGIN …); NULL: none */
+    struct plan *local_plan;
+    struct slice local_text; /* owned */
+
+    struct gate_pass *passes;
+    struct gate_waiter waiter;
+    int waiting_store;     /* JOINING, SWITCHING */
+    struct error lost_why; /* of the server lost last */
+    bool refused;          /* what it waited for failed: its statement is answered with refused_why */
+    struct error refused_why;
+    bool running, again;                /* client_run() is on the stack; run once more */
+    char warm_tenant[TENANT_BYTES_MAX]; /* has written this migrating tenant; "" : none */
+    int warm_store;
+    bool warm_failed, warm_wanted; /* wanted: server_open() is on the stack for it */
+    uint64_t warm_since_ms;        /* last attempt */
+    struct error warm_why;
+
+    /* scratch of the message at hand */
+    struct shape shape;
+    struct attribution attribution;
+};
+
+/* An accepted socket on its loop; takes fd. */
+void client_open(struct loop *loop, int fd);
+void client_close(struct client *client); /* at once; fine to call twice */
+/* Last words: ErrorResponse FATAL, then closes. */
+void client_fail(struct client *client, const struct error *why);
+void client_run(struct client *client); /* handles what has come, as far as it goes */
+void client_enter(struct client *client, enum client_event event);
+
+/* Called by server and relay. */
+void client_server_ready(struct client *client, struct server *server);
+void client_server_lost(struct client *client, struct server *server);
+void client_server_quiet(struct client *client, struct server *server); /* it owes nothing any more */
+/* A visible ReadyForQuery has been passed on (or was said by the proxy). */
+void client_ready_seen(struct client *client, struct server *server, char tx_status);
+
+/* Answers of the proxy's own: in their turn, behind what servers still owe. Takes `bytes` over. */
+void client_say(struct client *client, struct buf *bytes);
+/* The routes have changed, the gate has opened, …: a statement that waits is decided anew. */
+void client_retry(struct client *client);
+void client_expired(struct client *client); /* timers: login too long, held too long */
+void client_cancel(struct client *client);  /* a CancelRequest with its key */
+
+#endif

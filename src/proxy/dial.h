@@ -1,0 +1,29 @@
+/* dial.h - connect a stream to a store: by address, by name, by Unix-domain socket. One attempt, one answer.
+ */
+#ifndef PGSHUNT_PROXY_DIAL_H
+#define PGSHUNT_PROXY_DIAL_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "proxy/stream.h"
+#include "route/store.h"
+
+struct dial {
+    struct stream *stream;
+    const struct store *store;
+    uv_loop_t *loop;
+    uv_connect_t connect;
+    uv_getaddrinfo_t resolve;
+    bool resolving; /* libuv still holds `resolve`: the memory must stay until freed() */
+    bool abandoned;
+    void (*done)(struct dial *dial, int status); /* 0: connected; else a libuv error */
+    void (*freed)(struct dial *dial);            /* after dial_abandon() while resolving: the memory may go */
+};
+
+/* Makes the stream's handle. done() may be called before this returns. */
+void dial_begin(struct dial *dial, uv_loop_t *loop, struct stream *stream, const struct store *store);
+/* done() will not be called any more. True: wait for freed() before the memory goes. */
+bool dial_abandon(struct dial *dial);
+
+#endif

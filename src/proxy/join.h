@@ -1,0 +1,23 @@
+/* join.h - a server that joins a session: opened, made like it (settings, reported parameters), told the
+ * transaction so far; and a branch that can be left. */
+#ifndef PGSHUNT_PROXY_JOIN_H
+#define PGSHUNT_PROXY_JOIN_H
+
+#include "proxy/statement.h"
+
+/* A READY server at `store` that is like the session and has the open transaction. WAITING: the client will
+ * be retried by client_server_ready() / client_server_quiet(). REFUSED: unavailable, or it cannot be made
+ * alike. */
+enum arrival join_server(struct client *client, const struct store *store, struct server **server,
+                         struct error *err);
+
+/* The statement's store is *index, the transaction's branch another. ARRIVED: the branch has been left
+ * (txn.branch -1), or *index is the branch again (a snapshot that keeps reading where it read first).
+ * WAITING: for the branch's answers. REFUSED: cross_store_transaction or tenant_moved. */
+enum arrival join_leave_branch(struct client *client, const struct place *place, int *index,
+                               struct error *err);
+
+/* Queues what makes `server` like the session; silent. false: cannot (overflow). */
+bool join_make_alike(struct client *client, struct server *server, struct error *err);
+
+#endif

@@ -1,0 +1,80 @@
+/* loop.h - one thread: its clients, servers, gates, mailbox, planner; the routes as it knows them. */
+#ifndef PGSHUNT_PROXY_LOOP_H
+#define PGSHUNT_PROXY_LOOP_H
+
+#include <pthread.h>
+#include <utlist.h>
+#include <uv.h>
+
+#include "base/log.h"
+#include "base/mailbox.h"
+#include "base/stats.h"
+#include "proxy/auth.h"
+#include "proxy/bind.h"
+#include "proxy/client.h"
+#include "route/catalogue.h"
+#include "route/gate.h"
+#include "route/lease.h"
+#include "route/letters.h"
+#include "sql/plan.h"
+
+/* What all loops share and never change. */
+struct proxy_shared {
+    const struct config *config;
+    const struct stores *stores;
+    const struct switchboard *switchboard;
+    const struct lease *lease;
+    struct log *log;
+    struct auth_file *auth_file;
+    enum auth_type auth_type;
+    unsigned char mock_key[32]; /* scram_verifier_mock() */
+    const char *tenant_setting;
+    bool reject_unattributed;
+    unsigned max_clients_per_loop;
+};
+
+struct loop {
+    const struct proxy_shared *shared;
+    unsigned index;
+    pthread_t thread;
+    uv_loop_t uv;
+    struct mailbox *mailbox; /* the switchboard's */
+    uv_poll_t letters;
+    uv_timer_t tick;
+    struct stats *stats;
+    struct client *clients; /* list */
+    struct client *by_pid;  /* hash by cancel_pid */
+    unsigned client_count;
+    uint32_t next_pid;
+    struct gates *gates;
+    struct planner *planner;
+    struct route_table *table;
+    struct catalogue *catalogue;
+    struct bind_scratch scratch;
+    bool ready; /* the routing table has been read */
+    bool stopping;
+    unsigned ticks;
+};
+
+/* Private letters of the loops (LETTER_LOOP). */
+enum loop_what { LOOP_SOCKET, LOOP_CANCEL };
+struct loop_letter {
+    struct letter letter;
+    enum loop_what what;
+    int fd;            /* LOOP_SOCKET; closed by its drop */
+    uint32_t pid, key; /* LOOP_CANCEL */
+};
+struct loop_letter *loop_letter_new(enum loop_what what);
+
+bool loop_start(struct loop *loop, const struct proxy_shared *shared, unsigned index, struct stats *stats,
+                struct error *err);
+void loop_join(struct loop *loop); /* after a LETTER_STOP has been posted */
+bool loop_lease_is_valid(const struct loop *loop);
+
+/* A number and a secret for CancelRequests. */
+void loop_give_cancel_key(struct loop *loop, struct client *client);
+struct client *loop_find_client(const struct loop *loop, uint32_t cancel_pid);
+/* Which loop a cancel key belongs to. */
+unsigned loop_of_pid(uint32_t pid);
+
+#endif

@@ -1,0 +1,89 @@
+/* place.c - see place.h. */
+#include "proxy/place.h"
+
+#include <string.h>
+
+void place_init(struct place *place)
+{
+    memset(place, 0, sizeof *place);
+}
+
+const struct store *place_of_tenant(const struct place_rules *rules, const char *tenant)
+{
+    const struct route *route = route_table_get(rules->table, tenant);
+
+    return route == NULL ? rules->default_store : route->store;
+}
+
+static bool go_to(struct place *place, const struct store *store, struct error *err)
+{
+    if (place->store != NULL && place->store != store) {
+        error_set(err, "0A000",
+                  "cross_store_statement: the statement touches rows in stores \"%s\" and \"%s\"",
+                  place->store->name, store->name);
+        error_detail(
+            err, "Its tenants live in different stores, or it joins rows of a moved tenant with a table of "
+                 "the default store.");
+        return error_hint(
+            err, "Send one statement per store. EXPLAIN ROUTE <statement> on the admin socket shows how "
+                 "it is read.");
+    }
+    place->store = store;
+    return true;
+}
+
+static bool add_unknown_write(struct place *place, const struct place_rules *rules, const char *why,
+                              struct error *err)
+{
+    if (route_table_away_count(rules->table) > 0 && rules->reject_unattributed) {
+        error_set(err, "0A000", "unattributed_write: cannot tell which tenant's rows this statement writes");
+        error_detail(err, "%s. A tenant lives outside the default store, so a guess could misplace an event.",
+                     why == NULL ? "Nothing in or around the statement names a tenant" : why);
+        return error_hint(err, "Name the tenant in the statement, or set the tenant setting (SHOW CONFIG, "
+                               "tenant_setting) before it; EXPLAIN ROUTE <statement> shows how it is read.");
+    }
+    place->write = place->unknown_write = true;
+    return go_to(place, rules->default_store, err);
+}
+
+static bool add_tenants(struct place *place, const struct place_rules *rules,
+                        const struct attribution *attribution, struct error *err)
+{
+    for (size_t i = 0; i < attribution->tenant_count; i++)
+        if (!go_to(place, place_of_tenant(rules, attribution->tenants[i]), err))
+            return false;
+    return !attribution->null_tenant || go_to(place, rules->default_store, err);
+}
+
+bool place_add(struct place *place, const struct place_rules *rules, const struct plan_statement *statement,
+               const struct attribution *attribution, struct error *err)
+{
+    bool writes = statement->class == CLASS_WRITE || statement->locks;
+
+    if (statement->tables & TABLES_DEFAULT) {
+        place->default_rows = true;
+        if (!go_to(place, rules->default_store, err))
+            return false;
+    }
+    if (attribution->tenancy == TENANCY_NONE)
+        return true;
+    place->tenant_rows = true;
+    if (attribution->tenancy == TENANCY_UNKNOWN) {
+        place->default_rows = true;
+        return writes ? add_unknown_write(place, rules, attribution->why, err)
+                      : go_to(place, rules->default_store, err);
+    }
+    if (writes)
+        place->write = true;
+    return add_tenants(place, rules, attribution, err);
+}
+
+bool place_add_unparsed(struct place *place, const struct place_rules *rules, bool touches, struct error *err)
+{
+    place->default_rows = true;
+    if (!touches)
+        return go_to(place, rules->default_store, err);
+    place->tenant_rows = true;
+    return add_unknown_write(
+        place, rules, "The statement is longer than what is read, or the grammar does not know it", err);
+}

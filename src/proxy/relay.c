@@ -1,0 +1,329 @@
+/* relay.c - see relay.h. Start at relay_run(), then on_message(). */
+#include "proxy/relay.h"
+
+#include <string.h>
+
+#include "proxy/client.h"
+#include "proxy/loop.h"
+#include "wire/read.h"
+
+enum { WHOLE_BYTES_MAX = 64 * 1024 }; /* a larger message that we need not read streams through */
+
+static void send_to_client(struct server *server, const char *bytes, size_t count)
+{
+    stream_send(&server->client->stream, bytes, count);
+}
+
+static bool head_is_silent(struct server *server)
+{
+    const struct request *head = server_head(server);
+
+    return head != NULL && head->silent;
+}
+
+static void pass(struct server *server, const struct msg *msg)
+{
+    if (!head_is_silent(server))
+        send_to_client(server, msg->body - MSG_HEADER_BYTES, msg->total_bytes);
+}
+
+void relay_locals(struct server *server)
+{
+    struct request *head;
+
+    while ((head = server_head(server)) != NULL && head->kind == REQUEST_LOCAL) {
+        send_to_client(server, buf_at(&head->local), buf_bytes(&head->local));
+        server_pop(server);
+    }
+}
+
+static void pop(struct server *server)
+{
+    server_pop(server);
+    relay_locals(server);
+}
+
+/* Pops the head if it is a request of that kind. */
+static void answered(struct server *server, const char *kinds)
+{
+    const struct request *head = server_head(server);
+
+    if (head != NULL && strchr(kinds, head->kind) != NULL)
+        pop(server);
+}
+
+/* The server skips to the next Sync: whatever was asked for before it gets no answer. */
+static void skip_to_sync(struct server *server)
+{
+    struct request *head;
+
+    while ((head = server_head(server)) != NULL && head->kind != 'S') {
+        if (head->kind == 'P' && head->serial != 0) {
+            if (!head->silent)
+                session_forget_serial(&server->client->session, head->serial);
+            server_note_gone_serial(server, head->serial);
+        }
+        server_pop(server);
+    }
+    server->skipping = head == NULL;
+}
+
+/* The tap or a guard refused a row: the routes we know are older than the move. */
+static void report_stale(struct server *server, const struct msg *msg)
+{
+    struct slice text = read_error_field(msg, 'M');
+    struct stale_letter *letter;
+
+    if (text.bytes < 7 ||
+        (strncmp(text.at, "tenant_moved", 12) != 0 && strncmp(text.at, "tenant_lives", 12) != 0))
+        return;
+    letter = stale_letter_new(STALE_ROUTE, server->client->txn.tenant);
+    if (letter != NULL)
+        letter_send(server->client->loop->shared->switchboard->control, &letter->letter);
+}
+
+static void note_silent_error(struct server *server, const struct msg *msg)
+{
+    struct slice code = read_error_field(msg, 'C'), text = read_error_field(msg, 'M');
+    char sqlstate[6] = "XX000";
+
+    if (code.bytes == 5)
+        memcpy(sqlstate, code.at, 5);
+    server->silent_failed = true;
+    error_set(&server->silent_why, sqlstate, "%.*s", (int)text.bytes, text.at);
+    error_detail(&server->silent_why,
+                 "store \"%s\" said so while the session was made like it was elsewhere.",
+                 server->store->name);
+}
+
+static bool is_fatal(const struct msg *msg)
+{
+    struct slice severity = read_error_field(msg, 'V');
+
+    if (severity.bytes == 0)
+        severity = read_error_field(msg, 'S');
+    return slice_is(severity, "FATAL") || slice_is(severity, "PANIC");
+}
+
+static void on_error(struct server *server, const struct msg *msg)
+{
+    const struct request *head = server_head(server);
+    bool extended = head != NULL && strchr("PBDEC", head->kind) != NULL;
+
+    if (is_fatal(msg)) { /* the connection closes next; the client's session does not: client_server_lost() */
+        struct slice code = read_error_field(msg, 'C'), text = read_error_field(msg, 'M');
+        char sqlstate[6] = "57P01";
+
+        if (code.bytes == 5)
+            memcpy(sqlstate, code.at, 5);
+        error_set(&server->why, sqlstate, "%.*s", (int)text.bytes, text.at);
+        error_detail(&server->why, "store \"%s\" ended the connection.", server->store->name);
+        server->why_from_server = true;
+        return;
+    }
+    server->copy_in = false;
+    if (head != NULL && head->swallow_error) {
+        note_silent_error(server, msg);
+    } else if (head == NULL || !head->silent || extended) {
+        /* a statement made again in front of the client's own messages: those are skipped, so the error is
+         * theirs */
+        send_to_client(server, msg->body - MSG_HEADER_BYTES, msg->total_bytes);
+        server->client->outcome_failed = true;
+        report_stale(server, msg);
+    }
+    if (extended)
+        skip_to_sync(server);
+}
+
+/* Syncs that reached the server while it expects CopyData are ignored by it (PostgreSQL documentation, "COPY
+ * Operations"): libpq sends one with the COPY statement. */
+static void on_copy_in(struct server *server)
+{
+    const struct request *head = server_head(server);
+
+    server->copy_in = true;
+    if (head == NULL || head->kind != 'E')
+        return;
+    for (size_t i = 1; i < server->line_count; i++) {
+        struct request *later = &server->line[(server->line_at + i) % server->line_capacity];
+
+        if (later->kind != 'S')
+            continue;
+        if (!later->silent) {
+            server->visible--;
+            server->client->sync_sent--;
+        }
+        for (size_t j = i; j + 1 < server->line_count; j++)
+            server->line[(server->line_at + j) % server->line_capacity] =
+                server->line[(server->line_at + j + 1) % server->line_capacity];
+        server->line_count--;
+        return;
+    }
+}
+
+static void on_ready(struct server *server, const struct msg *msg)
+{
+    const struct request *head = server_head(server);
+    bool silent = head != NULL && head->silent;
+
+    if (head == NULL || strchr("QSF", head->kind) == NULL || msg->body_bytes != 1)
+        return; /* nobody asked: a server that talks nonsense is passed over */
+    server->tx_status = msg->body[0];
+    server->copy_in = false;
+    pass(server, msg);
+    server_pop(server);
+    if (!silent)
+        client_ready_seen(server->client, server, server->tx_status);
+    relay_locals(server);
+}
+
+static void on_parameter(struct server *server, const struct msg *msg)
+{
+    struct read body = read_msg(msg);
+    struct slice name = read_text(&body), value = read_text(&body);
+
+    if (head_is_silent(server)) /* it is being made like the session, not the session like it */
+        return;
+    session_report(&server->client->session, name, value);
+    send_to_client(server, msg->body - MSG_HEADER_BYTES, msg->total_bytes);
+}
+
+static void on_complete(struct server *server, const struct msg *msg)
+{
+    struct read body = read_msg(msg);
+    struct slice tag = read_text(&body);
+
+    if (!head_is_silent(server)) {
+        if (slice_is(tag, "COMMIT"))
+            server->client->outcome_failed = false;
+        else if (slice_is(tag, "ROLLBACK"))
+            server->client->outcome_failed = true;
+    }
+    pass(server, msg);
+    answered(server, "E");
+}
+
+static void on_message(struct server *server, const struct msg *msg)
+{
+    switch (msg->type) {
+    case BE_READY:
+        on_ready(server, msg);
+        break;
+    case BE_ERROR:
+        on_error(server, msg);
+        break;
+    case BE_COMMAND_COMPLETE:
+        on_complete(server, msg);
+        break;
+    case BE_PARAMETER_STATUS:
+        on_parameter(server, msg);
+        break;
+    case BE_NOTIFICATION:
+        send_to_client(server, msg->body - MSG_HEADER_BYTES, msg->total_bytes);
+        break;
+    case BE_COPY_IN:
+        pass(server, msg);
+        on_copy_in(server);
+        break;
+    case BE_PARSE_COMPLETE:
+        pass(server, msg);
+        answered(server, "P");
+        break;
+    case BE_BIND_COMPLETE:
+        pass(server, msg);
+        answered(server, "B");
+        break;
+    case BE_CLOSE_COMPLETE:
+        pass(server, msg);
+        answered(server, "C");
+        break;
+    case BE_ROW_DESCRIPTION:
+    case BE_NO_DATA:
+        pass(server, msg);
+        answered(server, "D");
+        break;
+    case BE_PORTAL_SUSPENDED:
+    case BE_EMPTY_QUERY:
+        pass(server, msg);
+        answered(server, "E");
+        break;
+    default: /* notices, COPY, function results, parameter descriptions: they end nothing */
+        pass(server, msg);
+    }
+}
+
+/* A message that may be large and says nothing to us: its bytes go on as they come. */
+static bool streams(const struct msg *msg)
+{
+    return msg->type == BE_DATA_ROW || msg->type == BE_COPY_DATA ||
+           (msg->total_bytes > WHOLE_BYTES_MAX && strchr("TtVN", msg->type) == NULL &&
+            msg->type != BE_ERROR && msg->type != BE_PARAMETER_STATUS);
+}
+
+static void pass_rest(struct server *server)
+{
+    size_t held = buf_bytes(&server->stream.in);
+    size_t count = held < server->passing_bytes ? held : server->passing_bytes;
+
+    if (!server->passing_silent)
+        send_to_client(server, buf_at(&server->stream.in), count);
+    buf_consume(&server->stream.in, count);
+    server->passing_bytes -= count;
+}
+
+static bool malformed(struct server *server)
+{
+    struct error err;
+
+    error_set(&err, "08P01", "store_unavailable: store \"%s\" sent a malformed message", server->store->name);
+    server_break(server, &err);
+    return false;
+}
+
+/* One message or a part of one. false: no more for now. */
+static bool step(struct server *server)
+{
+    struct msg msg;
+    struct error err;
+    enum wire_result result;
+
+    if (server->passing_bytes > 0) {
+        pass_rest(server);
+        return server->passing_bytes == 0 && buf_bytes(&server->stream.in) > 0;
+    }
+    result = msg_peek(&server->stream.in, &msg, &err);
+    if (result == WIRE_BAD)
+        return malformed(server);
+    if (result == WIRE_MORE)
+        return false;
+    if (streams(&msg)) {
+        server->passing_bytes = msg.total_bytes;
+        server->passing_silent = head_is_silent(server);
+        return true;
+    }
+    if (msg_next(&server->stream.in, &msg, &err) != WIRE_MSG)
+        return false;
+    on_message(server, &msg);
+    if (server->state == SERVER_READY)
+        buf_consume(&server->stream.in, msg.total_bytes);
+    return server->state == SERVER_READY;
+}
+
+void relay_run(struct server *server)
+{
+    struct client *client = server->client;
+
+    while (server->state == SERVER_READY && buf_bytes(&server->stream.in) > 0 && step(server))
+        ;
+    if (server->client == NULL || client->state == CLIENT_CLOSING)
+        return;
+    if (stream_is_full(&client->stream))
+        stream_pause(&server->stream);
+    stream_flush(&client->stream);
+    if (server->client == NULL || server->state != SERVER_READY)
+        return;
+    if (buf_bytes(&server->stream.in) == 0)
+        buf_shrink(&server->stream.in);
+    if (server_is_quiet(server))
+        client_server_quiet(client, server);
+}

@@ -1,0 +1,631 @@
+/* server.c - see server.h. */
+#include "proxy/server.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "proxy/client.h"
+#include "proxy/loop.h"
+#include "proxy/relay.h"
+#include "wire/md5.h"
+#include "wire/read.h"
+#include "wire/write.h"
+
+/* ---- the line of requests ---- */
+
+static struct request *line_at(struct server *server, size_t index)
+{
+    return &server->line[(server->line_at + index) % server->line_capacity];
+}
+
+static bool line_grow(struct server *server)
+{
+    size_t capacity = server->line_capacity == 0 ? 16 : server->line_capacity * 2;
+    struct request *line = calloc(capacity, sizeof *line);
+
+    if (line == NULL)
+        return false;
+    for (size_t i = 0; i < server->line_count; i++)
+        line[i] = *line_at(server, i);
+    free(server->line);
+    server->line = line;
+    server->line_at = 0;
+    server->line_capacity = capacity;
+    return true;
+}
+
+static struct request *line_add(struct server *server)
+{
+    struct request *request;
+
+    if (server->line_count == server->line_capacity && !line_grow(server))
+        return NULL;
+    request = line_at(server, server->line_count++);
+    memset(request, 0, sizeof *request);
+    return request;
+}
+
+bool server_owe(struct server *server, char kind, bool silent, uint64_t serial)
+{
+    struct request *request;
+
+    if (server->skipping && kind != 'S') /* the server ignores it: no answer will come */
+        return true;
+    request = line_add(server);
+    if (request == NULL)
+        return false;
+    request->kind = kind;
+    request->silent = silent;
+    request->serial = serial;
+    if (!silent)
+        server->visible++;
+    if (kind == 'S')
+        server->skipping = false;
+    return true;
+}
+
+bool server_owe_local(struct server *server, struct buf *local)
+{
+    struct request *request = line_add(server);
+
+    if (request == NULL)
+        return false;
+    request->kind = REQUEST_LOCAL;
+    request->local = *local;
+    buf_init(local);
+    server->visible++;
+    return true;
+}
+
+struct request *server_head(struct server *server)
+{
+    return server->line_count == 0 ? NULL : line_at(server, 0);
+}
+
+void server_pop(struct server *server)
+{
+    struct request *head = line_at(server, 0);
+
+    if (!head->silent)
+        server->visible--;
+    buf_done(&head->local);
+    server->line_at = (server->line_at + 1) % server->line_capacity;
+    server->line_count--;
+}
+
+bool server_is_quiet(const struct server *server)
+{
+    return server->line_count == 0 && server->passing_bytes == 0;
+}
+
+/* ---- prepared statements it has ---- */
+
+static struct made *find_made(const struct server *server, struct slice name)
+{
+    struct made *made = NULL;
+
+    if (server->made != NULL)
+        HASH_FIND(hh, server->made, name.at, name.bytes, made);
+    return made;
+}
+
+bool server_knows_name(const struct server *server, struct slice name)
+{
+    return find_made(server, name) != NULL;
+}
+
+bool server_has(const struct server *server, const struct prepared *prepared)
+{
+    const struct made *made;
+
+    if (prepared->name[0] == '\0')
+        return server->unnamed_serial == prepared->serial;
+    made = find_made(server, slice_of(prepared->name));
+    return made != NULL && made->serial == prepared->serial;
+}
+
+void server_note_made(struct server *server, const char *name, uint64_t serial)
+{
+    struct made *made;
+
+    if (name[0] == '\0') {
+        server->unnamed_serial = serial;
+        return;
+    }
+    made = find_made(server, slice_of(name));
+    if (made != NULL) {
+        made->serial = serial;
+        return;
+    }
+    made = calloc(1, sizeof *made);
+    if (made == NULL || (made->name = strdup(name)) == NULL) {
+        free(made); /* it will be made once more: Close first, see server_say_parse() */
+        return;
+    }
+    made->serial = serial;
+    HASH_ADD_KEYPTR(hh, server->made, made->name, strlen(made->name), made);
+}
+
+static void forget_made(struct server *server, struct made *made)
+{
+    HASH_DEL(server->made, made);
+    free(made->name);
+    free(made);
+}
+
+void server_note_gone(struct server *server, struct slice name)
+{
+    struct made *made;
+
+    if (name.bytes == 0) {
+        server->unnamed_serial = 0;
+        return;
+    }
+    made = find_made(server, name);
+    if (made != NULL)
+        forget_made(server, made);
+}
+
+void server_note_gone_serial(struct server *server, uint64_t serial)
+{
+    struct made *made, *next;
+
+    if (server->unnamed_serial == serial)
+        server->unnamed_serial = 0;
+    HASH_ITER(hh, server->made, made, next)
+    if (made->serial == serial)
+        forget_made(server, made);
+}
+
+void server_note_all_gone(struct server *server)
+{
+    struct made *made, *next;
+
+    server->unnamed_serial = 0;
+    HASH_ITER(hh, server->made, made, next)
+    forget_made(server, made);
+}
+
+/* ---- life ---- */
+
+static void server_free(struct server *server)
+{
+    while (server->line_count > 0)
+        server_pop(server);
+    free(server->line);
+    server_note_all_gone(server);
+    scram_client_free(server->scram);
+    free(server);
+}
+
+static void on_gone(struct stream *stream)
+{
+    struct server *server = (struct server *)stream;
+
+    if (!dial_abandon(&server->dial))
+        server_free(server);
+}
+
+void server_break(struct server *server, const struct error *why)
+{
+    struct client *client = server->client;
+
+    if (server->state == SERVER_BROKEN)
+        return;
+    server->state = SERVER_BROKEN;
+    if (!server->why_from_server)
+        server->why = *why;
+    stream_pause(&server->stream);
+    if (client != NULL)
+        client_server_lost(client, server);
+}
+
+void server_close(struct server *server)
+{
+    struct loop *loop = server->client->loop;
+
+    stats_add(loop->stats, STAT_SERVERS_CLOSED, 1);
+    server->client = NULL;
+    if (server->state == SERVER_READY) {
+        write_terminate(stream_out(&server->stream));
+        server->state = SERVER_BROKEN;
+        stream_finish(&server->stream);
+    } else {
+        server->state = SERVER_BROKEN;
+        stream_close(&server->stream);
+    }
+}
+
+static void break_with(struct server *server, const char *sqlstate, const char *what)
+{
+    struct error err;
+
+    error_set(&err, sqlstate, "store_unavailable: store \"%s\": %s", server->store->name, what);
+    error_hint(&err, "SHOW STORES on the admin socket tells which stores can be reached.");
+    server_break(server, &err);
+}
+
+/* ---- login ---- */
+
+static void append_pair(const char **pairs, size_t *count, const char *name, const char *value)
+{
+    pairs[(*count)++] = name;
+    pairs[(*count)++] = value;
+}
+
+/* The client's own startup parameters: role and database settings then work as on a direct connection. */
+static void send_startup(struct server *server)
+{
+    struct client *client = server->client;
+    const char **pairs = calloc(2 * (client->startup_count + 2), sizeof *pairs);
+    size_t count = 0;
+
+    if (pairs == NULL) {
+        break_with(server, "53200", "out of memory");
+        return;
+    }
+    append_pair(pairs, &count, "user", client->user);
+    append_pair(pairs, &count, "database",
+                server->store == stores_default(client->loop->shared->stores) ? client->database
+                                                                              : server->store->dbname);
+    for (size_t i = 0; i < client->startup_count; i++)
+        append_pair(pairs, &count, client->startup[i].name, client->startup[i].value);
+    write_startup(stream_out(&server->stream), pairs, count / 2);
+    free(pairs);
+    server->state = SERVER_LOGIN;
+    server->since_ms = clock_ms();
+    stream_start(&server->stream);
+    stream_flush(&server->stream);
+}
+
+static void refuse_login(struct server *server, const char *wanted)
+{
+    struct error err;
+
+    error_set(&err, "28000", "store \"%s\" asks for %s, and pgshunt has no password for user \"%s\"",
+              server->store->name, wanted, server->client->user);
+    error_hint(
+        &err, "Put the user's plain password into auth_file, or use the same SCRAM verifier on every store.");
+    server_break(server, &err);
+}
+
+static void on_auth_sasl(struct server *server, struct read *body)
+{
+    struct credentials *own = &server->client->credentials;
+    bool offered = false;
+    struct buf first;
+
+    for (;;) {
+        struct slice name = read_text(body);
+
+        if (body->bad || name.bytes == 0)
+            break;
+        offered = offered || slice_is(name, "SCRAM-SHA-256");
+    }
+    if (!offered) {
+        refuse_login(server, "a SASL mechanism that pgshunt does not speak");
+        return;
+    }
+    if (own->password == NULL && !own->keys.known) {
+        refuse_login(server, "SCRAM-SHA-256");
+        return;
+    }
+    scram_client_free(server->scram);
+    server->scram = scram_client_new(own->password, own->password == NULL ? &own->keys : NULL);
+    buf_init(&first);
+    if (server->scram != NULL)
+        scram_client_first(server->scram, &first);
+    if (server->scram == NULL || buf_failed(&first))
+        break_with(server, "53200", "out of memory");
+    else
+        write_sasl_initial(stream_out(&server->stream), "SCRAM-SHA-256", buf_slice(&first));
+    buf_done(&first);
+}
+
+static void on_auth_sasl_continue(struct server *server, struct slice data)
+{
+    struct buf last;
+    struct error err;
+
+    if (server->scram == NULL) {
+        break_with(server, "08P01", "SASL continues without having begun");
+        return;
+    }
+    buf_init(&last);
+    if (scram_client_final(server->scram, data, &last, &err))
+        write_sasl_response(stream_out(&server->stream), buf_slice(&last));
+    else
+        server_break(server, &err);
+    buf_done(&last);
+}
+
+static void on_auth_md5(struct server *server, struct read *body)
+{
+    struct credentials *own = &server->client->credentials;
+    const char *secret = own->password != NULL ? own->password : own->md5;
+    struct slice salt = read_slice(body, 4);
+    char answer[MD5_ANSWER_BYTES];
+
+    if (body->bad)
+        break_with(server, "08P01", "malformed md5 request");
+    else if (secret == NULL)
+        refuse_login(server, "an md5 password");
+    else if (!md5_answer(secret, server->client->user, (const unsigned char *)salt.at, answer))
+        break_with(server, "0A000", "md5 is not available in this OpenSSL");
+    else
+        write_password(stream_out(&server->stream), slice_of(answer));
+}
+
+enum {
+    AUTH_REQ_OK = 0,
+    AUTH_REQ_PASSWORD = 3,
+    AUTH_REQ_MD5 = 5,
+    AUTH_REQ_SASL = 10,
+    AUTH_REQ_SASL_CONT = 11,
+    AUTH_REQ_SASL_FIN = 12
+};
+
+static void on_authentication(struct server *server, const struct msg *msg)
+{
+    struct read body = read_msg(msg);
+    uint32_t request = read_u32(&body);
+    struct slice rest = { body.at, read_left(&body) };
+    struct error err;
+
+    switch (request) {
+    case AUTH_REQ_OK:
+        if (server->scram != NULL && !server->scram_checked) /* RFC 5802: a server must prove itself, too */
+            break_with(server, "28000", "the server did not prove that it knows the user's verifier");
+        break;
+    case AUTH_REQ_PASSWORD:
+        if (server->client->credentials.password == NULL)
+            refuse_login(server, "a plain password");
+        else
+            write_password(stream_out(&server->stream), slice_of(server->client->credentials.password));
+        break;
+    case AUTH_REQ_MD5:
+        on_auth_md5(server, &body);
+        break;
+    case AUTH_REQ_SASL:
+        on_auth_sasl(server, &body);
+        break;
+    case AUTH_REQ_SASL_CONT:
+        on_auth_sasl_continue(server, rest);
+        break;
+    case AUTH_REQ_SASL_FIN:
+        server->scram_checked = server->scram != NULL && scram_client_check(server->scram, rest, &err);
+        break;
+    default:
+        refuse_login(server, "an authentication method that pgshunt does not speak");
+    }
+}
+
+static void on_key_data(struct server *server, const struct msg *msg)
+{
+    struct read body = read_msg(msg);
+    struct slice key;
+
+    server->pid = read_i32(&body);
+    key = read_slice(&body, read_left(&body));
+    server->key_bytes = key.bytes > sizeof server->key ? sizeof server->key : key.bytes;
+    memcpy(server->key, key.at, server->key_bytes);
+}
+
+/* What the server says when it ends a session, kept for the client. */
+static void remember_error(struct server *server, const struct msg *msg)
+{
+    struct slice code = read_error_field(msg, 'C'), text = read_error_field(msg, 'M');
+    struct slice detail = read_error_field(msg, 'D'), hint = read_error_field(msg, 'H');
+    char sqlstate[6] = "XX000";
+
+    if (code.bytes == 5)
+        memcpy(sqlstate, code.at, 5);
+    error_set(&server->why, sqlstate, "%.*s", (int)text.bytes, text.at);
+    if (detail.bytes > 0)
+        error_detail(&server->why, "%.*s", (int)detail.bytes, detail.at);
+    if (hint.bytes > 0)
+        error_hint(&server->why, "%.*s", (int)hint.bytes, hint.at);
+    server->why_from_server = true;
+}
+
+static void on_login_parameter(struct server *server, const struct msg *msg)
+{
+    struct read body = read_msg(msg);
+    struct slice name = read_text(&body), value = read_text(&body);
+
+    if (server->client->state == CLIENT_LOGIN) /* the home server: what the client will be told */
+        session_report(&server->client->session, name, value);
+}
+
+static void on_login_message(struct server *server, const struct msg *msg)
+{
+    switch (msg->type) {
+    case BE_AUTHENTICATION:
+        on_authentication(server, msg);
+        break;
+    case BE_PARAMETER_STATUS:
+        on_login_parameter(server, msg);
+        break;
+    case BE_BACKEND_KEY_DATA:
+        on_key_data(server, msg);
+        break;
+    case BE_NOTICE:
+        if (server->client->state == CLIENT_LOGIN)
+            stream_send(&server->client->stream, msg->body - MSG_HEADER_BYTES, msg->total_bytes);
+        break;
+    case BE_NEGOTIATE_VERSION:
+        break;
+    case BE_ERROR:
+        remember_error(server, msg);
+        server_break(server, &server->why);
+        break;
+    case BE_READY:
+        server->state = SERVER_READY;
+        server->since_ms = clock_ms();
+        server->tx_status = 'I';
+        server->unnamed_serial = 0;
+        break;
+    default:
+        break_with(server, "08P01", "an unexpected message during login");
+    }
+}
+
+static void run_login(struct server *server)
+{
+    struct client *client = server->client;
+    struct msg msg;
+    struct error err;
+
+    while (server->state == SERVER_LOGIN) {
+        enum wire_result result = msg_next(&server->stream.in, &msg, &err);
+
+        if (result == WIRE_MORE)
+            break;
+        if (result == WIRE_BAD || msg.total_bytes > AUTH_MESSAGE_BYTES_MAX) {
+            break_with(server, "08P01", "it does not speak PostgreSQL's protocol");
+            return;
+        }
+        on_login_message(server, &msg);
+        if (server->state == SERVER_BROKEN)
+            return;
+        buf_consume(&server->stream.in, msg.total_bytes);
+    }
+    stream_flush(&server->stream);
+    if (server->state == SERVER_READY)
+        client_server_ready(client, server);
+}
+
+/* ---- stream ---- */
+
+static void on_came(struct stream *stream, size_t bytes)
+{
+    struct server *server = (struct server *)stream;
+
+    if (server->client == NULL || server->state == SERVER_BROKEN)
+        return;
+    stats_add(server->client->loop->stats, STAT_SERVER_BYTES, bytes);
+    if (server->state == SERVER_LOGIN)
+        run_login(server);
+    else
+        relay_run(server);
+}
+
+static void on_ended(struct stream *stream, int status)
+{
+    struct server *server = (struct server *)stream;
+
+    if (server->client == NULL) {
+        stream_close(stream);
+        return;
+    }
+    break_with(server, "08006", status == UV_EOF ? "the server closed the connection" : uv_strerror(status));
+}
+
+static void on_eased(struct stream *stream)
+{
+    struct server *server = (struct server *)stream;
+
+    if (server->client != NULL)
+        client_retry(server->client);
+}
+
+static const struct stream_hooks hooks = { on_came, on_ended, on_eased, on_gone };
+
+static void on_dialled(struct dial *dial, int status)
+{
+    struct server *server = (struct server *)((char *)dial - offsetof(struct server, dial));
+
+    if (status != 0)
+        break_with(server, "08001", uv_strerror(status));
+    else
+        send_startup(server);
+}
+
+static void on_dial_freed(struct dial *dial)
+{
+    server_free((struct server *)((char *)dial - offsetof(struct server, dial)));
+}
+
+struct server *server_open(struct client *client, const struct store *store)
+{
+    struct server *server = calloc(1, sizeof *server);
+
+    if (server == NULL)
+        return NULL;
+    stream_init(&server->stream, &hooks);
+    server->client = client;
+    server->store = store;
+    server->state = SERVER_CONNECTING;
+    server->since_ms = clock_ms();
+    server->tx_status = 'I';
+    server->dial.done = on_dialled;
+    server->dial.freed = on_dial_freed;
+    client->servers[store->index] = server;
+    stats_add(client->loop->stats, STAT_SERVERS_OPENED, 1);
+    dial_begin(&server->dial, &client->loop->uv, &server->stream, store);
+    return client->servers[store->index];
+}
+
+/* ---- what the proxy says for itself ---- */
+
+static void broken_for_memory(struct server *server)
+{
+    break_with(server, "53200", "out of memory");
+}
+
+void server_say(struct server *server, struct slice query)
+{
+    write_query(stream_out(&server->stream), query);
+    server->unnamed_serial = 0; /* a simple Query drops the unnamed statement */
+    if (!server_owe(server, 'Q', true, 0))
+        broken_for_memory(server);
+    else
+        line_at(server, server->line_count - 1)->swallow_error = true;
+}
+
+void server_say_parse(struct server *server, const struct prepared *prepared, bool swallow_error)
+{
+    struct buf *out = stream_out(&server->stream);
+
+    if (prepared->name[0] != '\0') { /* whatever stands there under that name; Close of nothing is no error */
+        write_close(out, 'S', slice_of(prepared->name));
+        if (!server_owe(server, 'C', true, 0)) {
+            broken_for_memory(server);
+            return;
+        }
+    }
+    write_parse(out, slice_of(prepared->name), prepared->text, prepared->types, prepared->type_count);
+    server->pipeline = true;
+    server_note_made(server, prepared->name, prepared->serial);
+    if (!server_owe(server, 'P', true, prepared->serial))
+        broken_for_memory(server);
+    else if (!server->skipping)
+        line_at(server, server->line_count - 1)->swallow_error = swallow_error;
+}
+
+void server_say_sync(struct server *server, bool silent)
+{
+    write_sync(stream_out(&server->stream));
+    server->pipeline = false;
+    if (!server_owe(server, 'S', silent, 0))
+        broken_for_memory(server);
+}
+
+void server_say_fail(struct server *server, const char *reason)
+{
+    struct buf text;
+
+    buf_init(&text);
+    buf_append_format(&text, "pgshunt refused a statement of this transaction: %s", reason);
+    write_parse(stream_out(&server->stream), slice_of("pgshunt_refused"), buf_slice(&text), NULL, 0);
+    buf_done(&text);
+    server->pipeline = true;
+    if (server->skipping) /* it has failed already */
+        return;
+    if (!server_owe(server, 'P', true, 0))
+        broken_for_memory(server);
+    else
+        line_at(server, server->line_count - 1)->swallow_error = true;
+}

@@ -1,0 +1,117 @@
+/* server.h - one connection to a store's PostgreSQL, working for one client: login, and what is owed.
+ * Owns:   its stream, the line of requests whose answers are still to come, which prepared statements it has.
+ * Leaves: what an answer means to the client (relay), what to send (statement), making it alike (join).
+ * Thread: its client's loop.   Start at: enum server_state, then on_login_message(). */
+#ifndef PGSHUNT_PROXY_SERVER_H
+#define PGSHUNT_PROXY_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "base/error.h"
+#include "proxy/dial.h"
+#include "proxy/session.h"
+#include "proxy/stream.h"
+#include "route/store.h"
+#include "wire/scram.h"
+
+struct client;
+
+/*   CONNECTING ──connected──► LOGIN ──ReadyForQuery──► READY ──┐
+ *        └────────────failed────┴──────────lost──────────┴─► BROKEN, then freed by its client */
+enum server_state {
+    SERVER_CONNECTING, /* no bytes yet */
+    SERVER_LOGIN,      /* StartupMessage sent; authentication and parameters come */
+    SERVER_READY,      /* speaks for the client */
+    SERVER_BROKEN,     /* `why` says so; nothing more is sent or read */
+};
+
+/* One answer that is owed. Kinds are the frontend's message types, or REQUEST_LOCAL. */
+enum { REQUEST_LOCAL = 'L' };
+
+struct request {
+    char kind;          /* Q P B D E C S F, or L: `local` goes to the client when its turn comes */
+    bool silent;        /* asked for by the proxy: answers are swallowed */
+    bool swallow_error; /* silent, and an error is expected or looked at by the asker: not passed on */
+    uint64_t serial;    /* P: which prepared statement */
+    struct buf local;
+};
+
+struct made { /* a prepared statement that this server has */
+    char *name;
+    uint64_t serial;
+    UT_hash_handle hh;
+};
+
+struct server {
+    struct stream stream;
+    struct client *client; /* NULL once the client has let go of it */
+    const struct store *store;
+    enum server_state state;
+    struct error why;     /* BROKEN, or the FATAL it said last */
+    bool why_from_server; /* `why` is what the server itself said */
+    struct dial dial;
+    uint64_t since_ms; /* state entered */
+    struct scram_client *scram;
+    bool scram_checked;
+
+    int32_t pid;
+    unsigned char key[256];
+    size_t key_bytes;
+    char tx_status; /* of its last ReadyForQuery */
+
+    struct request *line; /* a ring */
+    size_t line_at, line_count, line_capacity;
+    size_t visible;       /* requests in line that are not silent */
+    size_t passing_bytes; /* rest of a large message on its way to the client */
+    bool passing_silent;
+    bool pipeline;      /* extended messages since the last Sync */
+    bool skipping;      /* an error: everything until Sync is ignored by the server */
+    bool copy_in;       /* expects CopyData */
+    bool silent_failed; /* a silent request failed; silent_why */
+    struct error silent_why;
+    unsigned cancels; /* cancel connections under way: nothing new is sent meanwhile */
+
+    struct made *made;
+    uint64_t unnamed_serial; /* of the unnamed statement it has; 0: none */
+    uint64_t alike_version;  /* session->version that it has been made like; */
+    bool alike;              /* … once */
+    bool warm;               /* opened in the background */
+};
+
+/* Begins to connect and log in as `client`'s user. Reports by client_server_ready() or client_server_lost().
+ * NULL: no memory. */
+struct server *server_open(struct client *client, const struct store *store);
+/* Says Terminate and closes; the client is not called any more. */
+void server_close(struct server *server);
+/* Gives up: state BROKEN with `why`, the client is told once. */
+void server_break(struct server *server, const struct error *why);
+
+bool server_is_quiet(const struct server *server); /* nothing is owed */
+
+/* The line. false: no memory (the caller breaks the server). */
+bool server_owe(struct server *server, char kind, bool silent, uint64_t serial);
+/* Bytes for the client that must come after what is owed now; takes `local` over. */
+bool server_owe_local(struct server *server, struct buf *local);
+struct request *server_head(struct server *server); /* NULL: nothing is owed */
+void server_pop(struct server *server);
+
+/* Silent requests. Sent and owed; answers are swallowed. */
+void server_say(struct server *server, struct slice query); /* a simple Query */
+/* Parse again. An error is the client's unless `swallow_error`: the messages it sent behind are skipped with
+ * it. */
+void server_say_parse(struct server *server, const struct prepared *prepared, bool swallow_error);
+void server_say_sync(struct server *server, bool silent);
+/* Makes its transaction fail, and an implicit one not commit: a Parse that cannot be parsed, silent. `reason`
+ * appears in the server's log. */
+void server_say_fail(struct server *server, const char *reason);
+
+bool server_knows_name(const struct server *server, struct slice name); /* … whatever its serial */
+bool server_has(const struct server *server, const struct prepared *prepared);
+void server_note_made(struct server *server, const char *name, uint64_t serial);
+void server_note_gone(struct server *server, struct slice name);
+void server_note_gone_serial(struct server *server, uint64_t serial);
+void server_note_all_gone(struct server *server);
+
+#endif

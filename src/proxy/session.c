@@ -1,0 +1,339 @@
+/* session.c - see session.h. */
+#include "proxy/session.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <utlist.h>
+
+#include "base/limits.h"
+
+void session_init(struct session *session)
+{
+    memset(session, 0, sizeof *session);
+}
+
+static char *copy_slice(struct slice slice)
+{
+    char *text = malloc(slice.bytes + 1);
+
+    if (text == NULL)
+        return NULL;
+    if (slice.bytes > 0)
+        memcpy(text, slice.at, slice.bytes);
+    text[slice.bytes] = '\0';
+    return text;
+}
+
+/* ---- prepared statements ---- */
+
+static void prepared_free(struct prepared *prepared)
+{
+    free(prepared->name);
+    free((char *)prepared->text.at);
+    free(prepared->types);
+    plan_give(prepared->plan);
+    shape_done(&prepared->shape);
+    free(prepared);
+}
+
+static void forget(struct session *session, struct prepared *prepared)
+{
+    HASH_DEL(session->prepared, prepared);
+    prepared_free(prepared);
+}
+
+struct prepared *session_find(const struct session *session, struct slice name)
+{
+    struct prepared *prepared = NULL;
+
+    if (session->prepared != NULL)
+        HASH_FIND(hh, session->prepared, name.bytes == 0 ? "" : name.at, name.bytes, prepared);
+    return prepared;
+}
+
+struct prepared *session_prepare(struct session *session, struct slice name, struct slice text,
+                                 const uint32_t *types, size_t type_count, struct plan *plan,
+                                 struct shape *shape)
+{
+    struct prepared *prepared, *old = session_find(session, name);
+
+    if (old == NULL && HASH_COUNT(session->prepared) >= PREPARED_MAX)
+        return NULL;
+    prepared = calloc(1, sizeof *prepared);
+    if (prepared == NULL)
+        return NULL;
+    prepared->name = copy_slice(name);
+    prepared->text = (struct slice){ copy_slice(text), text.bytes };
+    prepared->types = calloc(type_count + 1, sizeof *types);
+    if (prepared->name == NULL || prepared->text.at == NULL || prepared->types == NULL) {
+        shape_init(&prepared->shape);
+        prepared_free(prepared);
+        return NULL;
+    }
+    if (type_count > 0)
+        memcpy(prepared->types, types, type_count * sizeof *types);
+    prepared->type_count = type_count;
+    prepared->plan = plan;
+    prepared->shape = *shape;
+    shape_init(shape);
+    buf_done(&prepared->shape.text); /* the plan has been found; only the holes are needed from here on */
+    prepared->serial = ++session->last_serial;
+    if (old != NULL)
+        forget(session, old);
+    HASH_ADD_KEYPTR(hh, session->prepared, prepared->name, name.bytes, prepared);
+    return prepared;
+}
+
+void session_forget(struct session *session, struct slice name)
+{
+    struct prepared *prepared = session_find(session, name);
+
+    if (prepared != NULL)
+        forget(session, prepared);
+}
+
+void session_forget_serial(struct session *session, uint64_t serial)
+{
+    struct prepared *prepared, *next;
+
+    HASH_ITER(hh, session->prepared, prepared, next)
+    if (prepared->serial == serial) {
+        forget(session, prepared);
+        return;
+    }
+}
+
+void session_forget_all(struct session *session)
+{
+    struct prepared *prepared, *next;
+
+    HASH_ITER(hh, session->prepared, prepared, next)
+    forget(session, prepared);
+}
+
+/* ---- settings ---- */
+
+static void setting_free(struct session *session, struct setting *setting)
+{
+    session->setting_bytes -= strlen(setting->statement) + 1;
+    free(setting->name);
+    free(setting->statement);
+    free(setting->value);
+    free(setting);
+}
+
+static void drop_all(struct session *session, struct setting **list)
+{
+    struct setting *setting, *next;
+
+    DL_FOREACH_SAFE(*list, setting, next)
+    {
+        DL_DELETE(*list, setting);
+        setting_free(session, setting);
+    }
+}
+
+void session_done(struct session *session)
+{
+    session_forget_all(session);
+    drop_all(session, &session->base);
+    drop_all(session, &session->pending);
+    for (size_t i = 0; i < session->reported_count; i++) {
+        free(session->reported[i].name);
+        free(session->reported[i].value);
+    }
+    free(session->reported);
+    session_init(session);
+}
+
+static bool note(struct session *session, const struct setting *wanted, struct slice name,
+                 struct slice statement, struct slice value)
+{
+    struct setting *setting;
+
+    if (session->setting_bytes + statement.bytes > JOURNAL_BYTES_MAX) {
+        session->overflow = true;
+        return true;
+    }
+    setting = calloc(1, sizeof *setting);
+    if (setting == NULL)
+        return false;
+    setting->local = wanted->local;
+    setting->reset = wanted->reset;
+    setting->depth = wanted->depth;
+    setting->sync = wanted->sync;
+    setting->name = name.at == NULL ? NULL : copy_slice(name);
+    setting->statement = copy_slice(statement);
+    setting->value = value.at == NULL ? NULL : copy_slice(value);
+    if (setting->statement == NULL || (name.at != NULL && setting->name == NULL) ||
+        (value.at != NULL && setting->value == NULL)) {
+        free(setting->name);
+        free(setting->statement);
+        free(setting->value);
+        free(setting);
+        return false;
+    }
+    session->setting_bytes += statement.bytes + 1;
+    DL_APPEND(session->pending, setting);
+    return true;
+}
+
+bool session_set(struct session *session, struct slice name, struct slice statement, struct slice value,
+                 bool local, unsigned depth, uint64_t sync)
+{
+    return note(session, &(struct setting){ .local = local, .depth = depth, .sync = sync }, name, statement,
+                value);
+}
+
+bool session_reset(struct session *session, struct slice name, struct slice statement, unsigned depth,
+                   uint64_t sync)
+{
+    return note(session, &(struct setting){ .reset = true, .depth = depth, .sync = sync }, name, statement,
+                (struct slice){ 0 });
+}
+
+static bool same_name(const struct setting *a, const struct setting *b)
+{
+    return a->name != NULL && b->name != NULL && strcmp(a->name, b->name) == 0;
+}
+
+/* Into the base: RESET ALL sweeps it, a SET replaces its name's. SET ROLE and the like keep their order. */
+static void settle(struct session *session, struct setting *news)
+{
+    struct setting *setting, *next;
+
+    DL_FOREACH_SAFE(session->base, setting, next)
+    {
+        if (news->name == NULL || same_name(setting, news)) {
+            DL_DELETE(session->base, setting);
+            setting_free(session, setting);
+        }
+    }
+    DL_APPEND(session->base, news);
+    session->version++;
+}
+
+void session_commit(struct session *session, uint64_t sync)
+{
+    struct setting *setting, *next;
+
+    DL_FOREACH_SAFE(session->pending, setting, next)
+    {
+        if (setting->sync > sync)
+            return;
+        DL_DELETE(session->pending, setting);
+        if (setting->local)
+            setting_free(session, setting);
+        else
+            settle(session, setting);
+    }
+}
+
+void session_rollback(struct session *session, uint64_t sync)
+{
+    struct setting *setting, *next;
+
+    DL_FOREACH_SAFE(session->pending, setting, next)
+    {
+        if (setting->sync > sync)
+            return;
+        DL_DELETE(session->pending, setting);
+        setting_free(session, setting);
+    }
+}
+
+void session_release(struct session *session, unsigned depth)
+{
+    struct setting *setting;
+
+    DL_FOREACH(session->pending, setting)
+    if (setting->depth > depth)
+        setting->depth = depth;
+}
+
+void session_rollback_to(struct session *session, unsigned depth)
+{
+    struct setting *setting, *next;
+
+    DL_FOREACH_SAFE(session->pending, setting, next)
+    {
+        if (setting->depth > depth) {
+            DL_DELETE(session->pending, setting);
+            setting_free(session, setting);
+        }
+    }
+}
+
+/* The last word about `name` in a list; NULL: none. */
+static const struct setting *last_word(const struct setting *list, const char *name)
+{
+    const struct setting *setting, *found = NULL;
+
+    DL_FOREACH(list, setting)
+    if (setting->name == NULL || strcasecmp(setting->name, name) == 0)
+        found = setting;
+    return found;
+}
+
+enum session_value session_value(const struct session *session, const char *name, const char **value)
+{
+    const struct setting *setting = last_word(session->pending, name);
+
+    if (setting == NULL)
+        setting = last_word(session->base, name);
+    if (setting == NULL || setting->reset || setting->name == NULL)
+        return SESSION_ABSENT;
+    if (setting->value == NULL)
+        return SESSION_UNKNOWN;
+    *value = setting->value;
+    return SESSION_FOUND;
+}
+
+/* ---- reported parameters ---- */
+
+static struct parameter_pair *find_reported(const struct session *session, struct slice name)
+{
+    for (size_t i = 0; i < session->reported_count; i++)
+        if (slice_is(name, session->reported[i].name))
+            return &session->reported[i];
+    return NULL;
+}
+
+bool session_report(struct session *session, struct slice name, struct slice value)
+{
+    struct parameter_pair *pair = find_reported(session, name), *more;
+    char *copy;
+
+    if (pair != NULL && slice_is(value, pair->value))
+        return false;
+    copy = copy_slice(value);
+    if (copy == NULL)
+        return true;
+    if (pair != NULL) {
+        free(pair->value);
+        pair->value = copy;
+        return true;
+    }
+    more = realloc(session->reported, (session->reported_count + 1) * sizeof *more);
+    if (more == NULL) {
+        free(copy);
+        return true;
+    }
+    session->reported = more;
+    more[session->reported_count].value = copy;
+    more[session->reported_count].name = copy_slice(name);
+    if (more[session->reported_count].name == NULL)
+        free(copy);
+    else
+        session->reported_count++;
+    return true;
+}
+
+const char *session_reported(const struct session *session, const char *name)
+{
+    struct parameter_pair *pair = find_reported(session, slice_of(name));
+
+    return pair == NULL ? NULL : pair->value;
+}

@@ -1,0 +1,96 @@
+/* session.h - what a session has become since it began, so that another server can be made like it: prepared
+ * statements, settings (with PostgreSQL's rules for transactions and savepoints), reported parameters.
+ * Pure: no sockets, no clock. One client's, its loop's thread. */
+#ifndef PGSHUNT_PROXY_SESSION_H
+#define PGSHUNT_PROXY_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "base/buf.h"
+#include "base/slice.h"
+#include "sql/attribute.h"
+#include "sql/plan.h"
+
+/* ---- prepared statements ---- */
+
+struct prepared {
+    char *name;        /* "" : the unnamed one */
+    struct slice text; /* owned */
+    uint32_t *types;
+    size_t type_count;
+    struct plan *plan;
+    struct shape shape; /* of this very text */
+    uint64_t serial;    /* never 0, never used twice in a session */
+    UT_hash_handle hh;
+};
+
+/* ---- settings ---- */
+
+/* One SET (or RESET …) as the client said it. */
+struct setting {
+    char *name;      /* lower case; NULL: RESET ALL / DISCARD ALL */
+    char *statement; /* to say again on another server */
+    char *value;     /* NULL: could not be read */
+    bool local;
+    bool reset;     /* RESET: back to the startup value */
+    unsigned depth; /* savepoints that stood when it was made */
+    uint64_t sync;  /* the ReadyForQuery that at the earliest ends its transaction */
+    struct setting *prev, *next;
+};
+
+struct parameter_pair {
+    char *name, *value;
+};
+
+struct session {
+    struct prepared *prepared; /* by name */
+    uint64_t last_serial;
+    struct setting *base;    /* in force outside transactions, oldest first, one per name */
+    struct setting *pending; /* of the open transaction, oldest first */
+    uint64_t version;        /* rises when `base` changes */
+    size_t setting_bytes;
+    bool overflow;                   /* more than JOURNAL_BYTES_MAX: this session cannot join another store */
+    struct parameter_pair *reported; /* what the client was told (ParameterStatus) */
+    size_t reported_count;
+    bool temp_shadows; /* made a temporary table */
+};
+
+void session_init(struct session *session);
+void session_done(struct session *session);
+
+/* Remembers a statement; takes over `plan`'s reference and the contents of `shape` (left empty). A statement
+ * of that name is replaced. NULL: no memory, or PREPARED_MAX. */
+struct prepared *session_prepare(struct session *session, struct slice name, struct slice text,
+                                 const uint32_t *types, size_t type_count, struct plan *plan,
+                                 struct shape *shape);
+struct prepared *session_find(const struct session *session, struct slice name);
+void session_forget(struct session *session, struct slice name);
+void session_forget_serial(struct session *session, uint64_t serial);
+void session_forget_all(struct session *session);
+
+/* Notes a change in the open transaction (a single statement outside one is a transaction of its own).
+ * `value` .at NULL: unreadable. false: no memory. */
+bool session_set(struct session *session, struct slice name, struct slice statement, struct slice value,
+                 bool local, unsigned depth, uint64_t sync);
+bool session_reset(struct session *session, struct slice name /* .at NULL: ALL */, struct slice statement,
+                   unsigned depth, uint64_t sync);
+/* The transaction that ReadyForQuery number `sync` ended: pending ones that are not local become the base, …
+ */
+void session_commit(struct session *session, uint64_t sync);
+void session_rollback(struct session *session, uint64_t sync); /* … or go */
+void session_rollback_to(struct session *session,
+                         unsigned depth); /* those made with more than `depth` savepoints */
+void session_release(struct session *session, unsigned depth); /* those now belong to `depth` savepoints */
+
+/* The value in force. FOUND with *value; UNKNOWN: changed to something unreadable; ABSENT: as it was at
+ * startup. */
+enum session_value { SESSION_ABSENT, SESSION_FOUND, SESSION_UNKNOWN };
+enum session_value session_value(const struct session *session, const char *name, const char **value);
+
+/* ParameterStatus. True if it is news. */
+bool session_report(struct session *session, struct slice name, struct slice value);
+const char *session_reported(const struct session *session, const char *name); /* NULL: never */
+
+#endif

@@ -1,0 +1,63 @@
+/* stream.h - one byte stream, to a client or to a server: what came in, what must go out, and the brakes.
+ * Owns: the libuv handle, `in` (bytes received, not consumed) and the bytes on their way out.
+ * Leaves: what the bytes mean. TLS will live behind these functions.
+ * Thread: the loop's. A stream is embedded in its owner, whose memory must last until hooks->gone(). */
+#ifndef PGSHUNT_PROXY_STREAM_H
+#define PGSHUNT_PROXY_STREAM_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "base/buf.h"
+#include "base/slice.h"
+
+struct stream;
+
+struct stream_hooks {
+    void (*came)(struct stream *stream, size_t bytes); /* appended to stream->in */
+    void (*ended)(struct stream *stream, int status); /* the peer closed (UV_EOF) or the connection broke; not
+                                                         closed yet: call stream_close() */
+    void (*eased)(struct stream *stream);             /* what waits to go out fell below STREAM_LOW_BYTES */
+    void (*gone)(struct stream *stream);              /* closed: the owner's memory may go */
+};
+
+struct stream {
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
+    const struct stream_hooks *hooks;
+    struct buf in;
+    struct buf out;    /* not given to libuv yet */
+    struct buf flying; /* given to uv_write(), not written yet */
+    uv_write_t write;
+    uv_shutdown_t shutdown;
+    uint32_t read_bytes; /* how much room the next read gets; grows with what comes */
+    bool opened, reading, writing, full, finishing, closing;
+};
+
+/* Only remembers; the handle is made by one of the two below. */
+void stream_init(struct stream *stream, const struct stream_hooks *hooks);
+/* An accepted socket; takes the descriptor. false: it was closed. */
+bool stream_accept(struct stream *stream, uv_loop_t *loop, int fd);
+/* The handle for a connection to be made: uv_tcp_connect / uv_pipe_connect are the caller's. */
+int stream_make(struct stream *stream, uv_loop_t *loop, bool unix_socket);
+void stream_start(struct stream *stream); /* reads from now on; may be called again after stream_pause() */
+void stream_pause(struct stream *stream);
+
+void stream_send(struct stream *stream, const void *bytes, size_t count); /* queues; nothing is written yet */
+struct buf *stream_out(struct stream *stream);                            /* to append messages to */
+void stream_flush(struct stream *stream);
+size_t stream_waiting_bytes(const struct stream *stream);
+bool stream_is_full(struct stream *stream); /* at or above STREAM_HIGH_BYTES: hooks->eased() will follow */
+bool stream_is_open(const struct stream *stream); /* opened and not closing */
+
+/* Writes what is queued, then closes. */
+void stream_finish(struct stream *stream);
+/* Closes now. hooks->gone() follows, once, also for a stream that never had a handle… which is why that one
+ * is called directly. Fine to call twice. */
+void stream_close(struct stream *stream);
+
+#endif
