@@ -8,6 +8,6 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=../tests/lib/build.sh
 . "$top/tests/lib/build.sh"
 packages_need build run
-build_pgshunt build >/dev/null
+build_pgshunt build
 export PGSHUNT_PROGRAM="${PGSHUNT_PROGRAM:-$top/build/pgshunt}" PYTHONDONTWRITEBYTECODE=1
 exec /usr/bin/python3 "$top/bench/load.py" "$@"

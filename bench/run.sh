@@ -12,6 +12,6 @@ shift
 . "$top/tests/lib/build.sh"
 packages_need build run bench
 # Optimized, with assertions, as it would be packaged.
-build_pgshunt build-bench -Dbuildtype=release -Dtests=false >/dev/null
+build_pgshunt build-bench -Dbuildtype=release -Dtests=false
 export PGSHUNT_PROGRAM="${PGSHUNT_PROGRAM:-$top/build-bench/pgshunt}" PYTHONDONTWRITEBYTECODE=1
 exec /usr/bin/python3 "$top/bench/bench_$question.py" "$@"

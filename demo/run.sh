@@ -13,8 +13,10 @@ case " $* " in
   *" --help "*|*" -h "*) ;;
   *)
     packages_need build run
-    build_pgshunt build >"$top/build.log" 2>&1 || { cat "$top/build.log"; exit 1; }
-    rm -f "$top/build.log"
+    echo "building"
+    log=$(mktemp)
+    build_pgshunt build >"$log" 2>&1 || { cat "$log"; rm -f "$log"; exit 1; }
+    rm -f "$log"
     ;;
 esac
 export PGSHUNT_PROGRAM="${PGSHUNT_PROGRAM:-$top/build/pgshunt}" PYTHONDONTWRITEBYTECODE=1

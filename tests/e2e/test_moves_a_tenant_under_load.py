@@ -3,7 +3,6 @@ import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -197,16 +196,15 @@ def test_a_second_attempt_after_abort(proxy, stores):
 
 @pytest.mark.undisturbed
 @pytest.mark.timeout(300)
-def test_the_demo(tmp_path, monkeypatch):
+def test_the_demo(workspace, monkeypatch):
     """The whole of it, smaller: exit code 0, a proof for everything, nothing left behind."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    tmp_path.chmod(0o711)
-    for above in list(tmp_path.parents)[:3]:
-        if above.owner() == Path(tmp_path).owner() and above != Path("/tmp"):
-            above.chmod(0o711)
+    folder = workspace.path / "demo"
+    folder.mkdir(mode=0o711)
+    monkeypatch.setenv("TMPDIR", str(folder))
     done = subprocess.run([sys.executable, str(TOP / "demo" / "demo.py"), "--events", "20000",
-                           "--appends-per-second", "150", "--after", "3"], capture_output=True, text=True)
+                           "--appends-per-second", "150", "--after", "3"], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL)
     assert "FAIL" not in done.stdout and done.returncode == 0, done.stdout + done.stderr
     assert "Nothing was lost." in done.stdout
     assert re.search(r"pause [0-9.]+ ms as measured by the proxy", done.stdout)
-    assert not list(tmp_path.iterdir())
+    assert not list(folder.iterdir())

@@ -51,12 +51,12 @@ class Life:
                 if not self.proxy.running():
                     return True
             time.sleep(0.05)
-        raise AssertionError(f"neither migrated nor dead: {self.proxy.admin('SHOW MIGRATIONS')}\n{self.proxy.log_tail()}")
+        raise AssertionError(f"neither migrated nor dead: {self.proxy.admin('SHOW MIGRATIONS ALL')}\n{self.proxy.log_tail()}")
 
     def _step(self):
         """One step; whether it is done."""
         if self.identity is None:
-            rows = self.proxy.admin("SHOW MIGRATIONS")
+            rows = self.proxy.admin("SHOW MIGRATIONS ALL")
             active = [row for row in rows if row["state"] not in ("failed", "rolled_back")]
             self.identity = str(active[0]["id"]) if active else self.proxy.start_migration(TENANT, "dedicated")
         state = self.proxy.state(self.identity)
