@@ -466,6 +466,7 @@ void client_server_ready(struct client *client, struct server *server)
 {
     if (client->state == CLIENT_LOGIN) {
         server->alike = true; /* the session is what this server said */
+        remember_login(client->loop->remember, client->user, client->database, &client->session);
         welcome(client);
         client->last_store = (int)server->store->index;
         client_run(client);
@@ -516,6 +517,20 @@ static void answer_for(struct client *client, struct server *server, const struc
     client->skip_to_sync = client->skip_to_sync || told;
 }
 
+/* The home store is down, not unwilling: a tenant that lives elsewhere can still be served. */
+static void begin_without_home(struct client *client, struct server *server, const struct error *why)
+{
+    if (server->why_from_server || !client->routed || route_table_away_count(client->loop->table) == 0 ||
+        !remember_recall(client->loop->remember, client->user, client->database, &client->session)) {
+        client_fail(client, why);
+        return;
+    }
+    client->servers[server->store->index] = NULL;
+    server_close(server);
+    welcome(client);
+    client_run(client);
+}
+
 void client_server_lost(struct client *client, struct server *server)
 {
     int index = (int)server->store->index;
@@ -523,7 +538,7 @@ void client_server_lost(struct client *client, struct server *server)
     bool owed = server->visible > 0, cut = server->passing_bytes > 0 && !server->passing_silent;
 
     if (client->state == CLIENT_LOGIN) {
-        client_fail(client, &why);
+        begin_without_home(client, server, &why);
         return;
     }
     client->lost_why = why;

@@ -23,10 +23,10 @@
 struct loop;
 
 struct client {
+    struct stream stream; /* first: a stream's hooks get from it to its client by a cast */
     struct loop *loop;
     struct client *prev, *next; /* the loop's list */
     UT_hash_handle hh;          /* the loop's hash by cancel_pid */
-    struct stream stream;
     enum client_state state;
     struct error closing_why;
     uint64_t since_ms; /* state entered */

@@ -12,6 +12,7 @@
 #include "proxy/auth.h"
 #include "proxy/bind.h"
 #include "proxy/client.h"
+#include "proxy/remember.h"
 #include "route/catalogue.h"
 #include "route/gate.h"
 #include "route/lease.h"
@@ -51,6 +52,7 @@ struct loop {
     struct route_table *table;
     struct catalogue *catalogue;
     struct bind_scratch scratch;
+    struct remember *remember;
     bool ready; /* the routing table has been read */
     bool stopping;
     unsigned ticks;

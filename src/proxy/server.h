@@ -45,7 +45,7 @@ struct made { /* a prepared statement that this server has */
 };
 
 struct server {
-    struct stream stream;
+    struct stream stream;  /* first, as in struct client */
     struct client *client; /* NULL once the client has let go of it */
     const struct store *store;
     enum server_state state;

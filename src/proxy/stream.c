@@ -141,8 +141,6 @@ static void on_written(uv_write_t *write, int status)
         return;
     }
     stream_flush(stream);
-    if (!stream->closing)
-        ease(stream);
 }
 
 static void write_rest(struct stream *stream)
@@ -190,6 +188,8 @@ void stream_flush(struct stream *stream)
         buf_shrink(&stream->out);
         on_emptied(stream);
     }
+    if (!stream->closing)
+        ease(stream);
 }
 
 static void on_shutdown(uv_shutdown_t *shutdown, int status)
