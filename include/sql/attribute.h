@@ -1,5 +1,5 @@
-/* attribute.h - plan + literals + parameters + transaction + settings -> tenant, or none, and by what evidence
- * (DESIGN §3.1). Pure. */
+/* attribute.h - plan + literals + parameters + transaction + settings -> tenant, or none, and by what
+ * evidence (DESIGN §3.1). Pure. */
 #ifndef PGSHUNT_SQL_ATTRIBUTE_H
 #define PGSHUNT_SQL_ATTRIBUTE_H
 
@@ -9,19 +9,19 @@
 /* The values of a Bind; NULL where there is none (simple query, Parse). */
 struct parameters {
     size_t count;
-    const struct slice *values;  /* .at NULL: SQL NULL */
-    const uint16_t *formats;     /* expanded to `count`: 0 text, 1 binary */
+    const struct slice *values; /* .at NULL: SQL NULL */
+    const uint16_t *formats;    /* expanded to `count`: 0 text, 1 binary */
     size_t type_count;
-    const uint32_t *types;       /* of Parse; 0 or missing: unspecified, the column's type */
+    const uint32_t *types; /* of Parse; 0 or missing: unspecified, the column's type */
 };
 
 /* What stands around a statement. Empty text: nothing. */
 struct surroundings {
     const char *transaction_tenant;
     const char *setting_tenant;
-    bool setting_unknown;        /* the setting was changed to something that could not be read */
+    bool setting_unknown; /* the setting was changed to something that could not be read */
     const char *user_tenant;
-    bool strict;                 /* contradictions are errors (some tenant is paused or lives elsewhere) */
+    bool strict; /* contradictions are errors (some tenant is paused or lives elsewhere) */
 };
 
 enum tenancy {
@@ -31,34 +31,41 @@ enum tenancy {
 };
 
 enum evidence {
-    EVIDENCE_NONE, EVIDENCE_LITERAL, EVIDENCE_PARAMETER, EVIDENCE_TRANSACTION, EVIDENCE_SETTING, EVIDENCE_USER,
+    EVIDENCE_NONE,
+    EVIDENCE_LITERAL,
+    EVIDENCE_PARAMETER,
+    EVIDENCE_TRANSACTION,
+    EVIDENCE_SETTING,
+    EVIDENCE_USER,
 };
 
 struct attribution {
     enum tenancy tenancy;
     enum evidence evidence;
-    bool null_tenant;            /* also rows without a tenant: they live in the default store */
-    bool contradicted;           /* evidence around says otherwise (counted and logged when not strict) */
+    bool null_tenant;  /* also rows without a tenant: they live in the default store */
+    bool contradicted; /* evidence around says otherwise (counted and logged when not strict) */
     size_t tenant_count;
     char (*tenants)[TENANT_BYTES_MAX]; /* canonical, distinct; memory of the attribution, reused */
     size_t tenant_capacity;
-    const char *why;             /* TENANCY_UNKNOWN: a static sentence for logs and EXPLAIN ROUTE */
+    const char *why; /* TENANCY_UNKNOWN: a static sentence for logs and EXPLAIN ROUTE */
 };
 
 void attribution_init(struct attribution *attribution);
 void attribution_done(struct attribution *attribution);
 
-/* `params` NULL: none (a $n then is unknown). false: conflicting_evidence (0A000) where strict, or no memory. */
+/* `params` NULL: none (a $n then is unknown). false: conflicting_evidence (0A000) where strict, or no memory.
+ */
 bool attribute(const struct plan_statement *statement, struct slice text, const struct shape *shape,
                const struct parameters *params, const struct surroundings *around, struct attribution *out,
                struct error *err);
 
-/* The value that a STATEMENT_SET(_LOCAL) gives its setting, as text. false: cannot be read (setting_unknown). */
+/* The value that a STATEMENT_SET(_LOCAL) gives its setting, as text. false: cannot be read (setting_unknown).
+ */
 bool attribute_set_value(const struct plan_statement *statement, struct slice text, const struct shape *shape,
                          const struct parameters *params, struct buf *value);
 
-/* The canonical form of a tenant: uuid in lower case, integers without leading zeros or sign '+', text as it is.
- * false: not a value of that type, or TENANT_BYTES_MAX or longer. */
+/* The canonical form of a tenant: uuid in lower case, integers without leading zeros or sign '+', text as it
+ * is. false: not a value of that type, or TENANT_BYTES_MAX or longer. */
 bool tenant_canonical(uint32_t type_oid, struct slice text, char out[TENANT_BYTES_MAX]);
 bool tenant_from_binary(uint32_t type_oid, struct slice bytes, char out[TENANT_BYTES_MAX]);
 

@@ -1,6 +1,7 @@
 /* plan.h - what attribution learned about a statement's shape: class, tables, where the tenant stands.
- * libpg_query lives behind this header only. A planner belongs to one thread: a cache (shape -> plan, bounded, least
- * recently used) in front of the grammar. Plans are immutable and reference counted (not atomic: one thread). */
+ * libpg_query lives behind this header only. A planner belongs to one thread: a cache (shape -> plan,
+ * bounded, least recently used) in front of the grammar. Plans are immutable and reference counted (not
+ * atomic: one thread). */
 #ifndef PGSHUNT_SQL_PLAN_H
 #define PGSHUNT_SQL_PLAN_H
 
@@ -14,8 +15,8 @@
 enum statement_kind {
     STATEMENT_PLAIN, /* anything that runs: SELECT, INSERT, UPDATE, DELETE, MERGE, DDL, CALL, DO … */
     STATEMENT_EMPTY,
-    STATEMENT_BEGIN, /* and START TRANSACTION */
-    STATEMENT_COMMIT, /* and END */
+    STATEMENT_BEGIN,    /* and START TRANSACTION */
+    STATEMENT_COMMIT,   /* and END */
     STATEMENT_ROLLBACK, /* and ABORT */
     STATEMENT_SAVEPOINT,
     STATEMENT_RELEASE,
@@ -24,26 +25,28 @@ enum statement_kind {
     STATEMENT_COMMIT_PREPARED,
     STATEMENT_ROLLBACK_PREPARED,
     STATEMENT_SET_TRANSACTION, /* SET TRANSACTION …; `snapshot` if SET TRANSACTION SNAPSHOT */
-    STATEMENT_SET,     /* SET, SET SESSION, SET SESSION CHARACTERISTICS, set_config(…, false) */
-    STATEMENT_SET_LOCAL, /* SET LOCAL, set_config(…, true) */
-    STATEMENT_RESET,   /* RESET x, SET x TO DEFAULT */
+    STATEMENT_SET,             /* SET, SET SESSION, SET SESSION CHARACTERISTICS, set_config(…, false) */
+    STATEMENT_SET_LOCAL,       /* SET LOCAL, set_config(…, true) */
+    STATEMENT_RESET,           /* RESET x, SET x TO DEFAULT */
     STATEMENT_RESET_ALL,
     STATEMENT_DISCARD_ALL,
     STATEMENT_PREPARE, /* SQL level; `name`; the inner statement's class and tenants are this statement's */
-    STATEMENT_EXECUTE, /* `name`; arguments are not read yet: tenants unknown unless there are none of the inner's */
+    STATEMENT_EXECUTE, /* `name`; arguments are not read yet: tenants unknown unless there are none of the
+                          inner's */
     STATEMENT_DEALLOCATE, /* `name`, NULL for ALL */
-    STATEMENT_DECLARE, /* DECLARE CURSOR: class of its query */
-    STATEMENT_FETCH,   /* FETCH, MOVE, CLOSE */
-    STATEMENT_COPY_IN, /* COPY … FROM STDIN */
+    STATEMENT_DECLARE,    /* DECLARE CURSOR: class of its query */
+    STATEMENT_FETCH,      /* FETCH, MOVE, CLOSE */
+    STATEMENT_COPY_IN,    /* COPY … FROM STDIN */
     STATEMENT_COPY_OUT,
-    STATEMENT_LISTEN,  /* LISTEN, UNLISTEN */
+    STATEMENT_LISTEN, /* LISTEN, UNLISTEN */
 };
 
 /* What it may do, at most. */
 enum statement_class {
     CLASS_NEUTRAL, /* touches no table: SET, SHOW, SELECT 1, currval, transaction control */
     CLASS_READ,
-    CLASS_WRITE,   /* writes, locks rows or tables or advisory keys, runs a function we do not know while it writes */
+    CLASS_WRITE, /* writes, locks rows or tables or advisory keys, runs a function we do not know while it
+                    writes */
 };
 
 enum { TABLES_EVENT = 1, TABLES_COMPANION = 2, TABLES_EVERYWHERE = 4, TABLES_DEFAULT = 8 };
@@ -52,6 +55,8 @@ enum { TABLES_EVENT = 1, TABLES_COMPANION = 2, TABLES_EVERYWHERE = 4, TABLES_DEF
 struct tenant_ref {
     uint32_t slot;
     uint32_t type_oid; /* of the tenant column: how to read a binary parameter, how to write it canonically */
+    uint32_t cast_oid; /* of the cast nearest to the value ($1::text); 0: none, a parameter has the column's
+                          type */
 };
 
 struct plan_statement {
@@ -60,29 +65,36 @@ struct plan_statement {
     unsigned tables;      /* TABLES_*: of every reference */
     bool locks;           /* FOR UPDATE/SHARE, LOCK TABLE, pg_advisory_*lock */
     bool ddl;             /* changes definitions (a loop reports DDL on a declared table to the catalogue) */
-    bool tenants_partial; /* some reference to an event or companion table is restricted, some is not: unknown,
-                             whatever stands around the statement */
-    bool rows_unseen;     /* a write whose rows' tenants are not in the statement (INSERT … SELECT … FROM …):
-                             unknown, whatever stands around */
-    size_t tenant_count;  /* 0 with TABLES_EVENT|COMPANION: the statement itself says nothing */
+    bool tenants_partial; /* some reference to an event or companion table is restricted, some is not (or a
+                             condition on a tenant was not understood): unknown, whatever stands around the
+                             statement */
+    bool rows_unseen; /* a write whose rows' tenants are not in the statement (INSERT … SELECT … FROM …):
+                         unknown, whatever stands around */
+    size_t tenant_count; /* 0 with TABLES_EVENT|COMPANION: the statement itself says nothing */
     struct tenant_ref *tenants;
     bool tenant_null;     /* some reference is IS NULL or a NULL in VALUES: "no tenant" */
-    char *name;           /* savepoint, setting (lower case), prepared statement, cursor, gid; or NULL */
-    char *value;          /* SET: the value where it is not a hole (SET x TO off); or NULL */
-    int64_t value_slot;   /* SET: the slot of its value; -1: none */
-    bool local_unknown;   /* set_config whose third argument is not a constant */
-    char isolation;       /* BEGIN, SET TRANSACTION: 'c' read committed, 'r' repeatable read, 's' serializable, 0 */
-    bool snapshot;        /* SET TRANSACTION SNAPSHOT, pg_export_snapshot() */
+    uint32_t tenant_type; /* of the first such table's tenant column; 0: none, or not known yet */
+    char *name;         /* savepoint, setting (lower case), prepared statement, cursor, gid, channel; or NULL.
+                           A set_config() whose setting cannot be read has none: it may be any */
+    char *value;        /* SET: the value where it is not a hole (SET x TO off); or NULL */
+    int64_t value_slot; /* SET: the slot of its value; -1: none */
+    bool value_is_element; /* SET search_path TO 'a, b': one schema of that name, and not two */
+    bool sets;             /* PREPARE, DECLARE, COPY: runs a set_config(); what it sets is unknown */
+    bool local_unknown;    /* set_config whose third argument is not a constant */
+    char isolation; /* BEGIN, SET TRANSACTION: 'c' read committed, 'r' repeatable read, 's' serializable, 0 */
+    bool snapshot;  /* SET TRANSACTION SNAPSHOT, pg_export_snapshot() */
     bool and_chain;
-    bool with_hold;       /* DECLARE … WITH HOLD */
-    bool temporary;       /* creates a temporary table */
-    bool advisory;        /* takes or gives a session-level advisory lock */
+    bool with_hold; /* DECLARE … WITH HOLD */
+    bool temporary; /* creates a temporary table or view */
+    bool shadows;   /* and its name is a declared table's: plan_context.temp_shadows from now on */
+    bool advisory;  /* takes or gives a session-level advisory lock */
 };
 
 struct plan {
     unsigned refs;
-    bool parsed;          /* false: the grammar refused it, or it is out of bounds: one statement, class by `touches` */
-    bool touches;         /* !parsed: some token names a declared table */
+    bool
+        parsed; /* false: the grammar refused it, or it is out of bounds: one statement, class by `touches` */
+    bool touches;           /* !parsed: some token names a declared table */
     size_t statement_count; /* 0: empty query */
     struct plan_statement *statements;
 };
@@ -99,16 +111,16 @@ void planner_free(struct planner *planner);
 /* All that a plan depends on besides the text (the cache's key). */
 struct plan_context {
     const struct schema *schema;
-    struct slice search_path;         /* as last SET; .at NULL: the default */
+    struct slice search_path; /* as last SET; .at NULL: the default */
     bool standard_conforming_strings;
-    bool encoding_safe;               /* false: client_encoding where a byte of a character may be ASCII (SJIS …) */
-    bool temp_shadows;                /* the session made a temporary table of a declared name */
+    bool encoding_safe; /* false: client_encoding where a byte of a character may be ASCII (SJIS …) */
+    bool temp_shadows;  /* the session made a temporary table of a declared name */
 };
 
-/* Plans `text`; `shape` is filled for it (its holes speak of this very text). A reference to *plan is the caller's.
- * Never fails but for memory (false): what cannot be understood is a plan with parsed = false. */
-bool planner_plan(struct planner *planner, struct slice text, const struct plan_context *context, struct shape *shape,
-                  struct plan **plan);
+/* Plans `text`; `shape` is filled for it (its holes speak of this very text). A reference to *plan is the
+ * caller's. Never fails but for memory (false): what cannot be understood is a plan with parsed = false. */
+bool planner_plan(struct planner *planner, struct slice text, const struct plan_context *context,
+                  struct shape *shape, struct plan **plan);
 
 struct planner_counts {
     uint64_t hits, misses, entries, parse_us;

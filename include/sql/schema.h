@@ -1,5 +1,6 @@
-/* schema.h - what planning must know of one store's declared tables: class, columns in order, types, tenant column.
- * Immutable and reference counted (atomic): the catalogue builds it on the control thread, loops read it. */
+/* schema.h - what planning must know of one store's declared tables: class, columns in order, types, tenant
+ * column. Immutable and reference counted (atomic): the catalogue builds it on the control thread, loops read
+ * it. */
 #ifndef PGSHUNT_SQL_SCHEMA_H
 #define PGSHUNT_SQL_SCHEMA_H
 
@@ -8,7 +9,7 @@
 #include <stdint.h>
 
 enum table_class {
-    TABLE_DEFAULT,    /* not declared: lives in the default store */
+    TABLE_DEFAULT, /* not declared: lives in the default store */
     TABLE_EVENT,
     TABLE_COMPANION,  /* moves with its tenant */
     TABLE_EVERYWHERE, /* same rows in all stores */
@@ -24,7 +25,7 @@ struct schema_table {
     enum table_class class;
     size_t column_count; /* live columns, in attnum order; 0: the store has no such table */
     struct schema_column *columns;
-    int tenant_column;   /* index in columns; -1: none */
+    int tenant_column; /* index in columns; -1: none */
 };
 
 struct schema {
@@ -39,6 +40,7 @@ struct schema *schema_new(size_t table_count); /* zeroed tables, one reference *
 struct schema *schema_take(struct schema *schema);
 void schema_give(struct schema *schema);
 /* `schema_name` empty: by name alone. NULL: not declared. */
-const struct schema_table *schema_find(const struct schema *schema, const char *schema_name, const char *table_name);
+const struct schema_table *schema_find(const struct schema *schema, const char *schema_name,
+                                       const char *table_name);
 
 #endif

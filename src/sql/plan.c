@@ -1,0 +1,254 @@
+/* plan.c - a planner: text -> shape -> plan, by the cache or by the grammar.
+ * Owns:   the cache's key, calling libpg_query, plans' memory.
+ * Leaves: the shape to shape.c, the tree's meaning to walk.c.
+ * Thread: one; plans are its own.   Start at: planner_plan().
+ *
+ * What the grammar gets is the shape itself, in which literals are empty and repeats are cut out: so what is
+ * kept under a shape cannot depend on a content, and a huge payload is never parsed. A shape that the grammar
+ * refuses is not kept: it may be a newer server's syntax, and it is rare. */
+#include "sql/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <pg_query.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "sql/cache.h"
+#include "sql/walk.h"
+
+/* libpg_query's copy of the server's setting, exported but in no header. */
+extern __thread bool standard_conforming_strings;
+
+enum { WALK_BUDGET = 1000 * 1000 }; /* steps for one text: some 10 ms */
+
+struct planner {
+    const char *tenant_setting;
+    struct cache *cache;
+    struct buf key;
+    struct planner_counts counts;
+};
+
+struct plan *plan_take(struct plan *plan)
+{
+    plan->refs++;
+    return plan;
+}
+
+void plan_give(struct plan *plan)
+{
+    if (plan == NULL || --plan->refs > 0)
+        return;
+    for (size_t i = 0; i < plan->statement_count; i++) {
+        free(plan->statements[i].tenants);
+        free(plan->statements[i].name);
+        free(plan->statements[i].value);
+    }
+    free(plan->statements);
+    free(plan);
+}
+
+static struct plan *plan_new(size_t statement_count)
+{
+    struct plan *plan = calloc(1, sizeof *plan);
+
+    if (plan == NULL)
+        return NULL;
+    plan->refs = 1;
+    plan->statements = calloc(statement_count == 0 ? 1 : statement_count, sizeof *plan->statements);
+    if (plan->statements == NULL) {
+        free(plan);
+        return NULL;
+    }
+    plan->statement_count = statement_count;
+    return plan;
+}
+
+struct planner *planner_new(const char *tenant_setting)
+{
+    struct planner *planner = calloc(1, sizeof *planner);
+
+    if (planner == NULL)
+        return NULL;
+    planner->tenant_setting = tenant_setting == NULL || tenant_setting[0] == '\0' ? NULL : tenant_setting;
+    planner->cache = cache_new();
+    buf_init(&planner->key);
+    if (planner->cache == NULL) {
+        free(planner);
+        return NULL;
+    }
+    return planner;
+}
+
+void planner_free(struct planner *planner)
+{
+    if (planner == NULL)
+        return;
+    cache_free(planner->cache);
+    buf_done(&planner->key);
+    free(planner);
+}
+
+static bool is_ascii(struct slice text)
+{
+    for (size_t i = 0; i < text.bytes; i++)
+        if ((unsigned char)text.at[i] >= 0x80)
+            return false;
+    return true;
+}
+
+static bool contains_word(struct slice text, const char *word)
+{
+    size_t bytes = strlen(word);
+
+    for (size_t i = 0; bytes > 0 && i + bytes <= text.bytes; i++)
+        if ((text.at[i] | 0x20) == (word[0] | 0x20) && strncasecmp(text.at + i, word, bytes) == 0)
+            return true;
+    return false;
+}
+
+/* For a text that is not understood: may it name a declared table? Comments and literals count too, and an
+ * identifier written in Unicode escapes may be anything. */
+static bool text_touches(struct slice text, const struct schema *schema)
+{
+    if (text.bytes > ATTRIBUTE_BYTES_MAX || contains_word(text, "U&\""))
+        return true;
+    for (size_t i = 0; schema != NULL && i < schema->table_count; i++)
+        if (schema->tables[i].class != TABLE_DEFAULT && schema->tables[i].name != NULL &&
+            contains_word(text, schema->tables[i].name))
+            return true;
+    return false;
+}
+
+static bool plan_unparsed(struct slice text, const struct plan_context *context, struct plan **plan)
+{
+    struct plan_statement *statement;
+
+    *plan = plan_new(1);
+    if (*plan == NULL)
+        return false;
+    (*plan)->touches = text_touches(text, context->schema);
+    statement = &(*plan)->statements[0];
+    statement->class = CLASS_WRITE;
+    statement->value_slot = -1;
+    statement->tables = (*plan)->touches ? TABLES_EVENT : TABLES_DEFAULT;
+    statement->tenants_partial = (*plan)->touches;
+    return true;
+}
+
+static void write_key(struct buf *key, const struct plan_context *context, const struct shape *shape)
+{
+    uint64_t generation = context->schema == NULL ? 0 : context->schema->generation;
+    uint8_t flags =
+        (uint8_t)((context->standard_conforming_strings ? 1 : 0) | (context->encoding_safe ? 2 : 0) |
+                  (context->temp_shadows ? 4 : 0) | (context->search_path.at != NULL ? 8 : 0));
+    uint64_t path_bytes = context->search_path.at == NULL ? 0 : context->search_path.bytes;
+
+    buf_clear(key);
+    buf_append(key, &context->schema, sizeof context->schema);
+    buf_append(key, &generation, sizeof generation);
+    buf_append(key, &flags, sizeof flags);
+    buf_append(key, &path_bytes, sizeof path_bytes);
+    if (path_bytes > 0)
+        buf_append_slice(key, context->search_path);
+    buf_append_slice(key, buf_slice(&shape->text));
+}
+
+/* The statements of a tree. *plan NULL: the tree does not fit the shape. false: no memory. */
+static bool plan_tree(struct planner *planner, const PgQuery__ParseResult *tree,
+                      const struct plan_context *context, const struct shape *shape, struct plan **plan)
+{
+    struct walk walk = {
+        .context = context, .tenant_setting = planner->tenant_setting, .shape = shape, .budget = WALK_BUDGET
+    };
+    bool fine = true;
+
+    *plan = NULL;
+    if (tree->n_stmts != shape->begin_count)
+        return true;
+    *plan = plan_new(tree->n_stmts);
+    if (*plan == NULL)
+        return false;
+    (*plan)->parsed = true;
+    for (size_t i = 0; i < tree->n_stmts && fine; i++) {
+        struct walk one = walk;
+
+        one.out = &(*plan)->statements[i];
+        fine = tree->stmts[i]->stmt != NULL && walk_statement(&one, tree->stmts[i]->stmt);
+        walk.budget = one.budget;
+        walk_done(&one);
+    }
+    if (!fine) {
+        plan_give(*plan);
+        *plan = NULL;
+    }
+    return fine;
+}
+
+/* As plan_tree(); *plan NULL also where the grammar refuses the shape. */
+static bool plan_shape(struct planner *planner, const struct plan_context *context, struct shape *shape,
+                       struct plan **plan)
+{
+    PgQueryProtobufParseResult result;
+    PgQuery__ParseResult *tree = NULL;
+    bool fine = true;
+
+    *plan = NULL;
+    standard_conforming_strings = context->standard_conforming_strings;
+    result = pg_query_parse_protobuf(buf_text(&shape->text));
+    if (result.error == NULL) {
+        tree = pg_query__parse_result__unpack(NULL, result.parse_tree.len,
+                                              (const uint8_t *)result.parse_tree.data);
+        fine = tree != NULL && plan_tree(planner, tree, context, shape, plan);
+    }
+    if (tree != NULL)
+        pg_query__parse_result__free_unpacked(tree, NULL);
+    pg_query_free_protobuf_parse_result(result);
+    return fine;
+}
+
+static bool plan_miss(struct planner *planner, struct slice text, const struct plan_context *context,
+                      struct shape *shape, struct plan **plan)
+{
+    uint64_t begin_us = clock_us();
+    bool fine = plan_shape(planner, context, shape, plan);
+
+    planner->counts.misses++;
+    planner->counts.parse_us += clock_us() - begin_us;
+    if (!fine)
+        return false;
+    if (*plan == NULL)
+        return plan_unparsed(text, context, plan);
+    if (!buf_failed(&planner->key))
+        cache_add(planner->cache, buf_slice(&planner->key), *plan, (struct schema *)context->schema);
+    return true;
+}
+
+bool planner_plan(struct planner *planner, struct slice text, const struct plan_context *context,
+                  struct shape *shape, struct plan **plan)
+{
+    bool safe = context->encoding_safe || is_ascii(text);
+    struct plan *kept;
+
+    *plan = NULL;
+    if (!safe)
+        shape_read(shape, (struct slice){ "", 0 }, true); /* empties it */
+    if (!safe || !shape_read(shape, text, context->standard_conforming_strings))
+        return !buf_failed(&shape->text) && plan_unparsed(text, context, plan);
+    write_key(&planner->key, context, shape);
+    kept = buf_failed(&planner->key) ? NULL : cache_find(planner->cache, buf_slice(&planner->key));
+    if (kept == NULL)
+        return plan_miss(planner, text, context, shape, plan);
+    planner->counts.hits++;
+    *plan = plan_take(kept);
+    return true;
+}
+
+struct planner_counts planner_count(const struct planner *planner)
+{
+    struct planner_counts counts = planner->counts;
+
+    counts.entries = cache_count(planner->cache);
+    return counts;
+}

@@ -1,0 +1,68 @@
+/* schema.c - declared tables of one store: built once, then read by all.
+ * Thread: any; references are counted atomically.   Start at: schema_find(). */
+#include "sql/schema.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct schema *schema_new(size_t table_count)
+{
+    struct schema *schema = calloc(1, sizeof *schema);
+
+    if (schema == NULL)
+        return NULL;
+    schema->refs = 1;
+    schema->tables = calloc(table_count == 0 ? 1 : table_count, sizeof *schema->tables);
+    if (schema->tables == NULL) {
+        free(schema);
+        return NULL;
+    }
+    schema->table_count = table_count;
+    for (size_t i = 0; i < table_count; i++)
+        schema->tables[i].tenant_column = -1;
+    return schema;
+}
+
+struct schema *schema_take(struct schema *schema)
+{
+    __atomic_add_fetch(&schema->refs, 1, __ATOMIC_RELAXED);
+    return schema;
+}
+
+static void table_done(struct schema_table *table)
+{
+    for (size_t i = 0; i < table->column_count; i++)
+        free(table->columns[i].name);
+    free(table->columns);
+    free(table->schema);
+    free(table->name);
+}
+
+void schema_give(struct schema *schema)
+{
+    if (schema == NULL || __atomic_sub_fetch(&schema->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    for (size_t i = 0; i < schema->table_count; i++)
+        table_done(&schema->tables[i]);
+    free(schema->tables);
+    free(schema);
+}
+
+/* A declared table without a schema is one of `public`. */
+static bool table_is(const struct schema_table *table, const char *schema_name, const char *table_name)
+{
+    const char *home = table->schema == NULL || table->schema[0] == '\0' ? "public" : table->schema;
+
+    if (table->name == NULL || strcmp(table->name, table_name) != 0)
+        return false;
+    return schema_name == NULL || schema_name[0] == '\0' || strcmp(home, schema_name) == 0;
+}
+
+const struct schema_table *schema_find(const struct schema *schema, const char *schema_name,
+                                       const char *table_name)
+{
+    for (size_t i = 0; schema != NULL && i < schema->table_count; i++)
+        if (table_is(&schema->tables[i], schema_name, table_name))
+            return &schema->tables[i];
+    return NULL;
+}

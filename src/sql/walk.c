@@ -1,0 +1,135 @@
+/* walk.c - one statement's tree -> a plan_statement.
+ * Owns:   the walk's memory and budget, and the sum of what was found.
+ * Leaves: queries to query.c, all other statements to utility.c.
+ * Thread: the planner's.   Start at: walk_statement(). */
+#include "sql/walk.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+enum { ARENA_BLOCK_BYTES = 16 * 1024 };
+
+struct arena_block {
+    struct arena_block *next;
+    size_t used, capacity;
+    max_align_t bytes[];
+};
+
+void *walk_alloc(struct walk *walk, size_t bytes)
+{
+    struct arena_block *block = walk->arena;
+    void *at;
+
+    bytes = (bytes + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+    if (block == NULL || block->capacity - block->used < bytes) {
+        size_t capacity = bytes > ARENA_BLOCK_BYTES ? bytes : ARENA_BLOCK_BYTES;
+
+        block = calloc(1, sizeof *block + capacity);
+        if (block == NULL) {
+            walk->failed = true;
+            return NULL;
+        }
+        block->capacity = capacity;
+        block->next = walk->arena;
+        walk->arena = block;
+    }
+    at = (char *)block->bytes + block->used;
+    block->used += bytes;
+    return at;
+}
+
+void walk_done(struct walk *walk)
+{
+    while (walk->arena != NULL) {
+        struct arena_block *next = walk->arena->next;
+
+        free(walk->arena);
+        walk->arena = next;
+    }
+}
+
+bool walk_spend(struct walk *walk)
+{
+    if (walk->budget > 0 && !walk->failed) {
+        walk->budget--;
+        return true;
+    }
+    walk->unclear = true;
+    return false;
+}
+
+/* Every slot of every reference's evidence, once each. */
+static void collect_tenants(struct walk *walk)
+{
+    struct plan_statement *out = walk->out;
+    unsigned char *seen = walk_alloc(walk, walk->shape->slot_count / 8 + 1);
+    size_t capacity = 0;
+
+    for (const struct reference *r = walk->references; r != NULL && seen != NULL; r = r->next)
+        for (const struct restriction_slot *s = r->evidence.slots; s != NULL; s = s->next) {
+            unsigned bit = 1u << (s->ref.slot % 8);
+
+            if (seen[s->ref.slot / 8] & bit)
+                continue;
+            seen[s->ref.slot / 8] |= (unsigned char)bit;
+            if (out->tenant_count == capacity) {
+                size_t more = capacity == 0 ? 2 : capacity * 2;
+                struct tenant_ref *grown = realloc(out->tenants, more * sizeof *grown);
+
+                if (grown == NULL) {
+                    walk->failed = true;
+                    return;
+                }
+                out->tenants = grown;
+                capacity = more;
+            }
+            out->tenants[out->tenant_count++] = s->ref;
+        }
+}
+
+/* Every reference must be restricted, or none may be and nothing may speak of tenants. */
+static void sum_references(struct walk *walk)
+{
+    struct plan_statement *out = walk->out;
+    bool some = false;
+    bool open = false;
+
+    for (const struct reference *r = walk->references; r != NULL; r = r->next) {
+        some = some || r->evidence.found;
+        open = open || !r->evidence.found;
+        out->tenant_null = out->tenant_null || r->evidence.null;
+    }
+    if ((open && (some || walk->says)) || walk->unclear)
+        out->tenants_partial = (out->tables & (TABLES_EVENT | TABLES_COMPANION)) != 0 || walk->unclear;
+    collect_tenants(walk);
+}
+
+static void sum_class(struct walk *walk)
+{
+    struct plan_statement *out = walk->out;
+
+    if (walk->calls_writer || walk->writes) {
+        out->class = CLASS_WRITE;
+        if (out->tables == 0)
+            out->tables = TABLES_DEFAULT;
+    } else if (out->locks) {
+        out->class = CLASS_WRITE;
+    } else {
+        out->class = walk->reads ? CLASS_READ : CLASS_NEUTRAL;
+    }
+}
+
+bool walk_statement(struct walk *walk, const PgQuery__Node *statement)
+{
+    walk->out->value_slot = -1;
+    if (!walk_query(walk, statement, NULL, NULL))
+        walk_utility(walk, statement);
+    walk_set_config(walk, statement);
+    sum_references(walk);
+    sum_class(walk);
+    if (walk->budget == 0) { /* not all of it was seen */
+        walk->out->tables |= TABLES_EVENT;
+        walk->out->class = CLASS_WRITE;
+    }
+    return !walk->failed;
+}

@@ -1,0 +1,125 @@
+/* walk.h - one statement's tree on its way to a plan_statement (private to sql).
+ * A walk lives on the planner's stack for one statement. All that it allocates is in its arena and goes with
+ * it; pointers into the tree and into the schema are borrowed.
+ *
+ *   reference   one mention of an event or companion table; in the end each must be restricted to tenants
+ *   source      an item of a FROM clause, by the name that columns call it
+ *   scope       the sources of one query level; names not found in it are looked for further out
+ *   restriction what a reference is restricted to: the slots where its tenants stand, or "no tenant" (IS
+ * NULL) fact        an AND-ed condition that says something about tenants */
+#ifndef PGSHUNT_SQL_WALK_H
+#define PGSHUNT_SQL_WALK_H
+
+#include "sql/plan.h"
+#include "sql/tree.h"
+
+struct restriction_slot {
+    struct restriction_slot *next;
+    struct tenant_ref ref;
+};
+
+struct restriction {
+    bool found; /* slots, or null, or both */
+    bool null;
+    struct restriction_slot *slots;
+};
+
+struct reference {
+    struct reference *next;
+    struct restriction evidence;
+};
+
+struct source {
+    struct source *next;
+    const void *node;        /* the RangeVar or other tree node that it is */
+    const char *name;        /* alias, else the table's name; NULL: none */
+    const char *schema;      /* without an alias: the table's schema; else NULL */
+    const char *tenant_name; /* NULL: not an event or companion table, or its tenant cannot be named */
+    uint32_t tenant_type;
+    struct reference *reference;
+    bool hidden;  /* below an aliased JOIN: its names are not visible */
+    bool reached; /* scratch of close_over() */
+};
+
+struct cte {
+    struct cte *next;
+    const char *name;
+};
+
+struct scope {
+    const struct scope *outer;
+    struct source *sources;
+    struct cte *ctes;
+    bool outer_joins; /* rows of a source may be all NULL */
+};
+
+struct arena_block;
+
+struct walk {
+    const struct plan_context *context;
+    const char *tenant_setting;
+    const struct shape *shape;
+    struct plan_statement *out;
+    struct reference *references;
+    struct arena_block *arena;
+    uint32_t budget;    /* steps left; at 0 the statement is unclear: bounds what a hostile one may cost */
+    bool failed;        /* no memory */
+    bool says;          /* some condition speaks of a tenant column */
+    bool unclear;       /* some table or reference could not be understood */
+    bool reads, writes; /* tables; a write also by what is known to write */
+    bool calls_writer;  /* a function that writes or is not known */
+    const PgQuery__FuncCall *sets[8]; /* calls of set_config() */
+    size_t set_count;
+};
+
+/* walk.c */
+void *walk_alloc(struct walk *walk, size_t bytes); /* zeroed; NULL: failed */
+bool walk_spend(struct walk *walk);                /* false: the budget is used up */
+/* Reads one statement into walk->out (zeroed by the caller). false: no memory. */
+bool walk_statement(struct walk *walk, const PgQuery__Node *statement);
+void walk_done(struct walk *walk);
+
+/* scope.c: tables and FROM clauses */
+/* Notes a table that is mentioned. The table if it is an event or companion table, else NULL. */
+const struct schema_table *walk_table(struct walk *walk, const PgQuery__RangeVar *range,
+                                      const struct cte *ctes);
+/* The same look-up without a note. */
+const struct schema_table *scope_declared(struct walk *walk, const PgQuery__RangeVar *range);
+struct reference *walk_reference(struct walk *walk); /* a new one, without evidence; NULL: no memory */
+struct source *scope_add(struct walk *walk, struct scope *scope, const PgQuery__Node *item);
+struct source *scope_add_table(struct walk *walk, struct scope *scope, const PgQuery__RangeVar *range,
+                               bool target);
+struct fact;
+/* Finds every reference's evidence below a FROM item, given the facts that hold for its rows. */
+void scope_resolve(struct walk *walk, struct scope *scope, const PgQuery__Node *item, struct fact *facts);
+void scope_resolve_source(struct walk *walk, struct scope *scope, struct source *source, struct fact *facts);
+
+/* fact.c: conditions */
+/* The AND-ed parts of a condition as facts, in front of `tail`. */
+struct fact *facts_of(struct walk *walk, struct scope *scope, const PgQuery__Node *condition,
+                      struct fact *tail);
+/* Tenant columns of the two sources are equal. */
+struct fact *facts_equal(struct walk *walk, struct source *a, struct source *b, struct fact *tail);
+void facts_apply(struct walk *walk, struct scope *scope, struct source *source, struct fact *facts);
+void note_mentions(struct walk *walk, const PgQuery__Node *condition);
+bool column_is(struct walk *walk, const struct source *source, const PgQuery__ColumnRef *column);
+/* A literal or parameter as a tenant of a column of that type (`assumed`: the type of a parameter without a
+ * cast, 0: the column's). false: it is something else. */
+bool constant_of(struct walk *walk, const PgQuery__Node *node, uint32_t column_type, uint32_t assumed,
+                 struct restriction *evidence);
+void restriction_join(struct walk *walk, struct restriction *into, const struct restriction *from);
+
+/* query.c: SELECT, INSERT, UPDATE, DELETE, MERGE */
+bool walk_query(struct walk *walk, const PgQuery__Node *query, const struct scope *outer, struct cte *ctes);
+void walk_expression(struct walk *walk, const PgQuery__Node *expression, struct scope *scope);
+
+/* setting.c: SET, RESET, set_config() */
+void walk_set(struct walk *walk, const PgQuery__VariableSetStmt *set);
+void walk_set_config(struct walk *walk, const PgQuery__Node *statement);
+
+/* utility.c: everything else. false: it is a query. */
+bool walk_utility(struct walk *walk, const PgQuery__Node *statement);
+char *walk_copy(struct walk *walk,
+                const char *text); /* on the heap, for the plan; NULL for NULL and empty text */
+
+#endif
