@@ -17,11 +17,16 @@ struct console_setup {
     const struct switchboard *switchboard; /* the console's own mailbox is switchboard->console */
     struct log *log;
     struct stats **loop_stats;   /* switchboard->loop_count of them */
+    void (*ready)(void *who);    /* the routes have been read; once, on the console's thread */
     void (*shutdown)(void *who); /* SHUTDOWN was typed; called on the console's thread */
     void *who;
 };
 
+/* Takes the socket and its lock, starts the thread. false: another instance has them, or they cannot be made.
+ */
 bool console_start(const struct console_setup *setup, struct console **console, struct error *err);
+/* Operators get 57P01; the thread is joined, the socket removed, the mailbox closed. NULL is fine. */
 void console_stop(struct console *console);
+const char *console_socket_path(const struct console *console);
 
 #endif

@@ -1,0 +1,56 @@
+/* job.h - one command being carried out: at once from the view, by a question to control, or over time
+ * (WATCH, WAIT). Never blocks: JOB_WAITS means that job_answer() or job_tick() goes on later. Console's
+ * thread. */
+#ifndef PGSHUNT_ADMIN_JOB_H
+#define PGSHUNT_ADMIN_JOB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "admin/command.h"
+#include "admin/view.h"
+#include "base/error.h"
+#include "base/rows.h"
+#include "migrate/control.h"
+#include "sql/attribute.h"
+
+enum {
+    JOB_POLL_MS = 200
+}; /* how often WATCH and WAIT look: fast enough for an eye, nothing for the database */
+
+enum job_result { JOB_DONE, JOB_FAILED, JOB_WAITS };
+
+/* How a job reaches the world. */
+struct job_hooks {
+    bool (*ask)(void *who, struct control_request *request); /* true: taken, an answer will come */
+    void (*wake_in)(void *who, uint64_t ms);                 /* job_tick() then; one at a time */
+    void (*notice)(void *who, const char *message);
+    void (*shutdown)(void *who);
+    void *who;
+};
+
+struct job {
+    const struct view *view; /* borrowed, as all of these, while the job runs */
+    const struct job_hooks *hooks;
+    const char *operator_name;
+    const struct command *command;
+    const struct parameters *params; /* of EXPLAIN ROUTE; NULL: none */
+    uint32_t owner, asked;           /* make the tag of the question that is out */
+    bool waits_for_answer;
+    uint64_t deadline_ms; /* WAIT … TIMEOUT; 0: none */
+    bool was_paused;      /* WATCH has seen the cutover begin */
+    char told[512];       /* WATCH: the last notice */
+};
+
+/* Sets out; the fields from `view` to `owner` are the caller's to fill in. DONE: `rows`, NULL for none, are
+ * the caller's. FAILED: `err`. */
+enum job_result job_start(struct job *job, struct rows **rows, struct error *err);
+/* Control's answer to this job's question; takes the request. */
+enum job_result job_answer(struct job *job, struct control_request *request, struct rows **rows,
+                           struct error *err);
+enum job_result job_tick(struct job *job, struct rows **rows, struct error *err);
+
+uint64_t job_tag(const struct job *job);
+uint32_t job_owner_of_tag(uint64_t tag);
+
+#endif

@@ -1,0 +1,363 @@
+/* app.c - struct app: everything that lives as long as the program, in the order in which it begins.
+ *
+ *   console (its lock keeps a second instance out) → proxy (binds, answers 57P03) → control (publishes the
+ * routes)
+ *
+ * and the other way round at the end: while control stops, a cutover that it reverts still needs the loops'
+ * gates.
+ *
+ * Owns:   configuration, log, stores, mailboxes, counters, lease, pid file.
+ * Leaves: everything else to the layers.
+ * Thread: main's; hook_ready() and hook_shutdown() are called on the console's.   Start at: app_run(). */
+#include "app/app.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "admin/console.h"
+#include "base/config.h"
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "migrate/control.h"
+#include "proxy/auth_file.h"
+#include "proxy/proxy.h"
+
+struct app {
+    struct config *config;
+    struct log *log;
+    int log_fd; /* -1: stderr */
+    struct stores *stores;
+    struct switchboard switchboard;
+    struct stats *stats[LOOPS_MAX];
+    struct lease lease;
+    struct console *console;
+    struct proxy *proxy;
+    struct control *control;
+    bool wrote_pid;
+};
+
+/* --- what every task needs --- */
+
+static void say(const struct error *err)
+{
+    fprintf(stderr, "pgshunt: %s\n", err->message);
+    if (err->detail[0] != '\0')
+        fprintf(stderr, "%s\n", err->detail);
+    if (err->hint[0] != '\0')
+        fprintf(stderr, "%s\n", err->hint);
+}
+
+static bool open_log(struct app *app, struct error *err)
+{
+    const char *destination = config_text(app->config, CONFIG_LOG_DESTINATION);
+    enum log_format format = config_is(app->config, CONFIG_LOG_FORMAT, "json") ? LOG_JSON : LOG_TEXT;
+    enum log_level level = LOG_INFO;
+
+    log_level_parse(config_text(app->config, CONFIG_LOG_LEVEL), &level);
+    app->log_fd = -1;
+    if (strcmp(destination, "stderr") != 0) {
+        app->log_fd = open(destination, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+        if (app->log_fd < 0)
+            return error_set(err, "58030", "cannot open log \"%s\": %s", destination, strerror(errno));
+    }
+    app->log = log_new(level, format, app->log_fd < 0 ? STDERR_FILENO : app->log_fd);
+    return app->log != NULL || error_no_memory(err);
+}
+
+/* proxy_start() reads it again, to keep it. */
+static bool check_auth_file(const struct config *config, struct error *err)
+{
+    struct auth_file *file;
+
+    if (!auth_file_read(config_text(config, CONFIG_AUTH_FILE), &file, err))
+        return false;
+    auth_file_free(file);
+    return true;
+}
+
+/* Configuration, stores, users: what can be wrong with the files is found here. */
+static bool read_configuration(struct app *app, const char *file, struct error *err)
+{
+    return config_read(file, &app->config, err) && stores_read(app->config, &app->stores, err) &&
+           check_auth_file(app->config, err);
+}
+
+static void forget(struct app *app)
+{
+    for (unsigned i = 0; i < app->switchboard.loop_count; i++) {
+        mailbox_give(app->switchboard.loops[i]);
+        stats_free(app->stats[i]);
+    }
+    mailbox_give(app->switchboard.control);
+    mailbox_give(app->switchboard.console);
+    stores_free(app->stores);
+    log_free(app->log);
+    if (app->log_fd >= 0)
+        close(app->log_fd);
+    config_free(app->config);
+    free(app);
+}
+
+static struct app *app_new(void)
+{
+    struct app *app = calloc(1, sizeof *app);
+
+    if (app == NULL)
+        fputs("pgshunt: out of memory\n", stderr);
+    else
+        app->log_fd = -1;
+    return app;
+}
+
+/* --- running --- */
+
+static void write_address(const struct app *app, char *text, size_t bytes)
+{
+    struct slice first = { "", 0 }, host = { "", 0 };
+    size_t at = 0;
+    int port = 0;
+
+    config_next_item(config_text(app->config, CONFIG_LISTEN), &at, &first);
+    config_parse_address(first, &host, &port);
+    if (port == 0)
+        port = proxy_port(app->proxy); /* the system has chosen */
+    snprintf(text, bytes, memchr(host.at, ':', host.bytes) != NULL ? "[%.*s]:%d" : "%.*s:%d", (int)host.bytes,
+             host.at, port);
+}
+
+static void hook_ready(void *who)
+{
+    const struct app *app = who;
+    char address[300];
+
+    write_address(app, address, sizeof address);
+    log_line(app->log, LOG_INFO, "app", "pgshunt %s ready on %s, admin socket %s", PGSHUNT_VERSION, address,
+             console_socket_path(app->console));
+}
+
+static void hook_shutdown(void *who)
+{
+    (void)who;
+    kill(getpid(), SIGTERM); /* blocked in every thread: app_wait() takes it */
+}
+
+static bool make_mailboxes(struct app *app, struct error *err)
+{
+    struct switchboard *board = &app->switchboard;
+    unsigned loops = (unsigned)config_number(app->config, CONFIG_WORKERS);
+
+    for (; board->loop_count < loops; board->loop_count++) {
+        board->loops[board->loop_count] = mailbox_new();
+        app->stats[board->loop_count] = stats_new();
+        if (board->loops[board->loop_count] == NULL || app->stats[board->loop_count] == NULL) {
+            board->loop_count++; /* forget() takes what there is of it */
+            return error_no_memory(err);
+        }
+    }
+    board->control = mailbox_new();
+    board->console = mailbox_new();
+    return (board->control != NULL && board->console != NULL) || error_no_memory(err);
+}
+
+/* Every client and server is a descriptor. */
+static void raise_open_files(const struct app *app)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_line(app->log, LOG_WARN, "app", "cannot raise the limit of open files: %s", strerror(errno));
+    else
+        log_line(app->log, LOG_DEBUG, "app", "up to %llu open files", (unsigned long long)limit.rlim_cur);
+}
+
+static bool write_pid_file(struct app *app, struct error *err)
+{
+    const char *path = config_text(app->config, CONFIG_PID_FILE);
+    char text[32];
+    int bytes = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    int fd;
+
+    if (*path == '\0')
+        return true;
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0)
+        return error_set(err, "58030", "cannot write pid_file \"%s\": %s", path, strerror(errno));
+    app->wrote_pid = write(fd, text, (size_t)bytes) == bytes;
+    close(fd);
+    return app->wrote_pid || error_set(err, "58030", "cannot write pid_file \"%s\"", path);
+}
+
+static bool start_console(struct app *app, struct error *err)
+{
+    const struct console_setup setup = { app->config, app->stores, &app->switchboard, app->log,
+                                         app->stats,  hook_ready,  hook_shutdown,     app };
+
+    return console_start(&setup, &app->console, err);
+}
+
+static bool start_proxy(struct app *app, struct error *err)
+{
+    const struct proxy_setup setup = { app->config, app->stores, &app->switchboard,
+                                       &app->lease, app->log,    app->stats };
+
+    return proxy_start(&setup, &app->proxy, err);
+}
+
+static bool start_control(struct app *app, struct error *err)
+{
+    const struct control_setup setup = { app->config, app->stores, &app->switchboard, &app->lease, app->log };
+
+    return control_start(&setup, &app->control, err);
+}
+
+static bool start(struct app *app, struct error *err)
+{
+    return start_console(app, err) && write_pid_file(app, err) && start_proxy(app, err) &&
+           start_control(app, err);
+}
+
+static void stop(struct app *app)
+{
+    if (app->control != NULL)
+        control_stop(app->control);
+    if (app->proxy != NULL)
+        proxy_stop(app->proxy);
+    if (app->wrote_pid)
+        unlink(config_text(app->config, CONFIG_PID_FILE));
+    console_stop(app->console);
+    app->control = NULL;
+    app->proxy = NULL;
+    app->console = NULL;
+}
+
+/* --- signals --- */
+
+static void our_signals(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGHUP);
+}
+
+/* Before any thread exists, so that all inherit it. */
+static void block_signals(void)
+{
+    sigset_t signals;
+
+    our_signals(&signals);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of write() */
+}
+
+/* Somebody who asks twice does not want to wait for us to end well. */
+static void unblock_signals(void)
+{
+    sigset_t signals;
+
+    our_signals(&signals);
+    sigdelset(&signals, SIGHUP);
+    pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+}
+
+/* Until it is time to stop. */
+static void app_wait(const struct app *app)
+{
+    sigset_t signals;
+    siginfo_t info;
+
+    our_signals(&signals);
+    for (;;) {
+        int number = sigwaitinfo(&signals, &info);
+
+        if (number == SIGHUP) {
+            log_line(app->log, LOG_WARN, "app", "SIGHUP: reloading is not supported yet, restart instead");
+        } else if (number == SIGTERM || number == SIGINT) {
+            log_line(app->log, LOG_INFO, "app", "stopping: %s",
+                     info.si_pid == getpid() ? "SHUTDOWN"
+                     : number == SIGTERM     ? "SIGTERM"
+                                             : "SIGINT");
+            return;
+        }
+    }
+}
+
+/* --- tasks --- */
+
+/* From a configuration that is right to the end of the program. */
+static int serve(struct app *app)
+{
+    struct error err;
+    bool started;
+
+    raise_open_files(app);
+    block_signals();
+    log_line(app->log, LOG_INFO, "app", "pgshunt %s starting, pid %ld", PGSHUNT_VERSION, (long)getpid());
+    started = make_mailboxes(app, &err) && start(app, &err);
+    if (started)
+        app_wait(app);
+    else
+        log_error(app->log, LOG_ERROR, "app", &err, "cannot start");
+    unblock_signals();
+    stop(app);
+    log_line(app->log, LOG_INFO, "app", "pgshunt stopped");
+    return started ? EXIT_OK : EXIT_FAILED;
+}
+
+int app_run(const char *file)
+{
+    struct app *app = app_new();
+    struct error err;
+    int code = EXIT_USAGE;
+
+    if (app == NULL)
+        return EXIT_FAILED;
+    if (failpoint_init(&err) && read_configuration(app, file, &err) && open_log(app, &err))
+        code = serve(app);
+    else
+        say(&err);
+    forget(app);
+    return code;
+}
+
+int app_check(const char *file)
+{
+    struct app *app = app_new();
+    struct error err;
+    bool good;
+
+    if (app == NULL)
+        return EXIT_FAILED;
+    good = read_configuration(app, file, &err);
+    if (good)
+        printf("%s: ok\n", file);
+    else
+        say(&err);
+    forget(app);
+    return good ? EXIT_OK : EXIT_USAGE;
+}
+
+int app_init_control(const char *file)
+{
+    struct app *app = app_new();
+    struct error err;
+    int code = EXIT_USAGE;
+
+    if (app == NULL)
+        return EXIT_FAILED;
+    if (failpoint_init(&err) && read_configuration(app, file, &err) && open_log(app, &err))
+        code = control_init_schema(app->config, app->stores, app->log, &err) ? EXIT_OK : EXIT_FAILED;
+    if (code != EXIT_OK)
+        say(&err);
+    forget(app);
+    return code;
+}
