@@ -124,6 +124,8 @@ static void on_error(struct server *server, const struct msg *msg)
     server->copy_in = false;
     if (head != NULL && head->swallow_error) {
         note_silent_error(server, msg);
+    } else if (head != NULL && head->expect_error) {
+        server->client->outcome_failed = true;
     } else if (head == NULL || !head->silent || extended) {
         /* a statement made again in front of the client's own messages: those are skipped, so the error is
          * theirs */

@@ -627,5 +627,5 @@ void server_say_fail(struct server *server, const char *reason)
     if (!server_owe(server, 'P', true, 0))
         broken_for_memory(server);
     else
-        line_at(server, server->line_count - 1)->swallow_error = true;
+        line_at(server, server->line_count - 1)->expect_error = true;
 }

@@ -33,7 +33,8 @@ enum { REQUEST_LOCAL = 'L' };
 struct request {
     char kind;          /* Q P B D E C S F, or L: `local` goes to the client when its turn comes */
     bool silent;        /* asked for by the proxy: answers are swallowed */
-    bool swallow_error; /* silent, and an error is expected or looked at by the asker: not passed on */
+    bool swallow_error; /* silent: an error is noted (silent_failed) and not passed on */
+    bool expect_error;  /* silent: it is meant to fail */
     uint64_t serial;    /* P: which prepared statement */
     struct buf local;
 };
