@@ -10,7 +10,6 @@
 #define FOUND_COLUMNS COLUMNS({ "id", ROWS_UUID }, { "tenant_id", ROWS_TEXT }, { "state", ROWS_TEXT }, \
         { "progress_percentage", ROWS_FLOAT8 }, { "events_copied", ROWS_INT8 }, { "total_events", ROWS_INT8 }, \
         { "sync_lag_events", ROWS_INT8 }, { "error_message", ROWS_TEXT })
-#define CHECK_COLUMNS COLUMNS({ "check", ROWS_TEXT }, { "ok", ROWS_BOOL }, { "detail", ROWS_TEXT })
 
 static const struct command_info commands[] = {
     { COMMAND_SHOW_HELP, "SHOW HELP", "SHOW", "these commands",
@@ -20,7 +19,7 @@ static const struct command_info commands[] = {
     { COMMAND_SHOW_CONFIG, "SHOW CONFIG", "SHOW", "every setting, its value, its default, and when it can change",
       COLUMNS({ "key", ROWS_TEXT }, { "value", ROWS_TEXT }, { "default", ROWS_TEXT }, { "changeable", ROWS_TEXT }) },
     { COMMAND_SHOW_STORES, "SHOW STORES", "SHOW", "the configured stores",
-      COLUMNS({ "name", ROWS_TEXT }, { "is_default", ROWS_BOOL }, { "conninfo", ROWS_TEXT },
+      COLUMNS({ "store_id", ROWS_TEXT }, { "is_default", ROWS_BOOL }, { "conninfo", ROWS_TEXT },
               { "system_identifier", ROWS_TEXT }, { "database_oid", ROWS_INT8 }) },
     { COMMAND_SHOW_TENANTS, "SHOW TENANTS", "SHOW", "tenants that have been moved or are moving, and where they live",
       COLUMNS({ "tenant_id", ROWS_TEXT }, { "store_id", ROWS_TEXT }, { "migration_state", ROWS_TEXT },
@@ -37,7 +36,8 @@ static const struct command_info commands[] = {
       COLUMNS({ "tenant_id", ROWS_TEXT }, { "store_id", ROWS_TEXT }, { "migration_state", ROWS_TEXT },
               { "target_store_id", ROWS_TEXT }, { "active_migration_id", ROWS_UUID }, { "generation", ROWS_INT8 }) },
     { COMMAND_SHOW_LAG, "SHOW LAG 'id'", "SHOW", "what the target does not have yet",
-      COLUMNS({ "id", ROWS_UUID }, { "state", ROWS_TEXT }, { "sync_lag_events", ROWS_INT8 }) },
+      COLUMNS({ "migration_id", ROWS_UUID }, { "entries", ROWS_INT8 }, { "oldest_ms", ROWS_INT8 },
+              { "unverified_keys", ROWS_INT8 }, { "breaker", ROWS_TEXT }, { "last_error", ROWS_TEXT }) },
     { COMMAND_SHOW_AUDIT, "SHOW AUDIT 'id'", "SHOW", "what was done to a migration, by whom, when",
       COLUMNS({ "created_at", ROWS_TIMESTAMPTZ }, { "event_type", ROWS_TEXT }, { "old_state", ROWS_TEXT },
               { "new_state", ROWS_TEXT }, { "operator", ROWS_TEXT }, { "details", ROWS_TEXT }) },
@@ -51,14 +51,18 @@ static const struct command_info commands[] = {
     { COMMAND_START_MIGRATION,
       "START MIGRATION TENANT 'tenant' [FROM 'source'] TO 'target' [WITH (option = value, …)]", "START MIGRATION",
       "moves a tenant to another store, up to dual_write",
-      COLUMNS({ "id", ROWS_UUID }, { "tenant_id", ROWS_TEXT }, { "source_store_id", ROWS_TEXT },
-              { "target_store_id", ROWS_TEXT }, { "state", ROWS_TEXT }) },
+      COLUMNS({ "id", ROWS_UUID }, { "tenant_id", ROWS_TEXT }, { "source", ROWS_TEXT }, { "target", ROWS_TEXT },
+              { "state", ROWS_TEXT }) },
     { COMMAND_CHECK_CUTOVER, "CHECK CUTOVER 'id'", "CHECK CUTOVER", "whether a cutover could begin now, and why not",
-      CHECK_COLUMNS },
+      COLUMNS({ "check", ROWS_TEXT }, { "status", ROWS_TEXT }, { "found", ROWS_TEXT }, { "hint", ROWS_TEXT },
+              { "ok", ROWS_BOOL }) },
     { COMMAND_CUTOVER_MIGRATION, "CUTOVER MIGRATION 'id' [FORCE] [WITH (option = value, …)]", "CUTOVER MIGRATION",
-      "lets the tenant live in the target; FORCE: without verification and whatever the lag", FOUND_COLUMNS },
+      "lets the tenant live in the target; FORCE: without verification and whatever the lag",
+      COLUMNS({ "id", ROWS_UUID }, { "tenant_id", ROWS_TEXT }, { "state", ROWS_TEXT }, { "pause_ms", ROWS_FLOAT8 },
+              { "held_writes", ROWS_INT8 }, { "longest_hold_ms", ROWS_INT8 }, { "events_copied", ROWS_INT8 }) },
     { COMMAND_ABORT_MIGRATION, "ABORT MIGRATION 'id' [REASON 'reason']", "ABORT MIGRATION",
-      "ends a migration; the tenant stays where it is", FOUND_COLUMNS },
+      "ends a migration; the tenant stays where it is",
+      COLUMNS({ "id", ROWS_UUID }, { "state", ROWS_TEXT }) },
     { COMMAND_WATCH_MIGRATION, "WATCH MIGRATION 'id'", "WATCH MIGRATION",
       "a notice for every change; ends with the migration or its cutover, or when cancelled", FOUND_COLUMNS },
     { COMMAND_WAIT_MIGRATION, "WAIT MIGRATION 'id' FOR state [TIMEOUT seconds]", "WAIT MIGRATION",
@@ -103,4 +107,3 @@ static const struct command_info commands[] = {
 
 #undef COLUMNS
 #undef FOUND_COLUMNS
-#undef CHECK_COLUMNS
