@@ -46,6 +46,43 @@ bool pg_copy_in(struct pg *pg, const char *sql, struct error *err);
 bool pg_copy_put(struct pg *pg, struct slice bytes, struct error *err);
 bool pg_copy_end(struct pg *pg, const char *why_fail /* NULL: success */, struct error *err);
 
+/* Ends a COPY … TO STDOUT before its end, quietly: cancels it and reads what was under way. The connection is usable or
+ * broken afterwards. Also ends whatever else is under way. */
+void pg_abandon(struct pg *pg);
+/* Rolls back if a transaction is open; quiet, for ways back after an error. */
+void pg_rollback(struct pg *pg);
+/* CONTEXT of the last server error ("" if none): which function it came from. Valid until the next statement. */
+const char *pg_last_context(const struct pg *pg);
+
+/* One statement whose rows come one by one (constant memory). pg_rows_send returns at once; pg_rows_wait waits at most
+ * wait_ms and says whether pg_rows_next would not block; pg_rows_next waits for the next row: a result of one row
+ * (PQclear), or NULL with `end` true, or NULL and `err`. */
+bool pg_rows_send(struct pg *pg, const char *sql, int count, const char *const *values, struct error *err);
+bool pg_rows_wait(struct pg *pg, uint64_t wait_ms, bool *ready, struct error *err);
+PGresult *pg_rows_next(struct pg *pg, bool *end, struct error *err);
+
+/* A pipeline: what was sent goes out at pg_pipe_sync (or when much is queued); answers are read in order. Between
+ * pg_pipe_begin and pg_pipe_end only pg_pipe_* may be called; pg_pipe_end reads on to the last sync and forgets what
+ * it finds, except that its result says whether the connection is usable. */
+bool pg_pipe_begin(struct pg *pg, struct error *err);
+bool pg_pipe_prepare(struct pg *pg, const char *name, const char *sql, struct error *err);
+bool pg_pipe_exec(struct pg *pg, const char *sql, struct error *err); /* no parameters: BEGIN, COMMIT … */
+struct pg_call {
+    const char *name; /* a prepared statement */
+    int count;
+    const char *const *values;
+    const int *lengths, *formats; /* NULL: all text */
+    bool binary_result;
+};
+bool pg_pipe_call(struct pg *pg, const struct pg_call *call, struct error *err);
+bool pg_pipe_sync(struct pg *pg, struct error *err);
+PGresult *pg_pipe_next(struct pg *pg, struct error *err);  /* one statement's whole result; NULL: `err` */
+bool pg_pipe_done(struct pg *pg, struct error *err);       /* the same where no rows are wanted */
+/* Row by row: pg_pipe_stream before the first row of a statement, then pg_pipe_row until `end`. */
+bool pg_pipe_stream(struct pg *pg, struct error *err);
+PGresult *pg_pipe_row(struct pg *pg, bool *end, struct error *err);
+bool pg_pipe_end(struct pg *pg, struct error *err);
+
 /* Sleeps or returns early when `stop` was called; false if it said stop. */
 bool pg_nap(const struct pg_wake *wake, uint64_t ms);
 

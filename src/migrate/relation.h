@@ -17,6 +17,7 @@ struct relation_column {
     bool generated;      /* GENERATED ALWAYS AS (…) STORED: not copied */
     bool identity_always;/* needs OVERRIDING SYSTEM VALUE */
     bool not_null;
+    bool has_default;    /* or an identity: an insert may leave it out */
     bool is_tenant, is_position, is_event_id, is_version, is_stream;
 };
 
@@ -30,7 +31,7 @@ struct relation {
     size_t key_count;
     char *key_names[9];            /* the same, one by one, not quoted */
     bool key_unique;               /* a unique index that is not partial stands on exactly these */
-    char *fingerprint;             /* DESIGN §4.2: columns, types, pg_inherits, relfilenodes, the tap's tgenabled */
+    char *fingerprint;             /* DESIGN §4.2: columns, types, pg_inherits, relfilenodes, (the tap has its own: tap_check) */
     bool inheritance_children;     /* not partitions: refused */
     char *system_identifier, *timeline, *started_at; /* identity of the cluster */
     uint32_t database_oid;
@@ -48,6 +49,10 @@ bool relation_fits(const struct relation *source, const struct relation *target,
 /* Reads only the fingerprint again and compares. false: it changed (55000, says what), or a failure. */
 bool relation_unchanged(struct pg *pg, const struct relation *rel, const struct event_names *names,
                         struct error *err);
+/* The comparison alone, of two fingerprints as relation_read() keeps them. */
+bool relation_same_fingerprint(const char *qualified, const char *before, const char *now, struct error *err);
+/* Always quoted. A name comes from the server's catalogue in UTF-8, where doubling the quote is enough. */
+void relation_append_identifier(struct buf *out, const char *name);
 /* A column list for SQL: quoted, comma-separated, `prefix` ("e.") before each; without generated columns. */
 bool relation_column_list(const struct relation *rel, const char *prefix, struct buf *out);
 

@@ -1,0 +1,3 @@
+-- mirror_delete_one.sql - all keys of a batch, in the target; the key is one column.
+-- $1: tenant, $2: keys. {table}, {tenant_column}, {key_column}, {key_type}
+DELETE FROM {table} e WHERE e.{tenant_column} = $1 AND e.{key_column} = ANY ($2::{key_type}[])

@@ -1,0 +1,22 @@
+-- tap_triggers.sql - puts one tap's triggers on one table and its partitions, inside the caller's transaction, which has
+-- set lock_timeout. {table}: quoted and qualified; {trigger}: the triggers' common name; {function}; {tenant_column};
+-- {tenant}: quoted text without a type, so that it takes the column's.
+LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE;
+CREATE TRIGGER {trigger}_i AFTER INSERT ON {table} FOR EACH ROW
+  WHEN (NEW.{tenant_column} = {tenant}) EXECUTE FUNCTION pgshunt.{function}();
+CREATE TRIGGER {trigger}_u AFTER UPDATE ON {table} FOR EACH ROW
+  WHEN (OLD.{tenant_column} = {tenant} OR NEW.{tenant_column} = {tenant}) EXECUTE FUNCTION pgshunt.{function}();
+CREATE TRIGGER {trigger}_d AFTER DELETE ON {table} FOR EACH ROW
+  WHEN (OLD.{tenant_column} = {tenant}) EXECUTE FUNCTION pgshunt.{function}();
+ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}_i, ENABLE ALWAYS TRIGGER {trigger}_u,
+  ENABLE ALWAYS TRIGGER {trigger}_d;
+DO $$
+DECLARE
+  part regclass; -- a statement trigger is not inherited
+BEGIN
+  FOR part IN SELECT {relation}::oid UNION SELECT p.relid FROM pg_partition_tree({relation}) p LOOP
+    EXECUTE format('CREATE TRIGGER %I AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION pgshunt.{function}()',
+                   '{trigger}_t', part);
+    EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %I', part, '{trigger}_t');
+  END LOOP;
+END $$;

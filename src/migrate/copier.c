@@ -1,0 +1,477 @@
+/* copier.c - bulk copy: rows pass from one COPY to the other; the position is all that is looked at.
+ * A scan is one snapshot of the source, at most copy_segment_seconds old; a batch is one transaction of the target, with
+ * the cursor in it. A crash anywhere leaves the cursor and the rows it speaks of, or neither.
+ * Owns:   nothing beyond a call. Leaves: what is captured to the mirror. Thread: the runner's.
+ * Start at: copier_run(), then run_scan(). */
+#include "migrate/copier.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "migrate/copyrow.h"
+#include "migrate/identity.h"
+#include "migrate/sqltext.h"
+#include "migrate/tap_text.h"
+#include "sql_embedded.h"
+
+enum {
+    FIRST_SCAN_BATCHES = 50, /* until the copy's speed is known */
+    PROGRESS_MS = 500,
+};
+
+struct scan {
+    struct migration *m;
+    struct cursor *cursor;    /* as committed */
+    const struct copier_hook *hook;
+    struct buf copy_in;       /* SQL of the target */
+    char *tap_fingerprint;    /* as it was when the copy began or went on */
+    unsigned columns, position_column; /* of a row */
+    int64_t last_position;    /* of the row put last */
+    int64_t batch_events, batch_bytes, scan_events;
+    uint64_t scan_begin_ms, throttle_until_ms, progress_ms;
+    double events_per_ms;     /* measured; 0: not yet */
+    bool batch_open, stopped;
+};
+
+/* --- SQL ----------------------------------------------------------------------------------------------------- */
+
+/* Expands a text that names one side's table. */
+static bool expand(const struct migration *m, const struct relation *rel, const char *sql, struct buf *out,
+                   struct error *err)
+{
+    struct buf tenant, position, sequence;
+
+    buf_init(&tenant);
+    buf_init(&position);
+    buf_init(&sequence);
+    sqltext_literal(&sequence, rel->sequence == NULL ? "" : rel->sequence);
+    relation_append_identifier(&tenant, m->names->tenant);
+    relation_append_identifier(&position, m->names->position);
+    sqltext_expand(out, sql, m->control_schema,
+                   (const struct sqltext_value[]){ { "table", rel->qualified },
+                                                   { "tenant_column", buf_text(&tenant) },
+                                                   { "position_column", buf_text(&position) },
+                                                   { "sequence", rel->sequence == NULL ? "" : rel->sequence },
+                                                   { "sequence_text", buf_text(&sequence) } },
+                   5);
+    buf_done(&tenant);
+    buf_done(&position);
+    buf_done(&sequence);
+    return buf_failed(out) ? error_no_memory(err) : true;
+}
+
+static PGresult *ask(struct migration *m, bool source, const char *text, int count, const char *const *values,
+                     struct error *err)
+{
+    struct buf sql;
+    PGresult *result = NULL;
+
+    buf_init(&sql);
+    if (expand(m, source ? &m->source_rel : &m->target_rel, text, &sql, err))
+        result = pg_query(source ? m->source_pg : m->target_pg, buf_text(&sql), count, values, err);
+    buf_done(&sql);
+    return result;
+}
+
+static void append_key(const struct relation *rel, struct buf *out)
+{
+    buf_append_text(out, "ARRAY[");
+    for (size_t i = 0; i < rel->key_count; i++) {
+        buf_append_text(out, i == 0 ? "e." : ", e.");
+        relation_append_identifier(out, rel->key_names[i]);
+        buf_append_text(out, "::text");
+    }
+    buf_append_text(out, "]");
+}
+
+static int64_t scan_limit(const struct scan *scan)
+{
+    const struct migration_settings *settings = &scan->m->settings;
+    double limit = scan->events_per_ms * (double)settings->copy_segment_seconds * 800;
+
+    if (scan->events_per_ms <= 0)
+        limit = (double)settings->batch_size * FIRST_SCAN_BATCHES;
+    if (limit < (double)settings->batch_size)
+        limit = (double)settings->batch_size;
+    return limit > 1e9 ? 1000000000 : (int64_t)limit;
+}
+
+static bool make_copy_out(struct scan *scan, int64_t limit, struct buf *sql, struct error *err)
+{
+    const struct migration *m = scan->m;
+    struct buf columns, key, tenant, once;
+    char from[24], to[24], limit_text[24], tap[24];
+
+    buf_init(&columns);
+    buf_init(&key);
+    buf_init(&tenant);
+    buf_init(&once);
+    relation_column_list(&m->source_rel, "e.", &columns);
+    append_key(&m->source_rel, &key);
+    sqltext_literal(&tenant, m->tenant);
+    snprintf(from, sizeof from, "%" PRId64, scan->cursor->position);
+    snprintf(to, sizeof to, "%" PRId64, scan->cursor->high);
+    snprintf(limit_text, sizeof limit_text, "%" PRId64, limit);
+    snprintf(tap, sizeof tap, "%" PRId64, tap_key(m->control_schema, m->tenant));
+    expand(m, &m->source_rel, sql_copy_rows, &once, err);
+    sqltext_expand(sql, buf_text(&once), m->control_schema,
+                   (const struct sqltext_value[]){ { "columns", buf_text(&columns) },
+                                                   { "key", buf_text(&key) },
+                                                   { "tenant", buf_text(&tenant) },
+                                                   { "from", from },
+                                                   { "to", to },
+                                                   { "limit", limit_text },
+                                                   { "tap", tap } },
+                   7);
+    if (buf_failed(&columns) || buf_failed(&key) || buf_failed(&tenant) || buf_failed(&once))
+        sql->failed = true;
+    buf_done(&columns);
+    buf_done(&key);
+    buf_done(&tenant);
+    buf_done(&once);
+    return buf_failed(sql) ? error_no_memory(err) : true;
+}
+
+static bool make_copy_in(struct scan *scan, struct error *err)
+{
+    struct migration *m = scan->m;
+
+    buf_append_format(&scan->copy_in, "COPY %s (", m->target_rel.qualified);
+    relation_column_list(&m->source_rel, "", &scan->copy_in);
+    buf_append_text(&scan->copy_in, ") FROM STDIN (FORMAT binary)");
+    return buf_failed(&scan->copy_in) ? error_no_memory(err) : true;
+}
+
+/* --- one batch ----------------------------------------------------------------------------------------------- */
+
+static bool batch_begin(struct scan *scan, struct error *err)
+{
+    struct migration *m = scan->m;
+
+    scan->batch_events = scan->batch_bytes = 0;
+    if (!pg_run(m->target_pg, "BEGIN", 0, NULL, err))
+        return false;
+    scan->batch_open = true;
+    return cursor_hold(m, err) && pg_copy_in(m->target_pg, buf_text(&scan->copy_in), err) &&
+           pg_copy_put(m->target_pg, copyrow_header, err);
+}
+
+static bool batch_commit(struct scan *scan, struct error *err)
+{
+    struct migration *m = scan->m;
+    struct cursor next = *scan->cursor;
+
+    next.position = scan->last_position;
+    next.events += scan->batch_events;
+    next.bytes += scan->batch_bytes;
+    if (!pg_copy_put(m->target_pg, copyrow_trailer, err) || !pg_copy_end(m->target_pg, NULL, err)) {
+        if (error_is(err, "23505"))
+            error_hint(err, "Rows are in the target already: ABORT MIGRATION '%.8s' PURGE TARGET.", m->id);
+        return false;
+    }
+    if (!cursor_advance(m, &next, err) || !failpoint("copier.before_commit", err) ||
+        !pg_run(m->target_pg, "COMMIT", 0, NULL, err))
+        return false;
+    scan->batch_open = false;
+    *scan->cursor = next;
+    return failpoint("copier.after_commit", err);
+}
+
+static void tell(struct scan *scan)
+{
+    scan->progress_ms = clock_ms();
+    if (!scan->stopped && scan->hook != NULL && !scan->hook->progress(scan->hook->who, scan->cursor))
+        scan->stopped = true;
+}
+
+/* A bucket of one batch: what was copied too fast is slept off between two transactions of the target. */
+static bool throttle(struct scan *scan, struct error *err)
+{
+    const struct migration_settings *settings = &scan->m->settings;
+    uint64_t now_ms = clock_ms();
+
+    if (settings->max_bulk_copy_rate <= 0)
+        return true;
+    if (scan->throttle_until_ms < now_ms - (now_ms > 1000 ? 1000 : 0))
+        scan->throttle_until_ms = now_ms; /* a slow second is not made up for by a burst */
+    scan->throttle_until_ms += (uint64_t)(scan->batch_events * 1000 / settings->max_bulk_copy_rate);
+    while (!scan->stopped && (now_ms = clock_ms()) < scan->throttle_until_ms) {
+        uint64_t left_ms = scan->throttle_until_ms - now_ms;
+
+        if (!pg_nap(&scan->m->wake, left_ms > PROGRESS_MS ? PROGRESS_MS : left_ms))
+            return error_set(err, "57014", "the copy was interrupted");
+        if (clock_ms() - scan->progress_ms >= PROGRESS_MS)
+            tell(scan);
+    }
+    return true;
+}
+
+static bool batch_end(struct scan *scan, struct error *err)
+{
+    if (!batch_commit(scan, err))
+        return false;
+    tell(scan);
+    return throttle(scan, err);
+}
+
+/* --- one scan ------------------------------------------------------------------------------------------------ */
+
+static bool check_tap(struct scan *scan, struct error *err)
+{
+    struct tap_names names;
+    struct buf now;
+    bool same;
+
+    tap_names_of(scan->m, &names);
+    buf_init(&now);
+    if (!tap_read_fingerprint(scan->m->source_pg, &names, &now, err)) {
+        buf_done(&now);
+        return false;
+    }
+    if (scan->tap_fingerprint == NULL)
+        scan->tap_fingerprint = strdup(buf_text(&now));
+    same = scan->tap_fingerprint != NULL && strcmp(scan->tap_fingerprint, buf_text(&now)) == 0;
+    buf_done(&now);
+    return same || error_set(err, "55000", "the tap on %s has changed under the migration",
+                             scan->m->source_rel.qualified);
+}
+
+/* Opens the snapshot. Nothing of the target is written before the source has flushed what the snapshot can see. */
+static bool scan_begin(struct scan *scan, struct error *err)
+{
+    struct migration *m = scan->m;
+    char begin[400];
+    PGresult *result;
+    uint64_t lsn;
+
+    /* The lock comes before the snapshot: a TRUNCATE in between would show an empty table to an older snapshot. */
+    snprintf(begin, sizeof begin,
+             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE %.280s IN ACCESS SHARE MODE",
+             m->source_rel.qualified);
+    if (!pg_run(m->source_pg, begin, 0, NULL, err))
+        return false;
+    result = pg_query(m->source_pg, sql_copy_begin, 0, NULL, err);
+    if (result == NULL)
+        return false;
+    lsn = identity_parse_lsn(PQgetvalue(result, 0, 0));
+    PQclear(result);
+    scan->scan_begin_ms = clock_ms();
+    scan->scan_events = 0;
+    return relation_unchanged(m->source_pg, &m->source_rel, m->names, err) && check_tap(scan, err) &&
+           identity_wait_flushed(m, lsn, true, err);
+}
+
+/* Takes one row; `cut`: the scan has to end here, at a batch's boundary. */
+static bool take_row(struct scan *scan, struct slice row, bool *cut, struct error *err)
+{
+    const struct migration_settings *settings = &scan->m->settings;
+    struct slice field;
+    int64_t position;
+
+    *cut = false;
+    if (!copyrow_field(row, scan->columns, scan->position_column, &field) || !copyrow_integer(field, &position))
+        return error_set(err, "08P01", "a row of store \"%s\" is not readable", scan->m->source->name);
+    /* Rows of one position must not be parted: the cursor is a position. */
+    if (scan->batch_open && scan->batch_events >= settings->batch_size && position != scan->last_position) {
+        if (!batch_end(scan, err))
+            return false;
+        *cut = scan->stopped || clock_ms() - scan->scan_begin_ms > (uint64_t)settings->copy_segment_seconds * 1000;
+        if (*cut)
+            return true;
+    }
+    if (!scan->batch_open && !batch_begin(scan, err))
+        return false;
+    scan->last_position = position;
+    scan->batch_events++;
+    scan->scan_events++;
+    scan->batch_bytes += (int64_t)row.bytes;
+    return pg_copy_put(scan->m->target_pg, row, err);
+}
+
+/* Passes rows until the scan's end or a cut. `end`: the source had no more. */
+static bool pass_rows(struct scan *scan, bool *end, struct error *err)
+{
+    struct slice row;
+    bool first = true, cut = false;
+
+    *end = false;
+    while (!cut) {
+        if (!pg_copy_row(scan->m->source_pg, &row, end, err))
+            return false;
+        if (*end)
+            break;
+        if (first && !copyrow_skip_header(&row))
+            return error_set(err, "08P01", "a COPY of store \"%s\" begins with no header", scan->m->source->name);
+        first = false;
+        if (row.bytes == 0 || copyrow_is_trailer(row))
+            continue;
+        if (!take_row(scan, row, &cut, err))
+            return false;
+    }
+    if (cut)
+        pg_abandon(scan->m->source_pg);
+    return !scan->batch_open || batch_end(scan, err);
+}
+
+/* One snapshot's worth. `complete`: the scan has reached `high`. */
+static bool run_scan(struct scan *scan, bool *complete, struct error *err)
+{
+    struct migration *m = scan->m;
+    struct buf sql;
+    int64_t limit = scan_limit(scan);
+    uint64_t elapsed_ms;
+    bool end = false, good;
+
+    buf_init(&sql);
+    good = scan_begin(scan, err) && make_copy_out(scan, limit, &sql, err) &&
+           pg_copy_out(m->source_pg, buf_text(&sql), 0, NULL, err) && pass_rows(scan, &end, err);
+    buf_done(&sql);
+    if (!good) {
+        pg_abandon(m->source_pg);
+        pg_abandon(m->target_pg);
+        pg_rollback(m->target_pg);
+        scan->batch_open = false;
+    }
+    pg_rollback(m->source_pg); /* it has read only */
+    elapsed_ms = clock_ms() - scan->scan_begin_ms;
+    if (good && scan->scan_events > 0)
+        scan->events_per_ms = (double)scan->scan_events / (double)(elapsed_ms + 1);
+    *complete = good && end && scan->scan_events < limit;
+    return good;
+}
+
+/* --- the whole copy ------------------------------------------------------------------------------------------ */
+
+static bool find_position(struct scan *scan, struct error *err)
+{
+    const struct relation *rel = &scan->m->source_rel;
+    bool found = false;
+
+    for (size_t i = 0; i < rel->column_count; i++) {
+        if (rel->columns[i].generated)
+            continue;
+        if (rel->columns[i].is_position) {
+            scan->position_column = scan->columns;
+            found = true;
+        }
+        scan->columns++;
+    }
+    return found || error_set(err, "0A000", "table %s has no position column: there is no order to copy it in",
+                              rel->qualified);
+}
+
+/* Fixes where the scan ends. The tap was committed before: what comes above is captured. */
+static bool fix_high(struct migration *m, struct cursor *cursor, struct error *err)
+{
+    PGresult *result = ask(m, true, sql_copy_high, 1, (const char *[]){ m->tenant }, err);
+
+    if (result == NULL)
+        return false;
+    cursor->high = PQgetisnull(result, 0, 0) ? INT64_MIN : strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+    PQclear(result);
+    return true;
+}
+
+static bool check_source(struct migration *m, struct cursor *cursor, struct error *err)
+{
+    char now[sizeof cursor->source_identity];
+
+    if (!identity_read(m, now, sizeof now, err) ||
+        (cursor->source_identity[0] != '\0' && !identity_check(m, cursor->source_identity, now, err)))
+        return false;
+    memcpy(cursor->source_identity, now, sizeof now);
+    return true;
+}
+
+static bool finish(struct migration *m, struct cursor *cursor, struct error *err)
+{
+    struct cursor last = *cursor;
+
+    last.done = true;
+    if (last.position < last.high)
+        last.position = last.high;
+    if (!pg_run(m->target_pg, "BEGIN", 0, NULL, err) || !cursor_hold(m, err) || !cursor_advance(m, &last, err) ||
+        !failpoint("copier.before_done", err) || !pg_run(m->target_pg, "COMMIT", 0, NULL, err)) {
+        pg_rollback(m->target_pg);
+        return false;
+    }
+    *cursor = last;
+    return failpoint("copier.after_done", err);
+}
+
+bool copier_run(struct migration *m, struct cursor *cursor, const struct copier_hook *hook, struct error *err)
+{
+    struct scan scan = { .m = m, .cursor = cursor, .hook = hook };
+    bool complete = false, good;
+
+    error_clear(err);
+    if (cursor->done)
+        return true;
+    good = find_position(&scan, err) && make_copy_in(&scan, err) && copier_move_sequence(m, err) &&
+           check_source(m, cursor, err) && (cursor->high != -1 || fix_high(m, cursor, err));
+    complete = good && cursor->position >= cursor->high;
+    while (good && !complete && !scan.stopped)
+        good = run_scan(&scan, &complete, err);
+    if (good && complete && !scan.stopped)
+        good = finish(m, cursor, err);
+    buf_done(&scan.copy_in);
+    free(scan.tap_fingerprint);
+    return good;
+}
+
+bool copier_estimate(struct migration *m, int64_t *events, int64_t *bytes, struct error *err)
+{
+    PGresult *result = ask(m, true, sql_copy_estimate, 1, (const char *[]){ m->tenant }, err);
+
+    if (result == NULL)
+        return false;
+    *events = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+    *bytes = strtoll(PQgetvalue(result, 0, 1), NULL, 10);
+    PQclear(result);
+    return true;
+}
+
+bool copier_check_target(struct migration *m, const struct cursor *cursor, struct error *err)
+{
+    PGresult *result;
+    int64_t there;
+
+    if (cursor->done)
+        return true; /* the mirror has been at work: the verifier compares what is there */
+    result = ask(m, false, sql_copy_count, 1, (const char *[]){ m->tenant }, err);
+    if (result == NULL)
+        return false;
+    there = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+    PQclear(result);
+    if (there == cursor->events)
+        return true;
+    error_set(err, "55000", "store \"%s\" holds %" PRId64 " events of tenant %s, %" PRId64 " were expected",
+              m->target->name, there, m->tenant, cursor->events);
+    return error_hint(err, "They are left over from something else: delete them there (ABORT … PURGE TARGET), then "
+                           "START again.");
+}
+
+bool copier_move_sequence(struct migration *m, struct error *err)
+{
+    PGresult *result;
+    char highest[24];
+    bool known;
+
+    if (m->target_rel.sequence == NULL)
+        return true;
+    result = ask(m, true, m->source_rel.sequence != NULL ? sql_copy_sequence : sql_copy_max, 0, NULL, err);
+    if (result == NULL)
+        return false;
+    known = !PQgetisnull(result, 0, 0);
+    snprintf(highest, sizeof highest, "%s", PQgetvalue(result, 0, 0));
+    PQclear(result);
+    if (!known || strtoll(highest, NULL, 10) < 1)
+        return true; /* nothing has been given yet */
+    result = ask(m, false, sql_copy_move_sequence, 1, (const char *[]){ highest }, err);
+    PQclear(result);
+    return result != NULL;
+}

@@ -1,0 +1,450 @@
+/* relation.c - one store's event table as the catalogue tells it, and the comparison of two.
+ * Owns:   the strings of a struct relation. Leaves: what to do about a difference to the caller.
+ * Thread: any; blocking.   Start at: relation_read(), then relation_fits(). */
+#include "migrate/relation.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "migrate/migration.h"
+#include "sql_embedded.h"
+
+enum {
+    FIRST_USER_OID = 16384,       /* FirstNormalObjectId: below, a type has the same OID in every cluster */
+    SERVER_VERSION_MIN = 130000,  /* FETCH … WITH TIES, pg_snapshot */
+};
+
+/* --- small helpers ------------------------------------------------------------------------------------------- */
+
+static const char *value(const PGresult *result, int row, int column)
+{
+    return PQgetvalue(result, row, column);
+}
+
+static bool flag(const PGresult *result, int row, int column)
+{
+    return value(result, row, column)[0] == 't';
+}
+
+static bool copy_text(char **to, const char *text, struct error *err)
+{
+    *to = strdup(text);
+    return *to != NULL ? true : error_no_memory(err);
+}
+
+static bool take_text(struct buf *from, char **to, struct error *err)
+{
+    bool good = !buf_failed(from) && copy_text(to, buf_text(from), err);
+
+    if (buf_failed(from))
+        error_no_memory(err);
+    buf_done(from);
+    return good;
+}
+
+static bool qualify(const struct event_names *names, char **qualified, struct error *err)
+{
+    struct buf out;
+
+    buf_init(&out);
+    relation_append_identifier(&out, names->schema);
+    buf_append_text(&out, ".");
+    relation_append_identifier(&out, names->table);
+    return take_text(&out, qualified, err);
+}
+
+/* --- reading ------------------------------------------------------------------------------------------------- */
+
+static bool read_table(struct pg *pg, const char *what, struct relation *rel, struct error *err)
+{
+    PGresult *result = pg_query(pg, sql_relation_table, 1, (const char *[]){ rel->qualified }, err);
+    bool good;
+
+    if (result == NULL)
+        return false;
+    if (PQntuples(result) == 0)
+        good = error_set(err, "42P01", "%s has no table %s", what, rel->qualified);
+    else if (strchr("rp", value(result, 0, 1)[0]) == NULL)
+        good = error_set(err, "42809", "%s in %s is not a table", rel->qualified, what);
+    else if (!PQgetisnull(result, 0, 3))
+        good = error_set(err, "0A000", "partition %s of %s in %s is a foreign table: what is written there is not seen",
+                         value(result, 0, 3), rel->qualified, what);
+    else if (atoi(value(result, 0, 8)) < SERVER_VERSION_MIN)
+        good = error_set(err, "0A000", "%s runs PostgreSQL %s: a migration needs 13 or later", what,
+                         value(result, 0, 8));
+    else
+        good = copy_text(&rel->system_identifier, value(result, 0, 4), err) &&
+               copy_text(&rel->timeline, value(result, 0, 5), err) &&
+               copy_text(&rel->started_at, value(result, 0, 6), err);
+    if (good) {
+        rel->oid = (uint32_t)strtoul(value(result, 0, 0), NULL, 10);
+        rel->inheritance_children = flag(result, 0, 2);
+        rel->database_oid = (uint32_t)strtoul(value(result, 0, 7), NULL, 10);
+        rel->server_version = atoi(value(result, 0, 8));
+    }
+    PQclear(result);
+    return good;
+}
+
+static bool is_stream_column(const struct event_names *names, const char *column)
+{
+    for (size_t i = 0; i < names->stream_count; i++) {
+        if (strcmp(names->stream[i], column) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool fill_column(struct relation_column *column, const struct event_names *names, const PGresult *result,
+                        int row, struct error *err)
+{
+    column->type_oid = (uint32_t)strtoul(value(result, row, 2), NULL, 10);
+    column->generated = flag(result, row, 3);
+    column->identity_always = flag(result, row, 4);
+    column->not_null = flag(result, row, 5);
+    column->has_default = flag(result, row, 6);
+    if (!copy_text(&column->name, value(result, row, 0), err) || !copy_text(&column->type, value(result, row, 1), err))
+        return false;
+    column->is_tenant = strcmp(column->name, names->tenant) == 0;
+    column->is_position = strcmp(column->name, names->position) == 0;
+    column->is_event_id = strcmp(column->name, names->event_id) == 0;
+    column->is_version = strcmp(column->name, names->version) == 0;
+    column->is_stream = is_stream_column(names, column->name);
+    return true;
+}
+
+static bool read_columns(struct pg *pg, const struct event_names *names, struct relation *rel, struct error *err)
+{
+    char oid[16];
+    PGresult *result;
+    bool good = true;
+
+    snprintf(oid, sizeof oid, "%u", rel->oid);
+    result = pg_query(pg, sql_relation_columns, 1, (const char *[]){ oid }, err);
+    if (result == NULL)
+        return false;
+    rel->columns = calloc((size_t)PQntuples(result) + 1, sizeof *rel->columns);
+    if (rel->columns == NULL)
+        good = error_no_memory(err);
+    for (int row = 0; good && row < PQntuples(result); row++) {
+        rel->column_count++;
+        good = fill_column(&rel->columns[row], names, result, row, err);
+    }
+    PQclear(result);
+    return good;
+}
+
+static const struct relation_column *find_column(const struct relation *rel, const char *name)
+{
+    for (size_t i = 0; i < rel->column_count; i++) {
+        if (strcmp(rel->columns[i].name, name) == 0)
+            return &rel->columns[i];
+    }
+    return NULL;
+}
+
+static bool need_column(const struct relation *rel, const char *what, const char *key, const char *name,
+                        struct error *err)
+{
+    if (name == NULL || name[0] == '\0' || find_column(rel, name) != NULL)
+        return true;
+    error_set(err, "42703", "table %s in %s has no column \"%s\"", rel->qualified, what, name);
+    return error_hint(err, "%s of [events] names it.", key);
+}
+
+static bool check_columns(const struct relation *rel, const char *what, const struct event_names *names,
+                          struct error *err)
+{
+    bool good = need_column(rel, what, "tenant_column", names->tenant, err) &&
+                need_column(rel, what, "position_column", names->position, err) &&
+                need_column(rel, what, "event_id_column", names->event_id, err) &&
+                need_column(rel, what, "version_column", names->version, err);
+
+    for (size_t i = 0; good && i < names->stream_count; i++)
+        good = need_column(rel, what, "stream_columns", names->stream[i], err);
+    return good;
+}
+
+static bool add_key(struct relation *rel, const char *name, struct error *err)
+{
+    if (rel->key_count == sizeof rel->key_names / sizeof rel->key_names[0])
+        return error_set(err, "54011", "a key of more than %zu columns is not supported", rel->key_count);
+    if (!copy_text(&rel->key_names[rel->key_count], name, err))
+        return false;
+    rel->key_count++;
+    return true;
+}
+
+static bool choose_key(const char *what, const struct event_names *names, struct relation *rel,
+                       struct error *err)
+{
+    struct buf list;
+    bool good = true;
+
+    if (names->event_id[0] != '\0') {
+        good = add_key(rel, names->event_id, err);
+    } else {
+        for (size_t i = 0; good && i < names->stream_count; i++)
+            good = add_key(rel, names->stream[i], err);
+        if (good && names->version[0] != '\0')
+            good = add_key(rel, names->version, err);
+    }
+    if (!good)
+        return false;
+    if (rel->key_count == 0 || (names->event_id[0] == '\0' && names->version[0] == '\0'))
+        return error_set(err, "42P10", "table %s in %s has no key: neither event_id_column nor stream_columns and "
+                         "version_column are configured", rel->qualified, what);
+    buf_init(&list);
+    for (size_t i = 0; i < rel->key_count; i++) {
+        buf_append_text(&list, i == 0 ? "" : ", ");
+        relation_append_identifier(&list, rel->key_names[i]);
+    }
+    return take_text(&list, &rel->key_columns, err);
+}
+
+static bool is_key_column(const struct relation *rel, const char *name)
+{
+    for (size_t i = 0; i < rel->key_count; i++) {
+        if (strcmp(rel->key_names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* An index stands on exactly the key's columns if it has as many, all of them the key's. */
+static bool find_unique(const struct relation *rel, const PGresult *result)
+{
+    for (int row = 0; row < PQntuples(result);) {
+        size_t columns = 0, of_key = 0;
+        const char *index = value(result, row, 0);
+
+        for (; row < PQntuples(result) && strcmp(value(result, row, 0), index) == 0; row++) {
+            columns++;
+            of_key += is_key_column(rel, value(result, row, 1));
+        }
+        if (columns == rel->key_count && of_key == columns)
+            return true;
+    }
+    return false;
+}
+
+static bool read_uniques(struct pg *pg, struct relation *rel, struct error *err)
+{
+    char oid[16];
+    PGresult *result;
+
+    snprintf(oid, sizeof oid, "%u", rel->oid);
+    result = pg_query(pg, sql_relation_uniques, 1, (const char *[]){ oid }, err);
+    if (result == NULL)
+        return false;
+    rel->key_unique = find_unique(rel, result);
+    PQclear(result);
+    return true;
+}
+
+static bool read_sequence(struct pg *pg, const struct event_names *names, struct relation *rel, struct error *err)
+{
+    char oid[16];
+    PGresult *result;
+    bool good = true;
+
+    if (names->position[0] == '\0')
+        return true;
+    snprintf(oid, sizeof oid, "%u", rel->oid);
+    result = pg_query(pg, sql_relation_sequence, 2, (const char *[]){ oid, names->position }, err);
+    if (result == NULL)
+        return false;
+    if (PQntuples(result) > 0)
+        good = copy_text(&rel->sequence, value(result, 0, 0), err);
+    PQclear(result);
+    return good;
+}
+
+/* Its parts, a line each: so that a difference can be named. */
+static bool read_fingerprint(struct pg *pg, const char *qualified, char **fingerprint, struct error *err)
+{
+    PGresult *result = pg_query(pg, sql_relation_fingerprint, 1, (const char *[]){ qualified }, err);
+    struct buf parts;
+
+    if (result == NULL)
+        return false;
+    buf_init(&parts);
+    for (int i = 0; i < PQnfields(result); i++) {
+        buf_append_text(&parts, value(result, 0, i));
+        buf_append_text(&parts, "\n");
+    }
+    PQclear(result);
+    return take_text(&parts, fingerprint, err);
+}
+
+bool relation_read(struct pg *pg, const char *what, const struct event_names *names, struct relation *rel,
+                   struct error *err)
+{
+    relation_done(rel);
+    if (qualify(names, &rel->qualified, err) && read_table(pg, what, rel, err) &&
+        read_columns(pg, names, rel, err) && check_columns(rel, what, names, err) &&
+        choose_key(what, names, rel, err) && read_uniques(pg, rel, err) &&
+        read_sequence(pg, names, rel, err) && read_fingerprint(pg, rel->qualified, &rel->fingerprint, err))
+        return true;
+    relation_done(rel);
+    return false;
+}
+
+void relation_done(struct relation *rel)
+{
+    for (size_t i = 0; i < rel->column_count; i++) {
+        free(rel->columns[i].name);
+        free(rel->columns[i].type);
+    }
+    free(rel->columns);
+    for (size_t i = 0; i < rel->key_count; i++)
+        free(rel->key_names[i]);
+    free(rel->qualified);
+    free(rel->sequence);
+    free(rel->key_columns);
+    free(rel->fingerprint);
+    free(rel->system_identifier);
+    free(rel->timeline);
+    free(rel->started_at);
+    memset(rel, 0, sizeof *rel);
+}
+
+/* --- comparing two ------------------------------------------------------------------------------------------- */
+
+static bool fits_copied(const struct relation_column *from, const struct relation *target, struct error *err)
+{
+    const struct relation_column *to = find_column(target, from->name);
+    size_t type_bytes = strlen(from->type);
+
+    if (to == NULL)
+        return error_set(err, "42703", "column \"%s\" is missing in %s of the target", from->name, target->qualified);
+    if (strcmp(from->type, to->type) != 0)
+        return error_set(err, "42804", "column \"%s\" has type %s in the source and %s in the target", from->name,
+                         from->type, to->type);
+    if (from->generated != to->generated)
+        return error_set(err, "42804", "column \"%s\" is generated in the %s only", from->name,
+                         from->generated ? "source" : "target");
+    /* Its binary form names the element's OID, which is another one in another cluster. */
+    if (!from->generated && from->type_oid >= FIRST_USER_OID && type_bytes > 2 &&
+        strcmp(from->type + type_bytes - 2, "[]") == 0)
+        return error_set(err, "0A000", "column \"%s\" is an array of a type that is not built in (%s)", from->name,
+                         from->type);
+    return true;
+}
+
+static bool fits_key(const struct relation *rel, const char *side, struct error *err)
+{
+    if (!rel->key_unique) {
+        error_set(err, "42P10", "the key (%s) of %s has no unique index in the %s", rel->key_columns, rel->qualified,
+                  side);
+        return error_hint(err, "CREATE UNIQUE INDEX CONCURRENTLY ON %s (%s), not partial.", rel->qualified,
+                          rel->key_columns);
+    }
+    for (size_t i = 0; i < rel->key_count; i++) {
+        if (!find_column(rel, rel->key_names[i])->not_null)
+            return error_set(err, "42P10", "column \"%s\" of the key may be null in the %s", rel->key_names[i], side);
+    }
+    if (rel->inheritance_children)
+        return error_set(err, "0A000", "%s has inheritance children in the %s: rows of theirs would not be seen",
+                         rel->qualified, side);
+    return true;
+}
+
+static bool fits_position(const struct relation *source, struct error *err)
+{
+    static const char *const integers[] = { "smallint", "integer", "bigint" };
+
+    for (size_t i = 0; i < source->column_count; i++) {
+        const struct relation_column *column = &source->columns[i];
+
+        if (!column->is_position)
+            continue;
+        if (!column->not_null)
+            return error_set(err, "0A000", "the position column \"%s\" may be null", column->name);
+        for (size_t k = 0; k < sizeof integers / sizeof integers[0]; k++) {
+            if (strcmp(column->type, integers[k]) == 0)
+                return true;
+        }
+        return error_set(err, "0A000", "the position column \"%s\" is a %s, not an integer", column->name,
+                         column->type);
+    }
+    error_set(err, "0A000", "table %s has no position column: there is no order to copy it in", source->qualified);
+    return error_hint(err, "position_column of [events] names it.");
+}
+
+bool relation_fits(const struct relation *source, const struct relation *target, struct error *err)
+{
+    if (strcmp(source->system_identifier, target->system_identifier) == 0 &&
+        source->database_oid == target->database_oid)
+        return error_set(err, "22023", "source and target are the same database");
+    if (!fits_key(source, "source", err) || !fits_key(target, "target", err) || !fits_position(source, err))
+        return false;
+    for (size_t i = 0; i < source->column_count; i++) {
+        if (!fits_copied(&source->columns[i], target, err))
+            return false;
+    }
+    for (size_t i = 0; i < target->column_count; i++) {
+        const struct relation_column *to = &target->columns[i];
+
+        if (find_column(source, to->name) == NULL && to->not_null && !to->has_default && !to->generated)
+            return error_set(err, "42703", "column \"%s\" of the target is not null, has no default and is missing in "
+                             "the source", to->name);
+    }
+    return true;
+}
+
+bool relation_unchanged(struct pg *pg, const struct relation *rel, const struct event_names *names, struct error *err)
+{
+    char *now = NULL;
+    bool same;
+
+    (void)names; /* rel->qualified is made of them */
+    if (!read_fingerprint(pg, rel->qualified, &now, err))
+        return false;
+    same = relation_same_fingerprint(rel->qualified, rel->fingerprint, now, err);
+    free(now);
+    return same;
+}
+
+bool relation_same_fingerprint(const char *qualified, const char *before, const char *now, struct error *err)
+{
+    static const char *const parts[] = { "its columns", "the types of its columns", "its partitions",
+                                         "a rewritten or truncated file of it" };
+
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        size_t before_bytes = strcspn(before, "\n"), now_bytes = strcspn(now, "\n");
+
+        if (before_bytes != now_bytes || memcmp(before, now, now_bytes) != 0) {
+            error_set(err, "55000", "table %s has changed under the migration: %s", qualified, parts[i]);
+            error_detail(err, "was: %.*s; is: %.*s", (int)before_bytes, before, (int)now_bytes, now);
+            return error_hint(err, "Rows may have come or gone unseen: ABORT MIGRATION and START again.");
+        }
+        before += before_bytes + (before[before_bytes] == '\n');
+        now += now_bytes + (now[now_bytes] == '\n');
+    }
+    return true;
+}
+
+bool relation_column_list(const struct relation *rel, const char *prefix, struct buf *out)
+{
+    bool first = true;
+
+    for (size_t i = 0; i < rel->column_count; i++) {
+        if (rel->columns[i].generated)
+            continue;
+        buf_append_format(out, "%s%s", first ? "" : ", ", prefix);
+        relation_append_identifier(out, rel->columns[i].name);
+        first = false;
+    }
+    return !buf_failed(out);
+}
+
+void relation_append_identifier(struct buf *out, const char *name)
+{
+    buf_append_text(out, "\"");
+    for (const char *at = name; *at != '\0'; at++)
+        buf_append_text(out, *at == '"' ? "\"\"" : (char[]){ *at, '\0' });
+    buf_append_text(out, "\"");
+}
