@@ -11,137 +11,12 @@
 #include <strings.h>
 
 #include "admin/command_table.h"
+#include "admin/lex.h"
 #include "sql/shape.h"
 
 enum { EXPECTED_MAX = 48, USAGES_MAX = 4, COMMANDS = sizeof commands / sizeof commands[0] };
 
 #define OPTIONS_PATTERN "(option = value, …)"
-
-/* --- tokens --- */
-
-enum token_kind {
-    TOKEN_END,
-    TOKEN_SEMICOLON,
-    TOKEN_WORD,      /* unquoted: a keyword or a value, the grammar decides */
-    TOKEN_STRING,    /* '…' */
-    TOKEN_NAME,      /* "…" */
-    TOKEN_PARAMETER, /* $n */
-    TOKEN_SYMBOL,
-    TOKEN_OPEN, /* a quote or a comment that does not end */
-};
-
-struct token {
-    enum token_kind kind;
-    size_t begin, end;
-};
-
-static bool is_word(unsigned char c)
-{
-    /* Wide enough for a uuid, a number, dedicated-a, and letters of any language. */
-    return isalnum(c) || c >= 0x80 || strchr("_.-:@+", c) != NULL;
-}
-
-/* Where the blank or comment that begins at `at` ends; `at` itself if there is none. SIZE_MAX: it has no end.
- */
-static size_t skip_blank(struct slice text, size_t at)
-{
-    size_t depth = 0;
-
-    if (at < text.bytes && isspace((unsigned char)text.at[at]))
-        return at + 1;
-    if (at + 1 >= text.bytes)
-        return at;
-    if (memcmp(text.at + at, "--", 2) == 0) {
-        while (at < text.bytes && text.at[at] != '\n')
-            at++;
-        return at;
-    }
-    if (memcmp(text.at + at, "/*", 2) != 0)
-        return at;
-    while (at + 1 < text.bytes) { /* they nest, as in SQL */
-        if (memcmp(text.at + at, "/*", 2) == 0) {
-            depth++;
-            at += 2;
-        } else if (memcmp(text.at + at, "*/", 2) == 0) {
-            depth--;
-            at += 2;
-            if (depth == 0)
-                return at;
-        } else {
-            at++;
-        }
-    }
-    return SIZE_MAX;
-}
-
-/* The end of a quoted token that begins at `at`; a doubled quote is a quote. SIZE_MAX: it has none. */
-static size_t skip_quoted(struct slice text, size_t at)
-{
-    const char quote = text.at[at];
-
-    for (at++; at < text.bytes; at++) {
-        if (text.at[at] != quote)
-            continue;
-        if (at + 1 < text.bytes && text.at[at + 1] == quote)
-            at++;
-        else
-            return at + 1;
-    }
-    return SIZE_MAX;
-}
-
-static size_t skip_word(struct slice text, size_t at)
-{
-    while (at < text.bytes && is_word((unsigned char)text.at[at])) {
-        if (at + 1 < text.bytes && memcmp(text.at + at, "--", 2) == 0)
-            break; /* a comment follows */
-        at++;
-    }
-    return at;
-}
-
-static struct token token_quoted(struct slice text, size_t at, enum token_kind kind)
-{
-    size_t end = skip_quoted(text, at);
-
-    if (end == SIZE_MAX)
-        return (struct token){ TOKEN_OPEN, at, text.bytes };
-    return (struct token){ kind, at, end };
-}
-
-static struct token next_token(struct slice text, size_t at)
-{
-    size_t after;
-    unsigned char c;
-
-    for (;;) {
-        after = skip_blank(text, at);
-        if (after == SIZE_MAX)
-            return (struct token){ TOKEN_OPEN, at, text.bytes };
-        if (after == at)
-            break;
-        at = after;
-    }
-    if (at >= text.bytes)
-        return (struct token){ TOKEN_END, text.bytes, text.bytes };
-    c = (unsigned char)text.at[at];
-    if (c == ';')
-        return (struct token){ TOKEN_SEMICOLON, at, at + 1 };
-    if (c == '\'')
-        return token_quoted(text, at, TOKEN_STRING);
-    if (c == '"')
-        return token_quoted(text, at, TOKEN_NAME);
-    if (c == '$') {
-        after = at + 1;
-        while (after < text.bytes && isdigit((unsigned char)text.at[after]))
-            after++;
-        return (struct token){ after > at + 1 ? TOKEN_PARAMETER : TOKEN_SYMBOL, at, after };
-    }
-    after = skip_word(text, at);
-    if (after > at)
-        return (struct token){ TOKEN_WORD, at, after };
-    return (struct token){ TOKEN_SYMBOL, at, at + 1 };
-}
 
 /* --- the parser --- */
 
@@ -169,12 +44,12 @@ static struct slice token_text(const struct parser *parser)
 
 static void take(struct parser *parser)
 {
-    parser->token = next_token(parser->text, parser->token.end);
+    parser->token = lex_next(parser->text, parser->token.end);
 }
 
 static void restart(struct parser *parser)
 {
-    parser->token = next_token(parser->text, parser->from);
+    parser->token = lex_next(parser->text, parser->from);
 }
 
 /* Always false, so that a mismatch can be returned. */
@@ -496,7 +371,7 @@ static bool match_rest(struct parser *parser, struct slice here)
             rest.bytes = shape.ends[0];
     } /* else a literal without end: the statement is as it is, and explained as that */
     shape_done(&shape);
-    parser->token = next_token(parser->text, parser->token.begin + rest.bytes);
+    parser->token = lex_next(parser->text, parser->token.begin + rest.bytes);
     while (rest.bytes > 0 && isspace((unsigned char)rest.at[rest.bytes - 1]))
         rest.bytes--;
     parser->command->slots[SLOT_REST] = copy_of(parser, rest.at, rest.bytes);
@@ -601,7 +476,7 @@ static void say_expected(const struct parser *parser, char *text, size_t bytes)
 
 static bool syntax_error(struct parser *parser)
 {
-    struct token found = next_token(parser->text, parser->farthest);
+    struct token found = lex_next(parser->text, parser->farthest);
     size_t at = characters_before(parser->text, found.begin) + 1;
     char expected[300], usages[500] = "";
     size_t used = 0;
@@ -676,6 +551,6 @@ bool command_is_blank(struct slice text, size_t from)
     struct token token = { TOKEN_SEMICOLON, from, from };
 
     while (token.kind == TOKEN_SEMICOLON)
-        token = next_token(text, token.end);
+        token = lex_next(text, token.end);
     return token.kind == TOKEN_END;
 }

@@ -14,7 +14,7 @@ struct verdict {
     const struct store *store; /* NULL: none, or whichever the client used last */
     const struct route *route; /* of a migrating tenant; NULL: nothing moves */
     const char *action;
-    char why[256];
+    char why[512]; /* an error's message fits */
 };
 
 struct explanation {

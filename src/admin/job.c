@@ -272,7 +272,7 @@ static bool read_timeout(const char *seconds, uint64_t *ms, struct error *err)
 static enum job_result start_wait(struct job *job, struct rows **rows, struct error *err)
 {
     const char *seconds = job->command->slots[SLOT_SECONDS];
-    uint64_t ms;
+    uint64_t ms = 0;
 
     (void)rows;
     for (char *at = job->command->slots[SLOT_STATE]; *at != '\0'; at++)

@@ -115,7 +115,7 @@ static int setup(void **state)
     strcpy(f->stores.at[0].name, "shared");
     strcpy(f->stores.at[1].name, "dedicated");
     f->stores.at[1].index = 1;
-    f->stores.at[0].conninfo_public = f->stores.at[1].conninfo_public = "dbname=shop";
+    f->stores.at[0].conninfo_public = f->stores.at[1].conninfo_public = (char *)"dbname=shop";
     f->stats[0] = stats_new();
     f->stats[1] = stats_new();
     stats_add(f->stats[0], STAT_STATEMENTS, 40);
