@@ -1,0 +1,141 @@
+/* runner.h - the thread that carries one migration through its states (DESIGN §4). Blocking and sequential;
+ * letters interrupt it between steps and while it waits for a server.
+ *
+ * Who reads this: control.c starts and ends runners; start.c, check.c and cutover.c are the runner's own
+ * chapters and see all of it. Everything below struct runner is for them. */
+#ifndef PGSHUNT_MIGRATE_RUNNER_H
+#define PGSHUNT_MIGRATE_RUNNER_H
+
+#include <pthread.h>
+
+#include "migrate/breaker.h"
+#include "migrate/control.h"
+#include "migrate/cursor.h"
+#include "migrate/gatekeeper.h"
+#include "migrate/ledger.h"
+#include "migrate/migration.h"
+#include "migrate/mirror.h"
+#include "migrate/verifier.h"
+
+struct runner;
+
+struct runner_setup { /* borrowed until runner_join() */
+    const struct config *config;
+    const struct stores *stores;
+    const struct switchboard *switchboard;
+    const struct event_names *names;
+    const struct ledger_setup *ledger;
+    struct log *log;
+};
+
+/* Letters between control and runners: kind LETTER_RUNNER. */
+enum runner_news {
+    RUNNER_PUBLISH, /* runner → control: the tenant's route is this now; answered when every loop has applied
+                       it */
+    RUNNER_SLOT,  /* runner → control: may I copy? answered when fewer than max_concurrent_migrations do */
+    RUNNER_ENDED, /* runner → control: join me */
+    RUNNER_LOOK,  /* control → runner: somebody changed your row by hand */
+};
+struct runner_letter {
+    struct letter letter;
+    enum runner_news news;
+    char migration[UUID_TEXT_BYTES];
+    struct route route; /* PUBLISH */
+    uint64_t sequence;  /* PUBLISH: control's own */
+};
+
+/* `request` a START: it is checked, written down and answered. An ABORT, or NULL: the migration is taken up
+ * where its row says (and ended). The request is taken over even on failure. */
+bool runner_start(const struct runner_setup *setup, const char *id, struct control_request *request,
+                  struct runner **runner, struct error *err);
+const char *runner_id(const struct runner *runner);
+struct mailbox *runner_mailbox(struct runner *runner); /* STOP, LETTER_CONTROL (taken over), LETTER_RUNNER */
+void runner_join(struct runner *runner);               /* after STOP or RUNNER_ENDED; frees it */
+
+/* --- for the runner's chapters
+ * ----------------------------------------------------------------------------------- */
+
+enum { RUNG_MAX = 128 };
+
+struct runner {
+    const struct runner_setup *setup;
+    pthread_t thread;
+    struct mailbox *mailbox;
+    char id[UUID_TEXT_BYTES];
+    struct control_request *start; /* START, until it is answered */
+
+    struct migration m;
+    enum migration_state state;
+    char operator_name[64];      /* who started it */
+    struct ledger *ledger;       /* NULL: lost */
+    struct ledger_routed routed; /* the route's last change */
+    struct mirror *mirror;       /* NULL: not prepared */
+    struct cursor cursor;
+    struct breaker breaker;
+    struct gatekeeper gates;
+    bool owned;         /* lock, epoch and row are ours */
+    bool connected;     /* to both stores, cursor claimed, mirror made */
+    bool gates_made;    /* on every loop */
+    bool gates_claimed; /* under an epoch of this claim */
+    bool tap_checked;
+    bool settling;    /* a cutover's outcome is not known: the row is not claimed before it is */
+    bool tap_to_open; /* a cutover that was not switched has left it shut, perhaps */
+    bool over;        /* the thread ends */
+
+    /* what the letters said */
+    bool stopping;
+    bool interrupted; /* what is under way shall be abandoned: STOP, ABORT, a forced CUTOVER */
+    bool critical;    /* ... but not now: a cutover is beyond its point of return */
+    bool rung, look, slot, publishing;
+    int32_t rung_pids[RUNG_MAX];
+    size_t rung_count;
+    struct letter *requests;       /* waiting to be served, oldest first; utlist's single links */
+    struct control_request *abort; /* the ABORT under way */
+    bool abort_requested, abort_written;
+
+    /* progress, verification, failures */
+    int64_t total_events;
+    struct ledger_progress progress;
+    uint64_t progress_written_ms;
+    int64_t lag_entries, lag_oldest_ms;
+    uint64_t lag_read_ms;
+    uint64_t dual_write_since_ms;
+    bool verifying, verified;
+    struct verifier_report verification;
+    uint64_t verify_next_ms, verify_wait_ms, verify_behind_ms;
+    char verify_behind_violation[256]; /* "": none */
+    bool write_failing;
+    struct error last_error; /* of the target; SHOW LAG */
+    uint64_t retry_wait_ms;  /* grows with every failure in a row */
+};
+
+/* Reads the letters; a pg_wake's `stop`: true if what is under way shall be abandoned. */
+bool runner_letters(void *runner);
+/* Waits until until_ms (0: without end) for `there`. false: stopped, interrupted (57014) or too late (57014).
+ */
+bool runner_await(struct runner *r, bool (*there)(struct runner *r), uint64_t until_ms, const char *what,
+                  struct error *err);
+/* Changes the state (row, route, audit); on success r->state and r->m.epoch are the new ones. */
+bool runner_enter(struct runner *r, enum migration_state to, uint64_t new_epoch, const char *event,
+                  const char *operator_name, const char *details, const struct error *why,
+                  const char *severity, const char *recoverability, struct error *err);
+/* The route as it is now, to every loop of every instance; waits for their acknowledgement. */
+bool runner_publish(struct runner *r, uint64_t until_ms, struct error *err);
+/* An order to the gates and their answers. A CLOSE is answered when drained. */
+bool runner_order_gates(struct runner *r, enum gate_op op, uint64_t until_ms, struct error *err);
+/* A ledger that holds the migration's lock, whoever owns the row; one try. */
+bool runner_ledger_open(struct runner *r, struct error *err);
+bool runner_connect_source(struct runner *r, struct error *err);
+void runner_drop_broken(
+    struct runner *r); /* closes what has broken, so that the next connect opens it anew */
+/* One batch of the mirror, with what belongs to it: known backends, breaker, failed writes. */
+bool runner_mirror(struct runner *r, bool *more, struct error *err);
+
+void runner_log(struct runner *r, enum log_level level, const char *event, const char *operation,
+                uint64_t duration_ms, int64_t events, const struct error *err);
+void runner_answer(struct control_request *request, struct rows *rows, const struct error *err);
+
+/* start.c: the checks of START, the row, the answer. */
+bool runner_begin(struct runner *r, struct error *err);
+
+#endif
