@@ -405,7 +405,8 @@ static bool on_keyword(struct reader *reader, enum word word)
     case WORD_JOIN:
     case WORD_UNION:
     case WORD_INTERSECT:
-    case WORD_EXCEPT:
+    case WORD_EXCEPT: /* each nests what stands before it; what stands between is beside it */
+        begin_sibling(level);
         level->joined++;
         break;
     case WORD_CASE:
@@ -479,10 +480,10 @@ static bool on_literal(struct reader *reader, const struct token *token)
         enum glue glue;
         const char *text;
     } holes[] = {
-        [TOKEN_STRING] = { HOLE_STRING, GLUE_WORD, "''" },
-        [TOKEN_ESCAPE] = { HOLE_ESCAPE, GLUE_WORD, "''" },
-        [TOKEN_UNICODE] = { HOLE_UNICODE, GLUE_WORD, "''" },
-        [TOKEN_DOLLAR] = { HOLE_DOLLAR, GLUE_WORD, "''" },
+        [TOKEN_STRING] = { HOLE_STRING, GLUE_WORD, "'?'" },
+        [TOKEN_ESCAPE] = { HOLE_ESCAPE, GLUE_WORD, "'?'" },
+        [TOKEN_UNICODE] = { HOLE_UNICODE, GLUE_WORD, "'?'" },
+        [TOKEN_DOLLAR] = { HOLE_DOLLAR, GLUE_WORD, "'?'" },
         [TOKEN_BITS] = { HOLE_BITS, GLUE_WORD, "b''" },
         [TOKEN_NUMBER] = { HOLE_NUMBER, GLUE_DIGITS, "1" },
         [TOKEN_PARAM] = { HOLE_PARAM, GLUE_DIGITS, "$0" },

@@ -124,21 +124,23 @@ uint32_t token_continuation(const char *text, uint32_t bytes, uint32_t at)
     return 0;
 }
 
+enum quoting { QUOTING_PLAIN, QUOTING_BACKSLASH, QUOTING_BITS /* a doubled quote is not one quote */ };
+
 /* Behind a '…' whose contents begin at `at`, with all its continuations; 0: it does not end. */
-static uint32_t string_end(const struct lexer *lexer, uint32_t at, bool backslashes)
+static uint32_t string_end(const struct lexer *lexer, uint32_t at, enum quoting quoting)
 {
     while (at < lexer->bytes) {
         char c = lexer->text[at];
 
         if (c == '\0')
             return 0;
-        if (c == '\\' && backslashes) {
+        if (c == '\\' && quoting == QUOTING_BACKSLASH) {
             if (at + 1 >= lexer->bytes || lexer->text[at + 1] == '\0')
                 return 0;
             at += 2;
         } else if (c != '\'') {
             at++;
-        } else if (peek(lexer, at + 1) == '\'') {
+        } else if (peek(lexer, at + 1) == '\'' && quoting != QUOTING_BITS) {
             at += 2;
         } else {
             uint32_t next = token_continuation(lexer->text, lexer->bytes, at + 1);
@@ -277,9 +279,9 @@ static void next_word(struct lexer *lexer, struct token *token)
     char third = peek(lexer, at + 2);
 
     if (next == '\'' && c == 'e') {
-        finish(lexer, token, TOKEN_ESCAPE, string_end(lexer, at + 2, true));
+        finish(lexer, token, TOKEN_ESCAPE, string_end(lexer, at + 2, QUOTING_BACKSLASH));
     } else if (next == '\'' && (c == 'b' || c == 'x')) {
-        finish(lexer, token, TOKEN_BITS, string_end(lexer, at + 2, false));
+        finish(lexer, token, TOKEN_BITS, string_end(lexer, at + 2, QUOTING_BITS));
     } else if (next == '\'' && c == 'n') {
         finish(lexer, token, TOKEN_NCHAR, at + 1);
     } else if (c == 'u' && next == '&' && (third == '\'' || third == '"')) {
@@ -287,7 +289,7 @@ static void next_word(struct lexer *lexer, struct token *token)
             finish(lexer, token, TOKEN_QUOTED, quoted_end(lexer, at + 3));
         else
             finish(lexer, token, lexer->standard_conforming_strings ? TOKEN_UNICODE : TOKEN_BAD,
-                   string_end(lexer, at + 3, false));
+                   string_end(lexer, at + 3, QUOTING_PLAIN));
         if (token->kind != TOKEN_BAD && !take_uescape(lexer, token))
             token->kind = TOKEN_BAD;
     } else {
@@ -353,7 +355,8 @@ void lexer_next(struct lexer *lexer, struct token *token)
         finish(lexer, token, TOKEN_OPERATOR, operator_end(lexer, token->begin));
     else if (c == '\'')
         finish(lexer, token, lexer->standard_conforming_strings ? TOKEN_STRING : TOKEN_ESCAPE,
-               string_end(lexer, token->begin + 1, !lexer->standard_conforming_strings));
+               string_end(lexer, token->begin + 1,
+                          lexer->standard_conforming_strings ? QUOTING_PLAIN : QUOTING_BACKSLASH));
     else if (c == '"')
         finish(lexer, token, TOKEN_QUOTED, quoted_end(lexer, token->begin + 1));
     else if (c == '$')

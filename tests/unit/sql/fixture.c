@@ -1,0 +1,74 @@
+/* fixture.c - the schema of the tests. */
+#include "fixture.h"
+
+#include <stdlib.h>
+
+struct table_row {
+    const char *schema, *name;
+    enum table_class class;
+    int tenant_column;
+    struct {
+        const char *name;
+        uint32_t type_oid;
+    } columns[12];
+};
+
+static const struct table_row tables[] = {
+    { "public",
+      "events",
+      TABLE_EVENT,
+      5,
+      { { "global_position", OID_INT8 },
+        { "event_id", OID_UUID },
+        { "aggregate_id", OID_UUID },
+        { "aggregate_type", OID_VARCHAR },
+        { "event_type", OID_VARCHAR },
+        { "tenant_id", OID_UUID },
+        { "actor_id", OID_TEXT },
+        { "version", OID_INT4 },
+        { "timestamp", 1184 },
+        { "payload", 3802 },
+        { "created_at", 1184 } } },
+    { NULL,
+      "outbox",
+      TABLE_COMPANION,
+      1,
+      { { "id", OID_INT8 }, { "tenant_id", OID_TEXT }, { "payload", 3802 } } },
+    { "public", "accounts", TABLE_COMPANION, 0, { { "tenant", OID_INT8 }, { "name", OID_TEXT } } },
+    { "public",
+      "streams",
+      TABLE_COMPANION,
+      1,
+      { { "id", OID_UUID }, { "tenant_id", OID_UUID }, { "v", OID_INT8 } } },
+    { "public", "labels", TABLE_COMPANION, 0, { { "tenant_id", OID_VARCHAR }, { "label", OID_TEXT } } },
+    { "public", "odd", TABLE_COMPANION, 0, { { "tenant_id", OID_CITEXT }, { "x", OID_TEXT } } },
+    { "es", "Events", TABLE_EVENT, 1, { { "id", OID_INT8 }, { "Tenant", OID_TEXT }, { "data", 3802 } } },
+    { "public", "countries", TABLE_EVERYWHERE, -1, { { "code", OID_TEXT } } },
+    { "public", "orphans", TABLE_COMPANION, -1, { { NULL, 0 } } },
+};
+
+struct schema *fixture_schema(void)
+{
+    size_t count = sizeof tables / sizeof tables[0];
+    struct schema *schema = schema_new(count);
+
+    if (schema == NULL)
+        abort();
+    schema->generation = 7;
+    schema->known = true;
+    for (size_t i = 0; i < count; i++) {
+        struct schema_table *table = &schema->tables[i];
+
+        table->schema = tables[i].schema == NULL ? NULL : strdup(tables[i].schema);
+        table->name = strdup(tables[i].name);
+        table->class = tables[i].class;
+        table->tenant_column = tables[i].tenant_column;
+        table->columns = calloc(12, sizeof *table->columns);
+        for (size_t c = 0; tables[i].columns[c].name != NULL; c++) {
+            table->columns[c].name = strdup(tables[i].columns[c].name);
+            table->columns[c].type_oid = tables[i].columns[c].type_oid;
+            table->column_count = c + 1;
+        }
+    }
+    return schema;
+}
