@@ -62,6 +62,12 @@ static struct gate *gate_make(struct gates *gates, const char *tenant)
     return gate;
 }
 
+/* A client that came to wait during this very turn may be younger than the turn's `now_ms`. */
+static uint64_t age_ms(uint64_t since_ms, uint64_t now_ms)
+{
+    return now_ms > since_ms ? now_ms - since_ms : 0;
+}
+
 static void fill_answer(const struct gate *gate, struct gate_letter *letter, uint64_t now_ms)
 {
     letter->loop = gate->gates->loop;
@@ -71,13 +77,13 @@ static void fill_answer(const struct gate *gate, struct gate_letter *letter, uin
     letter->held_now = gate->waiter_count;
     letter->held_count = gate->held_count;
     letter->held_ms_longest = gate->held_ms_longest;
-    if (gate->waiters != NULL && now_ms - gate->waiters->since_ms > letter->held_ms_longest)
-        letter->held_ms_longest = now_ms - gate->waiters->since_ms;
+    if (gate->waiters != NULL && age_ms(gate->waiters->since_ms, now_ms) > letter->held_ms_longest)
+        letter->held_ms_longest = age_ms(gate->waiters->since_ms, now_ms);
     letter->blocker_count = 0;
     for (struct gate_pass *pass = gate->passes; pass != NULL && letter->blocker_count < GATE_BLOCKERS_MAX;
          pass = pass->younger) {
         letter->blocker_pids[letter->blocker_count] = pass->backend_pid;
-        letter->blocker_ages_ms[letter->blocker_count++] = now_ms - pass->since_ms;
+        letter->blocker_ages_ms[letter->blocker_count++] = age_ms(pass->since_ms, now_ms);
     }
 }
 
@@ -104,8 +110,8 @@ static void take_off(struct gate_waiter *waiter)
 
 static void note_hold(struct gate *gate, const struct gate_waiter *waiter, uint64_t now_ms)
 {
-    if (now_ms - waiter->since_ms > gate->held_ms_longest)
-        gate->held_ms_longest = now_ms - waiter->since_ms;
+    if (age_ms(waiter->since_ms, now_ms) > gate->held_ms_longest)
+        gate->held_ms_longest = age_ms(waiter->since_ms, now_ms);
 }
 
 /* Wakes those who wait now, not those who come to wait again while this runs. */
@@ -143,18 +149,34 @@ void gates_free(struct gates *gates)
     free(gates);
 }
 
+/* Until a runner has made itself known, a gate does as the published route says. */
+static void follow(struct gate *gate, const struct route *route, uint64_t now_ms)
+{
+    bool closed = route->migration_state == ROUTING_CUTOVER_PAUSED;
+
+    if (gate->doorbell != NULL)
+        return;
+    if (route->owner_epoch > gate->owner_epoch) /* an earlier owner has no say here */
+        gate->owner_epoch = route->owner_epoch;
+    memcpy(gate->migration, route->migration, sizeof gate->migration);
+    gate->closed = closed;
+    if (!closed)
+        wake_waiters(gate, now_ms);
+}
+
 void gates_follow(struct gates *gates, const struct route_table *table, uint64_t now_ms)
 {
-    (void)now_ms;
     for (size_t i = 0; i < route_table_count(table); i++) {
         const struct route *route = route_table_at(table, i);
-        struct gate *gate;
+        struct gate *gate = gate_find(gates, route->tenant);
 
-        if (route->migration_state == ROUTING_NORMAL || gate_find(gates, route->tenant) != NULL)
-            continue;
-        gate = gate_make(gates, route->tenant);
+        if (route->migration_state != ROUTING_NORMAL && gate == NULL) {
+            gate = gate_make(gates, route->tenant);
+            if (gate == NULL)
+                abort(); /* a proxy that cannot hold a tenant's writes must not serve it */
+        }
         if (gate != NULL)
-            gate->closed = route->migration_state == ROUTING_CUTOVER_PAUSED;
+            follow(gate, route, now_ms);
     }
 }
 
@@ -205,6 +227,18 @@ static void order_open(struct gate *gate, struct gate_letter *letter, uint64_t n
     letter_reply(&letter->letter);
 }
 
+static void obey(struct gate *gate, struct gate_letter *letter, uint64_t now_ms)
+{
+    if (letter->op == GATE_CLOSE) {
+        order_close(gate, letter, now_ms);
+    } else if (letter->op == GATE_ASK) {
+        fill_answer(gate, letter, now_ms);
+        letter_reply(&letter->letter);
+    } else {
+        order_open(gate, letter, now_ms);
+    }
+}
+
 void gates_order(struct gates *gates, struct gate_letter *letter, uint64_t now_ms)
 {
     struct gate *gate = gate_find(gates, letter->tenant);
@@ -215,14 +249,10 @@ void gates_order(struct gates *gates, struct gate_letter *letter, uint64_t now_m
         order_make(gates, letter, now_ms);
     } else if (gate == NULL || letter->owner_epoch < gate->owner_epoch) {
         letter_reply(&letter->letter);
-    } else if (letter->op == GATE_CLOSE) {
-        gate->owner_epoch = letter->owner_epoch;
-        order_close(gate, letter, now_ms);
-    } else if (letter->op == GATE_ASK) {
-        fill_answer(gate, letter, now_ms);
-        letter_reply(&letter->letter);
     } else {
-        order_open(gate, letter, now_ms);
+        gate->owner_epoch =
+            letter->owner_epoch; /* whatever it orders, whoever was before has no say any more */
+        obey(gate, letter, now_ms);
     }
 }
 
@@ -234,51 +264,56 @@ static struct gate_pass *find_pass(struct gate_pass *passes, const struct gate *
     return NULL;
 }
 
-static enum gate_answer enter_one(struct gate *gate, struct gate_pass **passes, int32_t backend_pid,
-                                  uint64_t sync, bool lease_valid, uint64_t now_ms, struct gate **closed)
+static bool is_closed(const struct gate *gate, const struct gate_ask *ask)
+{
+    return gate->closed || !ask->lease_valid;
+}
+
+/* Looked at before any pass is touched: a pass whose `sync` were moved on for a statement that then waits
+ * would outlive its transaction. */
+static bool may_enter(const struct gate *gate, const struct gate_ask *ask, struct gate_pass *passes)
+{
+    const struct gate_pass *pass = find_pass(passes, gate);
+
+    return !is_closed(gate, ask) || (pass != NULL && pass->sync >= ask->first_sync);
+}
+
+static bool enter_one(struct gate *gate, const struct gate_ask *ask, struct gate_pass **passes)
 {
     struct gate_pass *pass = find_pass(*passes, gate);
 
-    if (pass != NULL) {
-        pass->sync = sync;
-        pass->backend_pid = backend_pid;
-        return GATE_GO;
+    if (pass == NULL) {
+        pass = calloc(1, sizeof *pass);
+        if (pass == NULL)
+            return false;
+        pass->gate = gate;
+        pass->since_ms = ask->now_ms;
+        DL_APPEND2(gate->passes, pass, older, younger);
+        gate->pass_count++;
+        LL_PREPEND(*passes, pass);
     }
-    if (gate->closed || !lease_valid) {
-        *closed = gate;
-        return GATE_HOLD;
-    }
-    pass = calloc(1, sizeof *pass);
-    if (pass == NULL)
-        return GATE_NO_MEMORY;
-    pass->gate = gate;
-    pass->backend_pid = backend_pid;
-    pass->since_ms = now_ms;
-    pass->sync = sync;
-    DL_APPEND2(gate->passes, pass, older, younger);
-    gate->pass_count++;
-    LL_PREPEND(*passes, pass);
-    return GATE_GO;
+    pass->sync = ask->sync;
+    pass->backend_pid = ask->backend_pid;
+    return true;
 }
 
-enum gate_answer gates_enter(struct gates *gates, const char *tenant, struct gate_pass **passes,
-                             int32_t backend_pid, uint64_t sync, bool lease_valid, uint64_t now_ms,
-                             struct gate **closed)
+enum gate_answer gates_enter(struct gates *gates, const char *tenant, const struct gate_ask *ask,
+                             struct gate_pass **passes, struct gate **closed)
 {
-    if (gates->by_tenant == NULL)
+    struct gate *only = tenant == NULL ? NULL : gate_find(gates, tenant);
+
+    if (tenant != NULL && only == NULL)
         return GATE_GO;
-    if (tenant != NULL) {
-        struct gate *gate = gate_find(gates, tenant);
-
-        return gate == NULL ? GATE_GO
-                            : enter_one(gate, passes, backend_pid, sync, lease_valid, now_ms, closed);
-    }
-    for (struct gate *gate = gates->by_tenant; gate != NULL; gate = gate->hh.next) {
-        enum gate_answer answer = enter_one(gate, passes, backend_pid, sync, lease_valid, now_ms, closed);
-
-        if (answer != GATE_GO)
-            return answer;
-    }
+    for (struct gate *gate = tenant == NULL ? gates->by_tenant : only; gate != NULL;
+         gate = tenant == NULL ? gate->hh.next : NULL)
+        if (!may_enter(gate, ask, *passes)) {
+            *closed = gate;
+            return GATE_HOLD;
+        }
+    for (struct gate *gate = tenant == NULL ? gates->by_tenant : only; gate != NULL;
+         gate = tenant == NULL ? gate->hh.next : NULL)
+        if (!enter_one(gate, ask, passes))
+            return GATE_NO_MEMORY;
     return GATE_GO;
 }
 
@@ -352,7 +387,7 @@ void gate_unwait(struct gate_waiter *waiter)
 
 static void expire_waiters(struct gate *gate, uint64_t now_ms)
 {
-    while (gate->waiters != NULL && now_ms - gate->waiters->since_ms >= gate->hold_ms_max) {
+    while (gate->waiters != NULL && age_ms(gate->waiters->since_ms, now_ms) >= gate->hold_ms_max) {
         struct gate_waiter *waiter = gate->waiters;
 
         note_hold(gate, waiter, now_ms);

@@ -14,9 +14,10 @@ struct entry {
 struct route_table {
     int refs; /* atomic */
     uint64_t generation;
-    size_t away_count, migrating_count, paused_count, count;
+    size_t away_count, migrating_count, paused_count;
     struct entry *by_tenant;
-    const struct route **in_order; /* `count` of them once sealed */
+    const struct route **in_order; /* `count` of them; in order of tenant once sealed */
+    size_t count, capacity;
 };
 
 struct route_table *route_table_new(uint64_t generation)
@@ -30,14 +31,33 @@ struct route_table *route_table_new(uint64_t generation)
     return table;
 }
 
+static bool make_room(struct route_table *table)
+{
+    size_t capacity = table->capacity == 0 ? 16 : table->capacity * 2;
+    const struct route **more;
+
+    if (table->count < table->capacity)
+        return true;
+    more = realloc(table->in_order, capacity * sizeof *more);
+    if (more == NULL)
+        return false;
+    table->in_order = more;
+    table->capacity = capacity;
+    return true;
+}
+
 bool route_table_add(struct route_table *table, const struct route *route)
 {
-    struct entry *entry = malloc(sizeof *entry);
+    struct entry *entry;
 
+    if (!make_room(table)) /* here and not when sealed: gates follow the order, sealing must not fail */
+        return false;
+    entry = malloc(sizeof *entry);
     if (entry == NULL)
         return false;
     entry->route = *route;
     HASH_ADD_STR(table->by_tenant, route.tenant, entry);
+    table->in_order[table->count++] = &entry->route;
     return true;
 }
 
@@ -50,22 +70,18 @@ static int compare_tenants(const void *a, const void *b)
 
 void route_table_seal(struct route_table *table, const struct store *default_store)
 {
-    size_t count = HASH_COUNT(table->by_tenant), at = 0;
+    for (size_t i = 0; i < table->count; i++) {
+        const struct route *route = table->in_order[i];
 
-    table->in_order = calloc(count == 0 ? 1 : count, sizeof *table->in_order);
-    for (struct entry *entry = table->by_tenant; entry != NULL; entry = entry->hh.next) {
-        if (entry->route.store != default_store)
+        if (route->store != default_store)
             table->away_count++;
-        if (entry->route.migration_state != ROUTING_NORMAL)
+        if (route->migration_state != ROUTING_NORMAL)
             table->migrating_count++;
-        if (entry->route.migration_state == ROUTING_CUTOVER_PAUSED)
+        if (route->migration_state == ROUTING_CUTOVER_PAUSED)
             table->paused_count++;
-        if (table->in_order != NULL)
-            table->in_order[at++] = &entry->route;
     }
-    table->count = at; /* 0 without memory for the order: only what is shown suffers */
-    if (at > 1)
-        qsort(table->in_order, at, sizeof *table->in_order, compare_tenants);
+    if (table->count > 1)
+        qsort(table->in_order, table->count, sizeof *table->in_order, compare_tenants);
 }
 
 struct route_table *route_table_take(struct route_table *table)
