@@ -119,17 +119,22 @@ static void assert_quiet_doorbell(void)
 struct attempt {
     const char *tenant;
     int32_t pid;
-    uint64_t sync, now_ms;
+    uint64_t sync, first_sync, now_ms;
     bool lease_is_over;
     struct gate **closed;
 };
 
 static enum gate_answer enter_as(struct gate_pass **passes, const struct attempt *attempt)
 {
+    const struct gate_ask ask = { .backend_pid = attempt->pid,
+                                  .sync = attempt->sync,
+                                  .first_sync = attempt->first_sync,
+                                  .lease_valid = !attempt->lease_is_over,
+                                  .now_ms = attempt->now_ms };
     struct gate *ignored = NULL;
 
-    return gates_enter(gates, attempt->tenant, passes, attempt->pid, attempt->sync, !attempt->lease_is_over,
-                       attempt->now_ms, attempt->closed == NULL ? &ignored : attempt->closed);
+    return gates_enter(gates, attempt->tenant, &ask, passes,
+                       attempt->closed == NULL ? &ignored : attempt->closed);
 }
 
 #define ENTER(passes, ...) enter_as(passes, &(struct attempt){ __VA_ARGS__ })
@@ -308,6 +313,55 @@ static void in_flight_goes_on_at_a_closed_gate_and_others_are_held(void **state)
     gates_leave(&old, 3, 0);
     assert_rings("t", 0);
     assert_true(next_answer(GATE_CLOSE).drained);
+}
+
+/* At a gate that was closed while statement 4 was in flight: does statement `sync` of a transaction whose
+ * first ReadyForQuery is `first_sync` go on? */
+static const struct pipeline_case {
+    uint64_t sync, first_sync;
+    enum gate_answer answer;
+} pipeline_cases[] = {
+    { 5, 1, GATE_GO }, { 5, 4, GATE_GO }, { 4, 4, GATE_GO }, { 5, 5, GATE_HOLD }, { 6, 5, GATE_HOLD },
+};
+
+/* Else a client that never waits for its answers would keep the gate from draining for ever. */
+static void a_pass_is_good_for_its_own_transaction_only(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(pipeline_cases); i++) {
+        const struct pipeline_case *row = &pipeline_cases[i];
+        struct gate_pass *passes = NULL;
+        bool goes = row->answer == GATE_GO;
+
+        make("t");
+        ENTER(&passes, .tenant = "t", .sync = 4, .first_sync = 4);
+        ORDER(.op = GATE_CLOSE, .tenant = "t", .epoch = 1);
+        assert_int_equal(ENTER(&passes, .tenant = "t", .sync = row->sync, .first_sync = row->first_sync),
+                         row->answer);
+        assert_int_equal(count(passes), 1);
+        gates_leave(&passes, 4, 0);
+        assert_int_equal(count(passes), goes && row->sync > 4);
+        gates_leave(&passes, row->sync, 0);
+        assert_rings("t", 0);
+        assert_true(next_answer(GATE_CLOSE).drained);
+        ORDER(.op = GATE_DROP, .tenant = "t", .epoch = 1);
+        assert_true(next_answer(GATE_DROP).ok);
+    }
+}
+
+static void at_an_open_gate_the_next_transaction_takes_the_pass_over(void **state)
+{
+    struct gate_pass *passes = NULL;
+
+    (void)state;
+    make("t");
+    ENTER(&passes, .tenant = "t", .sync = 4, .first_sync = 4);
+    assert_int_equal(ENTER(&passes, .tenant = "t", .sync = 5, .first_sync = 5), GATE_GO);
+    gates_leave(&passes, 4, 0);
+    assert_int_equal(count(passes), 1); /* statement 5 is on its way */
+    gates_leave(&passes, 5, 0);
+    assert_null(passes);
+    assert_rings("t", 0);
 }
 
 /* Three passes, of transactions that ReadyForQuery 2, 4 and 6 end. */
@@ -802,6 +856,27 @@ static void every_migrating_route_has_a_gate_from_its_publication_on(void **stat
     }
 }
 
+static void a_gate_without_a_runner_does_as_the_publications_say(void **state)
+{
+    struct somebody who = nobody();
+    struct gate_pass *passes = NULL;
+
+    (void)state;
+    publish(ROUTING_CUTOVER_PAUSED);
+    wait_at(&who, "t", 0);
+    publish(ROUTING_CUTOVER_PAUSED);
+    assert_int_equal(who.opened, 0);
+    publish(ROUTING_DUAL_WRITE);
+    assert_int_equal(who.opened, 1);
+    assert_int_equal(ENTER(&passes, .tenant = "t", .sync = 1), GATE_GO);
+    publish(ROUTING_CUTOVER_PAUSED);
+    assert_int_equal(ENTER(&passes, .tenant = "t", .sync = 1), GATE_GO); /* in flight */
+    gates_leave(&passes, 1, 0);
+    wait_at(&who, "t", 0);
+    publish(ROUTING_NORMAL);
+    assert_int_equal(who.opened, 2);
+}
+
 static void a_publication_leaves_a_gate_to_its_runner(void **state)
 {
     struct gate_pass *passes = NULL;
@@ -861,6 +936,8 @@ int main(void)
         TEST(close_is_answered_at_once_where_nothing_is_in_flight),
         TEST(close_is_answered_once_when_the_last_transaction_has_ended),
         TEST(in_flight_goes_on_at_a_closed_gate_and_others_are_held),
+        TEST(a_pass_is_good_for_its_own_transaction_only),
+        TEST(at_an_open_gate_the_next_transaction_takes_the_pass_over),
         TEST(a_ready_for_query_ends_the_transactions_up_to_it),
         TEST(a_retreat_is_silent_and_counts_down),
         TEST(the_doorbell_is_the_newest_owners),
@@ -882,6 +959,7 @@ int main(void)
         TEST(make_leaves_a_closed_gate_closed),
         TEST(an_answer_names_at_most_eight_blockers),
         TEST(every_migrating_route_has_a_gate_from_its_publication_on),
+        TEST(a_gate_without_a_runner_does_as_the_publications_say),
         TEST(a_publication_leaves_a_gate_to_its_runner),
         TEST(a_close_that_waits_is_answered_when_the_loop_ends),
         TEST(an_answer_that_nobody_wants_is_dropped),
