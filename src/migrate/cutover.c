@@ -284,21 +284,29 @@ static bool cutover_drain(struct cutover *cut, struct error *err)
 /* --- 4: the last pass
  * -------------------------------------------------------------------------------------------- */
 
-/* By the mirror's own connection, under its epoch: this also proves that the target is alive and ours. */
+/* By the mirror's own connection, under its epoch: this also proves that the target is alive and ours. One
+ * statement, because writes are held meanwhile. */
 static bool commit_in_target(struct cutover *cut, struct error *err)
 {
     struct runner *r = cut->r;
-    char sql[160], generation[24];
-    const char *const values[] = { r->id, generation };
+    char sql[256], epoch[24], generation[24];
+    const char *const values[] = { r->id, epoch, generation };
+    PGresult *result;
+    bool ours;
 
+    snprintf(epoch, sizeof epoch, "%" PRIu64, r->m.epoch);
     snprintf(generation, sizeof generation, "%" PRIu64, r->routed.generation + 1);
-    snprintf(sql, sizeof sql, "UPDATE %.60s.copy_cursor SET generation = $2 WHERE migration_id = $1",
+    snprintf(sql, sizeof sql,
+             "UPDATE %.60s.copy_cursor SET owner_epoch = $2, generation = $3"
+             " WHERE migration_id = $1 AND worker = 0 AND owner_epoch <= $2 RETURNING true",
              r->m.control_schema);
-    if (pg_run(r->m.target_pg, "BEGIN", 0, NULL, err) && cursor_hold(&r->m, err) &&
-        pg_run(r->m.target_pg, sql, 2, values, err) && pg_run(r->m.target_pg, "COMMIT", 0, NULL, err))
-        return true;
-    pg_rollback(r->m.target_pg);
-    return false;
+    result = pg_query(r->m.target_pg, sql, 3, values, err);
+    if (result == NULL)
+        return false;
+    ours = PQntuples(result) == 1;
+    PQclear(result);
+    return ours ||
+           error_set(err, "55000", "the copy belongs to another owner: epoch %s has been overtaken", epoch);
 }
 
 static bool verify_last_keys(struct cutover *cut, struct error *err)
@@ -314,9 +322,9 @@ static bool cutover_catch_up(struct cutover *cut, struct error *err)
 
     pg_set_deadline(r->m.source_pg, cut->deadline_ms);
     pg_set_deadline(r->m.target_pg, cut->deadline_ms);
+    /* The mirror compares the source's fingerprints in its own snapshot. */
     fine = failpoint("cutover.before_catch_up", err) && mirror_drain(r->mirror, err) &&
            verify_last_keys(cut, err) &&
-           relation_unchanged(r->m.source_pg, &r->m.source_rel, r->m.names, err) &&
            relation_unchanged(r->m.target_pg, &r->m.target_rel, r->m.names, err) &&
            copier_move_sequence(&r->m, err) && commit_in_target(cut, err) &&
            failpoint("cutover.after_catch_up", err);

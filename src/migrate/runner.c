@@ -516,7 +516,9 @@ static bool write_progress(struct runner *r, struct error *err)
     if (now_ms - r->progress_written_ms < PROGRESS_MS)
         return true;
     r->progress_written_ms = now_ms;
-    r->progress.total_events = r->total_events > r->cursor.events ? r->total_events : r->cursor.events;
+    if (r->cursor.done || r->total_events < r->cursor.events)
+        r->total_events = r->cursor.events; /* it was an estimate */
+    r->progress.total_events = r->total_events;
     r->progress.events_copied = r->cursor.events;
     r->progress.source_position = r->cursor.position;
     r->progress.sync_lag_events = r->lag_entries;
@@ -1159,6 +1161,8 @@ static void *runner_main(void *who)
     if (r->mirror != NULL)
         mirror_free(r->mirror);
     migration_disconnect(&r->m);
+    relation_done(&r->m.source_rel);
+    relation_done(&r->m.target_rel);
     ledger_close(r->ledger);
     if (!tell_control(r, RUNNER_ENDED, NULL, &err))
         log_error(r->setup->log, LOG_ERROR, "runner", &err, "telling control that migration %s has ended",

@@ -61,6 +61,31 @@ static bool take_tenant(struct runner *r, struct error *err)
                      r->m.names->tenant);
 }
 
+/* Said early: a migration under way has left rows in the target, and those would be complained about first.
+ */
+static bool has_no_active_migration(struct runner *r, struct error *err)
+{
+    const char *values[] = { r->m.tenant };
+    PGresult *result =
+        pg_query(ledger_pg(r->ledger),
+                 "SELECT id, state FROM tenant_migrations WHERE tenant_id = $1"
+                 " AND state IN ('pending', 'bulk_copy', 'dual_write', 'cutover_paused', 'paused')",
+                 1, values, err);
+    bool none;
+
+    if (result == NULL)
+        return false;
+    none = PQntuples(result) == 0;
+    if (!none) {
+        error_set(err, "23505", "tenant \"%s\" has an active migration already", r->m.tenant);
+        error_detail(err, "migration_exists: migration %s is in state %s", PQgetvalue(result, 0, 0),
+                     PQgetvalue(result, 0, 1));
+        error_hint(err, "ABORT MIGRATION '%.8s' ends it.", PQgetvalue(result, 0, 0));
+    }
+    PQclear(result);
+    return none;
+}
+
 /* Where the tenant lives now; FROM only says what the operator expects. */
 static bool take_source(struct runner *r, struct error *err)
 {
@@ -268,8 +293,8 @@ static bool check_all(struct runner *r, struct error *err)
 {
     return known(r, r->start->to, &r->m.target, err) && take_options(r, err) &&
            ledger_open(r->setup->ledger, "pgshunt runner", &r->m.wake, CONNECT_MS, &r->ledger, err) &&
-           take_tenant(r, err) && take_source(r, err) && migration_connect(&r->m, err) &&
-           check_identities(r, err) && check_tables(r, err) &&
+           take_tenant(r, err) && has_no_active_migration(r, err) && take_source(r, err) &&
+           migration_connect(&r->m, err) && check_identities(r, err) && check_tables(r, err) &&
            check_rights(r, r->m.source_pg, r->m.source, &r->m.source_rel, err) &&
            check_rights(r, r->m.target_pg, r->m.target, &r->m.target_rel, err) && check_rows(r, err) &&
            choose_positions(r, err);
