@@ -23,6 +23,7 @@ enum {
     JOURNAL_BYTES_MAX = 1024 * 1024,/* remembered SETs, savepoints of one session; beyond: it cannot move */
     CANCEL_KEY_BYTES = 4,           /* protocol 3.0 */
     LOGIN_TIMEOUT_MS = 60000,       /* authentication_timeout of PostgreSQL */
+    LAST_WORDS_MS = 2000,         /* a peer that does not read its last message by then is closed anyway */
     REMEMBERED_LOGINS_MAX = 4096, /* users whose reported parameters a loop remembers */
     SERVER_LOGIN_TIMEOUT_MS = 15000, /* a store that does not answer a login by then is unavailable */
     LOG_LINE_BYTES_MAX = 8192,      /* a longer line is cut: one line is one write() from the stack */

@@ -49,12 +49,19 @@ void gates_follow(struct gates *gates, const struct route_table *table, uint64_t
 /* A runner's order: answered at once, or (CLOSE) when drained. Takes the letter over. */
 void gates_order(struct gates *gates, struct gate_letter *letter, uint64_t now_ms);
 
+/* Who asks. */
+struct gate_ask {
+    int32_t backend_pid;
+    uint64_t sync; /* the ReadyForQuery that at the earliest ends the transaction, numbered by the owner */
+    uint64_t first_sync; /* the first one due in this transaction: a pass from before it is another
+                            transaction's */
+    bool lease_valid;    /* false: every gate counts as closed */
+    uint64_t now_ms;
+};
 /* May a transaction write rows of `tenant` (NULL: unknown, every gate is asked)? GO: it has a pass in *passes
- * for every gate concerned. HOLD: *closed is where to wait. `lease_valid` false: every gate counts as closed.
- */
-enum gate_answer gates_enter(struct gates *gates, const char *tenant, struct gate_pass **passes,
-                             int32_t backend_pid, uint64_t sync, bool lease_valid, uint64_t now_ms,
-                             struct gate **closed);
+ * for every gate concerned. HOLD: *closed is where to wait. */
+enum gate_answer gates_enter(struct gates *gates, const char *tenant, const struct gate_ask *ask,
+                             struct gate_pass **passes, struct gate **closed);
 /* Gives back, silently, the passes in front of `keep` (the list's head before a gates_enter() that did not
  * say GO): who waits at one gate must not hold up the drain of another. */
 void gates_retreat(struct gate_pass **passes, const struct gate_pass *keep, uint64_t now_ms);

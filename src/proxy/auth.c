@@ -93,7 +93,7 @@ enum auth_result auth_begin(enum auth_type type, const struct auth_file *file, c
 
 static enum auth_result failed(struct auth *auth, struct error *err)
 {
-    if (!error_is(err, "08P01"))
+    if (error_is(err, "28P01")) /* an unknown user and a wrong password read the same */
         error_set(err, "28P01", "password authentication failed for user \"%s\"", auth->user);
     return AUTH_FAILED;
 }
@@ -113,7 +113,7 @@ static enum auth_result first_message(struct auth *auth, const struct msg *msg, 
         return AUTH_FAILED;
     }
     if (!slice_is(mechanism, "SCRAM-SHA-256")) {
-        error_set(err, "28000", "client selected an invalid SASL authentication mechanism");
+        error_set(err, "08P01", "client selected an invalid SASL authentication mechanism");
         return AUTH_FAILED;
     }
     auth->began = true;
@@ -136,10 +136,12 @@ enum auth_result auth_continue(struct auth *auth, const struct msg *msg, struct 
     buf_init(&answer);
     ok = scram_server_final(auth->scram, (struct slice){ msg->body, msg->body_bytes }, &answer,
                             &credentials->keys, err);
-    if (ok && !auth->unknown_user)
+    if (ok && auth->unknown_user) /* no password fits a mock; but it is not ours to prove */
+        ok = error_set(err, "28P01", "no such user");
+    if (ok)
         write_auth_sasl_final(out, buf_slice(&answer));
     buf_done(&answer);
-    return ok && !auth->unknown_user ? AUTH_OK : failed(auth, err);
+    return ok ? AUTH_OK : failed(auth, err);
 }
 
 void auth_free(struct auth *auth)

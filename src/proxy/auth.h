@@ -29,7 +29,8 @@ enum auth_result { AUTH_MORE, AUTH_OK, AUTH_FAILED };
 enum auth_result auth_begin(enum auth_type type, const struct auth_file *file, const unsigned char *mock_key,
                             const char *user, struct auth **auth, struct buf *out,
                             struct credentials *credentials, struct error *err);
-/* A PasswordMessage / SASLInitialResponse / SASLResponse body. FAILED: 28P01 or 08P01 in `err`. */
+/* A PasswordMessage / SASLInitialResponse / SASLResponse body. FAILED: 28P01 for an unknown user as for a
+ * wrong password, 08P01 or 0A000 for a malformed or unsupported exchange. */
 enum auth_result auth_continue(struct auth *auth, const struct msg *msg, struct buf *out,
                                struct credentials *credentials, struct error *err);
 void auth_free(struct auth *auth); /* NULL is fine */

@@ -31,8 +31,7 @@ void auth_file_free(struct auth_file *file)
 
     if (file == NULL)
         return;
-    HASH_ITER(hh, file->users, user, next)
-    {
+    HASH_ITER(hh, file->users, user, next) {
         HASH_DEL(file->users, user);
         user_free(user);
     }
@@ -100,6 +99,12 @@ static bool read_line(struct auth_file *file, const char *line)
     return false;
 }
 
+static bool cannot_read(const char *path, struct error *err)
+{
+    error_set(err, "F0000", "cannot read auth_file \"%s\": %s", path, strerror(errno));
+    return error_hint(err, "auth_type = scram-sha-256 needs it; see proxy.conf.example.");
+}
+
 static bool read_all(struct auth_file *file, FILE *stream, const char *path, struct error *err)
 {
     char *line = NULL;
@@ -114,6 +119,8 @@ static bool read_all(struct auth_file *file, FILE *stream, const char *path, str
                        "Both in double quotes; the second is a plain password or a SCRAM-SHA-256 verifier.");
         }
     }
+    if (ok && ferror(stream)) /* a folder, a disk that fails: not an empty file */
+        ok = cannot_read(path, err);
     if (line != NULL)
         explicit_bzero(line, capacity);
     free(line);
@@ -123,7 +130,7 @@ static bool read_all(struct auth_file *file, FILE *stream, const char *path, str
 bool auth_file_read(const char *path, struct auth_file **file, struct error *err)
 {
     FILE *stream;
-    bool ok;
+    bool ok = false;
 
     *file = calloc(1, sizeof **file);
     if (*file == NULL)
@@ -132,14 +139,15 @@ bool auth_file_read(const char *path, struct auth_file **file, struct error *err
         return true;
     stream = fopen(path, "re");
     if (stream == NULL) {
-        error_set(err, "F0000", "cannot read auth_file \"%s\": %s", path, strerror(errno));
-        auth_file_free(*file);
-        return error_hint(err, "auth_type = scram-sha-256 needs it; see proxy.conf.example.");
+        cannot_read(path, err);
+    } else {
+        ok = read_all(*file, stream, path, err);
+        fclose(stream);
     }
-    ok = read_all(*file, stream, path, err);
-    fclose(stream);
-    if (!ok)
+    if (!ok) {
         auth_file_free(*file);
+        *file = NULL;
+    }
     return ok;
 }
 

@@ -9,9 +9,10 @@
 
 struct auth_file;
 
-/* `path` "" : an empty one. false: cannot be read, or a line is malformed (F0000, file:line). */
+/* `path` "" : an empty one. false: cannot be read, or a line is malformed (F0000, file:line); *file is NULL.
+ */
 bool auth_file_read(const char *path, struct auth_file **file, struct error *err);
-void auth_file_free(struct auth_file *file);
+void auth_file_free(struct auth_file *file); /* NULL is fine */
 /* The secret as written (plain, "SCRAM-SHA-256$…" or "md5…"); NULL: no such user. */
 const char *auth_file_secret(const struct auth_file *file, const char *user);
 

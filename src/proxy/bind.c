@@ -11,6 +11,9 @@
 #include "wire/read.h"
 #include "wire/write.h"
 
+enum {
+    SMALL_MESSAGE_BYTES_MAX = 10000, /* PQ_SMALL_MESSAGE_LIMIT: Describe, Execute, Close and the like */
+};
 enum { BIND_AHEAD_BYTES = 1024 * 1024 }; /* of a Bind too large to keep, what is looked at */
 
 void bind_scratch_done(struct bind_scratch *scratch)
@@ -72,7 +75,7 @@ static bool say(struct client *client, const struct msg *header, void (*write)(s
     buf_consume(&client->stream.in, header->total_bytes);
     buf_init(&answer);
     write(&answer);
-    client_say(client, &answer);
+    client_say(client, &answer, 0, false);
     return true;
 }
 
@@ -358,6 +361,8 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
     in_pipeline(client, server);
     if (prepared == NULL || prepared->plan->statement_count > 0)
         statement_book(client, &message, server);
+    if (bind->portal.bytes > 0 && client->txn.open)
+        client->txn.pinned = true; /* it stays where it was opened */
     statement_forward(client, server, msg, 'B', 0);
     return true;
 }
@@ -438,11 +443,12 @@ static bool on_describe(struct client *client, const struct msg *header)
 static bool execute_local(struct client *client, const struct msg *msg)
 {
     struct buf answer;
+    bool done;
 
     buf_consume(&client->stream.in, msg->total_bytes);
     buf_init(&answer);
-    statement_local(client, &client->local_plan->statements[0], client->local_text, &answer);
-    client_say(client, &answer);
+    done = statement_local(client, &client->local_plan->statements[0], client->local_text, &answer);
+    client_say(client, &answer, 0, !done);
     return true;
 }
 
@@ -530,7 +536,7 @@ static bool on_sync(struct client *client, const struct msg *header)
     if (server == NULL) {
         buf_consume(&client->stream.in, header->total_bytes);
         buf_init(&answer);
-        statement_local_ready(client, &answer);
+        statement_local_ready(client, &answer, false);
     } else if (server->copy_in) { /* the server ignores it while it expects CopyData */
         statement_forward(client, server, header, 0, 0);
         return true;
@@ -547,6 +553,10 @@ static bool on_sync(struct client *client, const struct msg *header)
 
 bool bind_message(struct client *client, const struct msg *header)
 {
+    if ((header->type == FE_FLUSH || header->type == FE_SYNC) && header->total_bytes != MSG_HEADER_BYTES)
+        return malformed(client, msg_name(header->type, true));
+    if (header->type != FE_PARSE && header->type != FE_BIND && header->total_bytes > SMALL_MESSAGE_BYTES_MAX)
+        return malformed(client, msg_name(header->type, true));
     switch (header->type) {
     case FE_PARSE:
         return on_parse(client, header);

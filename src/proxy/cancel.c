@@ -115,5 +115,6 @@ void cancel_send(struct server *server)
     cancel->dial.done = on_dialled;
     cancel->dial.freed = on_dial_freed;
     server->cancels++;
+    stream_close_by(&cancel->stream, &cancel->loop->lingering, clock_ms() + SERVER_LOGIN_TIMEOUT_MS);
     dial_begin(&cancel->dial, &cancel->loop->uv, &cancel->stream, server->store);
 }

@@ -96,6 +96,7 @@ void client_fail(struct client *client, const struct error *why)
     write_error(stream_out(&client->stream), "FATAL", why);
     let_go(client);
     stream_finish(&client->stream);
+    stream_close_by(&client->stream, &client->loop->lingering, clock_ms() + LAST_WORDS_MS);
 }
 
 static void fail_with(struct client *client, const char *sqlstate, const char *text)
@@ -410,6 +411,9 @@ void client_run(struct client *client)
 
 void client_retry(struct client *client)
 {
+    if (client->state == CLIENT_HELD && client->waiter.gate != NULL && !client->refused)
+        return; /* it stands in the gate's line: only the gate, its clock or a cancel takes it off */
+    gate_unwait(&client->waiter);
     if (client->state == CLIENT_HELD || client->state == CLIENT_JOINING || client->state == CLIENT_SWITCHING)
         client_enter(client, EV_GO);
     if (client->state != CLIENT_CLOSING)
@@ -418,21 +422,31 @@ void client_retry(struct client *client)
 
 /* ---- answers of the proxy's own ---- */
 
-void client_say(struct client *client, struct buf *bytes)
+void client_said(struct client *client, char ready, bool failed)
+{
+    if (failed)
+        client->outcome_failed = true;
+    if (ready != 0)
+        client_ready_seen(client, NULL, ready);
+}
+
+void client_say(struct client *client, struct buf *bytes, char ready, bool failed)
 {
     struct server *server = client->answering < 0 ? NULL : client->servers[client->answering];
 
     if (server != NULL && server->visible > 0) {
-        if (server_owe_local(server, bytes))
+        if (server_owe_local(server, bytes, ready, failed))
             return;
         buf_done(bytes);
         fail_with(client, "53200", "out of memory");
         return;
     }
-    if (buf_failed(bytes))
+    if (buf_failed(bytes)) {
         fail_with(client, "53200", "out of memory");
-    else
+    } else {
         stream_send(&client->stream, buf_at(bytes), buf_bytes(bytes));
+        client_said(client, ready, failed);
+    }
     buf_done(bytes);
 }
 
@@ -499,6 +513,9 @@ static void answer_for(struct client *client, struct server *server, const struc
     while ((head = server_head(server)) != NULL) {
         char kind = head->silent ? 0 : head->kind;
 
+        char ready = head->ready;
+        bool failed = head->failed;
+
         if (kind == REQUEST_LOCAL) {
             stream_send(&client->stream, buf_at(&head->local), buf_bytes(&head->local));
         } else if (kind != 0) {
@@ -507,6 +524,8 @@ static void answer_for(struct client *client, struct server *server, const struc
             told = true;
         }
         server_pop(server);
+        if (kind == REQUEST_LOCAL)
+            client_said(client, ready, failed);
         if (kind == 'Q' || kind == 'S' || kind == 'F') {
             write_ready(out, 'I');
             client->outcome_failed = true;
@@ -565,7 +584,8 @@ void client_server_lost(struct client *client, struct server *server)
         return;
     }
     if ((client->state == CLIENT_JOINING || client->state == CLIENT_SWITCHING) &&
-        client->waiting_store == index) {
+        client->waiting_store == index && !client->skip_to_sync) {
+        client->txn.lost = false; /* said once, by this */
         client->refused = true;
         client->refused_why = why;
     }
@@ -617,6 +637,12 @@ void client_expired(struct client *client)
         struct server *server = client->servers[i];
         struct error err;
 
+        if (server != NULL && server->state == SERVER_CONNECTING && server->dial.failed != 0) {
+            error_set(&err, "08001", "store_unavailable: store \"%s\": %s", server->store->name,
+                      uv_strerror(server->dial.failed));
+            server_break(server, &err);
+            return;
+        }
         if (server == NULL || server->state > SERVER_LOGIN ||
             now_ms - server->since_ms < SERVER_LOGIN_TIMEOUT_MS)
             continue;

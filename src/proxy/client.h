@@ -92,8 +92,12 @@ void client_server_quiet(struct client *client, struct server *server); /* it ow
 /* A visible ReadyForQuery has been passed on (or was said by the proxy). */
 void client_ready_seen(struct client *client, struct server *server, char tx_status);
 
-/* Answers of the proxy's own: in their turn, behind what servers still owe. Takes `bytes` over. */
-void client_say(struct client *client, struct buf *bytes);
+/* Answers of the proxy's own: in their turn, behind what servers still owe. Takes `bytes` over. `ready`: the
+ * status of a ReadyForQuery at their end, 0 if there is none; `failed`: they say that the transaction failed.
+ */
+void client_say(struct client *client, struct buf *bytes, char ready, bool failed);
+/* Local answers have been sent: what they mean takes effect now. */
+void client_said(struct client *client, char ready, bool failed);
 /* The routes have changed, the gate has opened, …: a statement that waits is decided anew. */
 void client_retry(struct client *client);
 void client_expired(struct client *client); /* timers: login too long, held too long */

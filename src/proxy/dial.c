@@ -25,8 +25,7 @@ static void connect_to(struct dial *dial, const struct sockaddr *address)
 
     if (rc == 0)
         rc = uv_tcp_connect(&dial->connect, &dial->stream->uv.tcp, address, on_connected);
-    if (rc != 0)
-        dial->done(dial, rc);
+    dial->failed = rc;
 }
 
 static void on_resolved(uv_getaddrinfo_t *resolve, int status, struct addrinfo *found)
@@ -50,19 +49,16 @@ static void connect_by_name(struct dial *dial)
                             &wanted);
 
     dial->resolving = rc == 0;
-    if (rc != 0)
-        dial->done(dial, rc);
+    dial->failed = rc;
 }
 
 static void connect_unix(struct dial *dial)
 {
     char path[sizeof(((struct sockaddr_un *)0)->sun_path) + 64];
-    int rc = stream_make(dial->stream, dial->loop, true);
 
     snprintf(path, sizeof path, "%s/.s.PGSQL.%s", dial->store->host, dial->store->port);
-    if (rc != 0)
-        dial->done(dial, rc);
-    else
+    dial->failed = stream_make(dial->stream, dial->loop, true);
+    if (dial->failed == 0)
         uv_pipe_connect(&dial->connect, &dial->stream->uv.pipe, path, on_connected);
 }
 

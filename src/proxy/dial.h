@@ -17,11 +17,13 @@ struct dial {
     uv_getaddrinfo_t resolve;
     bool resolving; /* libuv still holds `resolve`: the memory must stay until freed() */
     bool abandoned;
+    int failed; /* it could not even begin: a libuv error, for the owner's clock to find; done() is not called
+                 */
     void (*done)(struct dial *dial, int status); /* 0: connected; else a libuv error */
     void (*freed)(struct dial *dial);            /* after dial_abandon() while resolving: the memory may go */
 };
 
-/* Makes the stream's handle. done() may be called before this returns. */
+/* Makes the stream's handle. done() is never called before this returns. */
 void dial_begin(struct dial *dial, uv_loop_t *loop, struct stream *stream, const struct store *store);
 /* done() will not be called any more. True: wait for freed() before the memory goes. */
 bool dial_abandon(struct dial *dial);

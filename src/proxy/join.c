@@ -16,8 +16,8 @@ static bool is_pending(const struct session *session, const char *name)
     const struct setting *setting;
 
     DL_FOREACH(session->pending, setting)
-    if (setting->name == NULL || strcasecmp(setting->name, name) == 0)
-        return true;
+        if (setting->name == NULL || strcasecmp(setting->name, name) == 0)
+            return true;
     return false;
 }
 
@@ -62,7 +62,7 @@ bool join_make_alike(struct client *client, struct server *server, struct error 
         return error_hint(err, "Connect anew: a new session begins at its tenant's store.");
     }
     DL_FOREACH(client->session.base, setting)
-    server_say(server, slice_of(setting->statement));
+        server_say(server, slice_of(setting->statement));
     say_reported(client, server);
     server->alike = true;
     server->alike_version = client->session.version;
@@ -84,10 +84,13 @@ static bool say_journal(struct client *client, struct server *server, struct err
         return error_hint(
             err, "It began in a way pgshunt did not see, or its journal is too long. Begin it anew.");
     }
-    for (size_t i = 0; i < txn->journal_count; i++)
-        server_say(server, slice_of(txn->journal[i]));
     txn->branch = (int)server->store->index;
-    return true;
+    for (size_t i = 0; i < txn->journal_count && server->state == SERVER_READY; i++)
+        server_say(server, slice_of(txn->journal[i]));
+    if (server->state == SERVER_READY)
+        return true;
+    *err = client->lost_why;
+    return false;
 }
 
 static enum arrival opening(struct client *client, const struct store *store, struct error *err)
@@ -163,20 +166,23 @@ enum arrival join_server(struct client *client, const struct store *store, struc
 
 /* ---- leaving a branch ---- */
 
-static bool takes_snapshot(const struct client *client)
+/* Role, database, options, SET: many things decide the isolation level. The branch itself is asked, once,
+ * when it matters. WAITING: for its answer. */
+static enum arrival learn_isolation(struct client *client, struct server *old)
 {
-    const char *value = NULL;
+    struct txn *txn = &client->txn;
 
-    if (client->txn.isolation != 0)
-        return client->txn.isolation != 'c';
-    switch (session_value(&client->session, "default_transaction_isolation", &value)) {
-    case SESSION_FOUND:
-        return strncasecmp(value, "read", 4) != 0;
-    case SESSION_UNKNOWN:
-        return true;
-    default:
-        return false;
+    if (!old->asking) {
+        server_ask(old, slice_of("SHOW transaction_isolation"));
+        return WAITING;
     }
+    if (!server_is_quiet(old))
+        return WAITING;
+    old->asking = false;
+    txn->isolation =
+        strncmp(old->captured, "read ", 5) == 0 ? 'c' : 'r'; /* not known: as if it had a snapshot */
+    txn->isolation_known = true;
+    return ARRIVED;
 }
 
 static enum arrival refuse_leave(struct client *client, const struct place *place, int index,
@@ -228,16 +234,18 @@ enum arrival join_leave_branch(struct client *client, const struct place *place,
     }
     if (txn->wrote || (txn->open && (txn->pinned || txn->read_other || txn->overflow)))
         return refuse_leave(client, place, *index, err);
-    if (txn->open && txn->read && takes_snapshot(client)) {
-        if (place->write)
-            return refuse_leave(client, place, *index, err);
-        *index = txn->branch;
-        return ARRIVED;
-    }
     if (old->visible > 0) { /* its answers come first; without a Sync it keeps them to itself */
         if (old->pipeline)
             write_flush(stream_out(&old->stream));
         return WAITING;
+    }
+    if (txn->open && txn->read && !txn->isolation_known && learn_isolation(client, old) == WAITING)
+        return WAITING;
+    if (txn->open && txn->read && txn->isolation != 'c') {
+        if (place->write)
+            return refuse_leave(client, place, *index, err);
+        *index = txn->branch;
+        return ARRIVED;
     }
     leave(client, old);
     return ARRIVED;

@@ -105,15 +105,8 @@ static void on_own_letter(struct loop *loop, struct loop_letter *letter)
     letter_drop(&letter->letter);
 }
 
-static void close_handles(struct loop *loop)
-{
-    uv_poll_stop(&loop->letters);
-    uv_close((uv_handle_t *)&loop->letters, NULL);
-    uv_timer_stop(&loop->tick);
-    uv_close((uv_handle_t *)&loop->tick, NULL);
-}
-
-/* Every client hears 57P01; the loop ends when the last handle is closed. */
+/* Every client hears 57P01; the loop ends when the last handle is closed: the clock is, by itself, when all
+ * last words have been said. */
 static void on_stop(struct loop *loop)
 {
     struct client *client, *next;
@@ -124,8 +117,9 @@ static void on_stop(struct loop *loop)
     loop->stopping = true;
     error_set(&err, "57P01", "terminating connection due to administrator command");
     DL_FOREACH_SAFE(loop->clients, client, next)
-    client_fail(client, &err);
-    close_handles(loop);
+        client_fail(client, &err);
+    uv_poll_stop(&loop->letters);
+    uv_close((uv_handle_t *)&loop->letters, NULL);
 }
 
 static void on_letter(struct loop *loop, struct letter *letter)
@@ -172,11 +166,17 @@ static void on_tick(uv_timer_t *timer)
     struct loop *loop = timer->data;
     struct client *client, *next;
 
+    streams_expire(&loop->lingering, clock_ms());
+    if (loop->stopping && loop->lingering == NULL) {
+        uv_timer_stop(timer);
+        uv_close((uv_handle_t *)timer, NULL);
+        return;
+    }
     gates_tick(loop->gates, loop_lease_is_valid(loop), clock_ms());
     if (++loop->ticks % SCAN_EVERY_TICKS != 0)
         return;
     DL_FOREACH_SAFE(loop->clients, client, next)
-    client_expired(client);
+        client_expired(client);
 }
 
 /* ---- life ---- */

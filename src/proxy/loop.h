@@ -48,6 +48,7 @@ struct loop {
     unsigned client_count;
     uint32_t next_pid;
     struct gates *gates;
+    struct stream *lingering; /* streams that close by themselves, or at a time */
     struct planner *planner;
     struct route_table *table;
     struct catalogue *catalogue;

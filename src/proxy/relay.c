@@ -31,9 +31,17 @@ void relay_locals(struct server *server)
 {
     struct request *head;
 
-    while ((head = server_head(server)) != NULL && head->kind == REQUEST_LOCAL) {
-        send_to_client(server, buf_at(&head->local), buf_bytes(&head->local));
+    while ((head = server_head(server)) != NULL &&
+           (head->kind == REQUEST_LOCAL || head->kind == REQUEST_MARK)) {
+        char ready = head->ready;
+        bool failed = head->failed;
+
+        if (head->kind == REQUEST_LOCAL)
+            send_to_client(server, buf_at(&head->local), buf_bytes(&head->local));
         server_pop(server);
+        client_said(server->client, ready, failed);
+        if (server->client == NULL)
+            return;
     }
 }
 
@@ -63,6 +71,8 @@ static void skip_to_sync(struct server *server)
                 session_forget_serial(&server->client->session, head->serial);
             server_note_gone_serial(server, head->serial);
         }
+        if (!head->silent && (head->kind == 'Q' || head->kind == 'F'))
+            server->client->sync_sent--; /* ignored, too: no ReadyForQuery will come for it */
         server_pop(server);
     }
     server->skipping = head == NULL;
@@ -144,12 +154,16 @@ static void on_copy_in(struct server *server)
     const struct request *head = server_head(server);
 
     server->copy_in = true;
-    if (head == NULL || head->kind != 'E')
+    if (head == NULL)
         return;
     for (size_t i = 1; i < server->line_count; i++) {
         struct request *later = &server->line[(server->line_at + i) % server->line_capacity];
 
-        if (later->kind != 'S')
+        if (later->kind == REQUEST_MARK) { /* the client has ended it already */
+            server->copy_in = false;
+            return;
+        }
+        if (later->kind != 'S' || head->kind != 'E')
             continue;
         if (!later->silent) {
             server->visible--;
@@ -159,7 +173,7 @@ static void on_copy_in(struct server *server)
             server->line[(server->line_at + j) % server->line_capacity] =
                 server->line[(server->line_at + j + 1) % server->line_capacity];
         server->line_count--;
-        return;
+        i--;
     }
 }
 
@@ -205,9 +219,32 @@ static void on_complete(struct server *server, const struct msg *msg)
     answered(server, "E");
 }
 
+static void capture(struct server *server, const struct msg *msg)
+{
+    struct read body = read_msg(msg);
+    struct slice value;
+
+    read_u16(&body);
+    value = read_slice(&body, read_u32(&body));
+    if (!body.bad && value.bytes < sizeof server->captured) {
+        memcpy(server->captured, value.at, value.bytes);
+        server->captured[value.bytes] = '\0';
+    }
+}
+
+static bool is_captured(struct server *server, const struct msg *msg)
+{
+    const struct request *head = server_head(server);
+
+    return msg->type == BE_DATA_ROW && head != NULL && head->capture;
+}
+
 static void on_message(struct server *server, const struct msg *msg)
 {
     switch (msg->type) {
+    case BE_DATA_ROW:
+        capture(server, msg);
+        break;
     case BE_READY:
         on_ready(server, msg);
         break;
@@ -245,6 +282,10 @@ static void on_message(struct server *server, const struct msg *msg)
         answered(server, "D");
         break;
     case BE_PORTAL_SUSPENDED:
+        server->client->txn.pinned = server->client->txn.pinned || server->client->txn.open;
+        pass(server, msg);
+        answered(server, "E");
+        break;
     case BE_EMPTY_QUERY:
         pass(server, msg);
         answered(server, "E");
@@ -298,7 +339,7 @@ static bool step(struct server *server)
         return malformed(server);
     if (result == WIRE_MORE)
         return false;
-    if (streams(&msg)) {
+    if (streams(&msg) && !is_captured(server, &msg)) {
         server->passing_bytes = msg.total_bytes;
         server->passing_silent = head_is_silent(server);
         return true;

@@ -29,8 +29,7 @@ void remember_free(struct remember *remember)
 
     if (remember == NULL)
         return;
-    HASH_ITER(hh, remember->logins, login, next)
-    {
+    HASH_ITER(hh, remember->logins, login, next) {
         HASH_DEL(remember->logins, login);
         session_done(&login->told);
         free(login);

@@ -66,7 +66,7 @@ bool server_owe(struct server *server, char kind, bool silent, uint64_t serial)
     return true;
 }
 
-bool server_owe_local(struct server *server, struct buf *local)
+bool server_owe_local(struct server *server, struct buf *local, char ready, bool failed)
 {
     struct request *request = line_add(server);
 
@@ -74,6 +74,8 @@ bool server_owe_local(struct server *server, struct buf *local)
         return false;
     request->kind = REQUEST_LOCAL;
     request->local = *local;
+    request->ready = ready;
+    request->failed = failed;
     buf_init(local);
     server->visible++;
     return true;
@@ -175,8 +177,8 @@ void server_note_gone_serial(struct server *server, uint64_t serial)
     if (server->unnamed_serial == serial)
         server->unnamed_serial = 0;
     HASH_ITER(hh, server->made, made, next)
-    if (made->serial == serial)
-        forget_made(server, made);
+        if (made->serial == serial)
+            forget_made(server, made);
 }
 
 void server_note_all_gone(struct server *server)
@@ -185,7 +187,7 @@ void server_note_all_gone(struct server *server)
 
     server->unnamed_serial = 0;
     HASH_ITER(hh, server->made, made, next)
-    forget_made(server, made);
+        forget_made(server, made);
 }
 
 /* ---- life ---- */
@@ -232,6 +234,7 @@ void server_close(struct server *server)
         write_terminate(stream_out(&server->stream));
         server->state = SERVER_BROKEN;
         stream_finish(&server->stream);
+        stream_close_by(&server->stream, &loop->lingering, clock_ms() + LAST_WORDS_MS);
     } else {
         server->state = SERVER_BROKEN;
         stream_close(&server->stream);
@@ -583,6 +586,15 @@ void server_say(struct server *server, struct slice query)
         broken_for_memory(server);
     else
         line_at(server, server->line_count - 1)->swallow_error = true;
+}
+
+void server_ask(struct server *server, struct slice query)
+{
+    server->asking = true;
+    server->captured[0] = '\0';
+    server_say(server, query);
+    if (server->state == SERVER_READY)
+        line_at(server, server->line_count - 1)->capture = true;
 }
 
 void server_say_parse(struct server *server, const struct prepared *prepared, bool swallow_error)

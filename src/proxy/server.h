@@ -27,16 +27,22 @@ enum server_state {
     SERVER_BROKEN,     /* `why` says so; nothing more is sent or read */
 };
 
-/* One answer that is owed. Kinds are the frontend's message types, or REQUEST_LOCAL. */
-enum { REQUEST_LOCAL = 'L' };
+/* One answer that is owed. Kinds are the frontend's message types, or one of these. */
+enum {
+    REQUEST_LOCAL = 'L',
+    REQUEST_MARK = 'c', /* CopyDone or CopyFail went by here; nothing is owed for it */
+};
 
 struct request {
     char kind;          /* Q P B D E C S F, or L: `local` goes to the client when its turn comes */
     bool silent;        /* asked for by the proxy: answers are swallowed */
     bool swallow_error; /* silent: an error is noted (silent_failed) and not passed on */
+    bool capture;       /* silent: the first column of its row goes to server->captured */
     bool expect_error;  /* silent: it is meant to fail */
     uint64_t serial;    /* P: which prepared statement */
     struct buf local;
+    char ready;  /* L: `local` ends with a ReadyForQuery of that status; 0: it does not */
+    bool failed; /* L: it says that the transaction failed */
 };
 
 struct made { /* a prepared statement that this server has */
@@ -67,9 +73,11 @@ struct server {
     size_t visible;       /* requests in line that are not silent */
     size_t passing_bytes; /* rest of a large message on its way to the client */
     bool passing_silent;
-    bool pipeline;      /* extended messages since the last Sync */
-    bool skipping;      /* an error: everything until Sync is ignored by the server */
-    bool copy_in;       /* expects CopyData */
+    bool pipeline; /* extended messages since the last Sync */
+    bool skipping; /* an error: everything until Sync is ignored by the server */
+    bool copy_in;  /* expects CopyData */
+    bool asking;   /* server_ask() is under way, or answered and not yet looked at */
+    char captured[32];
     bool silent_failed; /* a silent request failed; silent_why */
     struct error silent_why;
     unsigned cancels; /* cancel connections under way: nothing new is sent meanwhile */
@@ -94,7 +102,7 @@ bool server_is_quiet(const struct server *server); /* nothing is owed */
 /* The line. false: no memory (the caller breaks the server). */
 bool server_owe(struct server *server, char kind, bool silent, uint64_t serial);
 /* Bytes for the client that must come after what is owed now; takes `local` over. */
-bool server_owe_local(struct server *server, struct buf *local);
+bool server_owe_local(struct server *server, struct buf *local, char ready, bool failed);
 struct request *server_head(struct server *server); /* NULL: nothing is owed */
 void server_pop(struct server *server);
 
@@ -102,6 +110,8 @@ void server_pop(struct server *server);
 void server_say(struct server *server, struct slice query); /* a simple Query */
 /* Parse again. An error is the client's unless `swallow_error`: the messages it sent behind are skipped with
  * it. */
+/* The same for one short value: `captured` has it when the server is quiet again (empty if it failed). */
+void server_ask(struct server *server, struct slice query);
 void server_say_parse(struct server *server, const struct prepared *prepared, bool swallow_error);
 void server_say_sync(struct server *server, bool silent);
 /* Makes its transaction fail, and an implicit one not commit: a Parse that cannot be parsed, silent. `reason`

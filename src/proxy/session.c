@@ -99,10 +99,10 @@ void session_forget_serial(struct session *session, uint64_t serial)
     struct prepared *prepared, *next;
 
     HASH_ITER(hh, session->prepared, prepared, next)
-    if (prepared->serial == serial) {
-        forget(session, prepared);
-        return;
-    }
+        if (prepared->serial == serial) {
+            forget(session, prepared);
+            return;
+        }
 }
 
 void session_forget_all(struct session *session)
@@ -110,7 +110,7 @@ void session_forget_all(struct session *session)
     struct prepared *prepared, *next;
 
     HASH_ITER(hh, session->prepared, prepared, next)
-    forget(session, prepared);
+        forget(session, prepared);
 }
 
 /* ---- settings ---- */
@@ -128,8 +128,7 @@ static void drop_all(struct session *session, struct setting **list)
 {
     struct setting *setting, *next;
 
-    DL_FOREACH_SAFE(*list, setting, next)
-    {
+    DL_FOREACH_SAFE(*list, setting, next) {
         DL_DELETE(*list, setting);
         setting_free(session, setting);
     }
@@ -154,7 +153,7 @@ static bool note(struct session *session, const struct setting *wanted, struct s
     struct setting *setting;
 
     if (session->setting_bytes + statement.bytes > JOURNAL_BYTES_MAX) {
-        session->overflow = true;
+        session->overflow = session->forgot = true;
         return true;
     }
     setting = calloc(1, sizeof *setting);
@@ -164,6 +163,7 @@ static bool note(struct session *session, const struct setting *wanted, struct s
     setting->reset = wanted->reset;
     setting->depth = wanted->depth;
     setting->sync = wanted->sync;
+    setting->mixed = session->mixed;
     setting->name = name.at == NULL ? NULL : copy_slice(name);
     setting->statement = copy_slice(statement);
     setting->value = value.at == NULL ? NULL : copy_slice(value);
@@ -180,18 +180,27 @@ static bool note(struct session *session, const struct setting *wanted, struct s
     return true;
 }
 
+static bool remember(struct session *session, const struct setting *wanted, struct slice name,
+                     struct slice statement, struct slice value)
+{
+    bool noted = note(session, wanted, name, statement, value);
+
+    session->forgot = session->forgot || !noted;
+    return noted;
+}
+
 bool session_set(struct session *session, struct slice name, struct slice statement, struct slice value,
                  bool local, unsigned depth, uint64_t sync)
 {
-    return note(session, &(struct setting){ .local = local, .depth = depth, .sync = sync }, name, statement,
-                value);
+    return remember(session, &(struct setting){ .local = local, .depth = depth, .sync = sync }, name,
+                    statement, value);
 }
 
 bool session_reset(struct session *session, struct slice name, struct slice statement, unsigned depth,
                    uint64_t sync)
 {
-    return note(session, &(struct setting){ .reset = true, .depth = depth, .sync = sync }, name, statement,
-                (struct slice){ 0 });
+    return remember(session, &(struct setting){ .reset = true, .depth = depth, .sync = sync }, name,
+                    statement, (struct slice){ 0 });
 }
 
 static bool same_name(const struct setting *a, const struct setting *b)
@@ -199,14 +208,14 @@ static bool same_name(const struct setting *a, const struct setting *b)
     return a->name != NULL && b->name != NULL && strcmp(a->name, b->name) == 0;
 }
 
-/* Into the base: RESET ALL sweeps it, a SET replaces its name's. SET ROLE and the like keep their order. */
+/* Into the base: RESET ALL sweeps it, a SET replaces its name's, and one that may be of any name replaces
+ * nothing. SET ROLE and the like keep their order. */
 static void settle(struct session *session, struct setting *news)
 {
     struct setting *setting, *next;
 
-    DL_FOREACH_SAFE(session->base, setting, next)
-    {
-        if (news->name == NULL || same_name(setting, news)) {
+    DL_FOREACH_SAFE(session->base, setting, next) {
+        if ((news->name == NULL && news->reset) || same_name(setting, news)) {
             DL_DELETE(session->base, setting);
             setting_free(session, setting);
         }
@@ -219,8 +228,7 @@ void session_commit(struct session *session, uint64_t sync)
 {
     struct setting *setting, *next;
 
-    DL_FOREACH_SAFE(session->pending, setting, next)
-    {
+    DL_FOREACH_SAFE(session->pending, setting, next) {
         if (setting->sync > sync)
             return;
         DL_DELETE(session->pending, setting);
@@ -231,16 +239,29 @@ void session_commit(struct session *session, uint64_t sync)
     }
 }
 
+/* "BEGIN; SET x …; COMMIT; SELECT 1/0": the SET lasted although the message failed; in another order it did
+ * not. */
+static void distrust(struct session *session, struct setting *setting)
+{
+    free(setting->value);
+    setting->value = NULL;
+    setting->reset = false;
+    session->overflow = true;
+    settle(session, setting);
+}
+
 void session_rollback(struct session *session, uint64_t sync)
 {
     struct setting *setting, *next;
 
-    DL_FOREACH_SAFE(session->pending, setting, next)
-    {
+    DL_FOREACH_SAFE(session->pending, setting, next) {
         if (setting->sync > sync)
             return;
         DL_DELETE(session->pending, setting);
-        setting_free(session, setting);
+        if (setting->mixed && !setting->local)
+            distrust(session, setting);
+        else
+            setting_free(session, setting);
     }
 }
 
@@ -249,16 +270,15 @@ void session_release(struct session *session, unsigned depth)
     struct setting *setting;
 
     DL_FOREACH(session->pending, setting)
-    if (setting->depth > depth)
-        setting->depth = depth;
+        if (setting->depth > depth)
+            setting->depth = depth;
 }
 
 void session_rollback_to(struct session *session, unsigned depth)
 {
     struct setting *setting, *next;
 
-    DL_FOREACH_SAFE(session->pending, setting, next)
-    {
+    DL_FOREACH_SAFE(session->pending, setting, next) {
         if (setting->depth > depth) {
             DL_DELETE(session->pending, setting);
             setting_free(session, setting);
@@ -272,8 +292,8 @@ static const struct setting *last_word(const struct setting *list, const char *n
     const struct setting *setting, *found = NULL;
 
     DL_FOREACH(list, setting)
-    if (setting->name == NULL || strcasecmp(setting->name, name) == 0)
-        found = setting;
+        if (setting->name == NULL || strcasecmp(setting->name, name) == 0)
+            found = setting;
     return found;
 }
 
@@ -281,11 +301,13 @@ enum session_value session_value(const struct session *session, const char *name
 {
     const struct setting *setting = last_word(session->pending, name);
 
+    if (session->forgot)
+        return SESSION_UNKNOWN;
     if (setting == NULL)
         setting = last_word(session->base, name);
-    if (setting == NULL || setting->reset || setting->name == NULL)
+    if (setting == NULL || setting->reset)
         return SESSION_ABSENT;
-    if (setting->value == NULL)
+    if (setting->name == NULL || setting->value == NULL)
         return SESSION_UNKNOWN;
     *value = setting->value;
     return SESSION_FOUND;

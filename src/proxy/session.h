@@ -30,12 +30,14 @@ struct prepared {
 
 /* One SET (or RESET …) as the client said it. */
 struct setting {
-    char *name;      /* lower case; NULL: RESET ALL / DISCARD ALL */
+    char *name;      /* lower case; NULL: any. With `reset` that is RESET ALL or DISCARD ALL, without it a
+                      * set_config() whose setting could not be read */
     char *statement; /* to say again on another server */
     char *value;     /* NULL: could not be read */
     bool local;
     bool reset;     /* RESET: back to the startup value */
     unsigned depth; /* savepoints that stood when it was made */
+    bool mixed;     /* noted while session->mixed */
     uint64_t sync;  /* the ReadyForQuery that at the earliest ends its transaction */
     struct setting *prev, *next;
 };
@@ -50,8 +52,11 @@ struct session {
     struct setting *base;    /* in force outside transactions, oldest first, one per name */
     struct setting *pending; /* of the open transaction, oldest first */
     uint64_t version;        /* rises when `base` changes */
+    bool mixed; /* the message at hand ends a transaction and goes on: whether a change in it lasted is not
+                   knowable from how the message ended */
     size_t setting_bytes;
     bool overflow;                   /* more than JOURNAL_BYTES_MAX: this session cannot join another store */
+    bool forgot;                     /* a change could not be remembered: every value is unknown */
     struct parameter_pair *reported; /* what the client was told (ParameterStatus) */
     size_t reported_count;
     bool temp_shadows; /* made a temporary table */
@@ -72,8 +77,8 @@ void session_forget_all(struct session *session);
 
 /* Notes a change in the open transaction (a single statement outside one is a transaction of its own).
  * `value` .at NULL: unreadable. false: no memory. */
-bool session_set(struct session *session, struct slice name, struct slice statement, struct slice value,
-                 bool local, unsigned depth, uint64_t sync);
+bool session_set(struct session *session, struct slice name /* .at NULL: any */, struct slice statement,
+                 struct slice value, bool local, unsigned depth, uint64_t sync);
 bool session_reset(struct session *session, struct slice name /* .at NULL: ALL */, struct slice statement,
                    unsigned depth, uint64_t sync);
 /* The transaction that ReadyForQuery number `sync` ended: pending ones that are not local become the base, …

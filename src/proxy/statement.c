@@ -111,25 +111,56 @@ const struct store *statement_home(struct client *client)
 
 /* ---- gates ---- */
 
+static struct gate_ask asks(const struct client *client, const struct place *place)
+{
+    const struct server *server = place->store == NULL ? NULL : client->servers[place->store->index];
+
+    return (struct gate_ask){
+        .backend_pid = server == NULL ? 0 : server->pid,
+        .sync = client->sync_sent + 1,
+        .first_sync = client->txn.open ? client->txn.first_sync : client->sync_sent + 1,
+        .lease_valid = loop_lease_is_valid(client->loop),
+        .now_ms = clock_ms(),
+    };
+}
+
 /* Passes for every tenant that the statement writes. */
 static enum gate_answer ask_gates(struct client *client, const struct place *place, struct gate **closed)
 {
     const struct attribution *found = &client->attribution;
-    struct loop *loop = client->loop;
-    struct server *server = place->store == NULL ? NULL : client->servers[place->store->index];
-    int32_t pid = server == NULL ? 0 : server->pid;
-    uint64_t now_ms = clock_ms(), sync = client->sync_sent + 1;
-    bool lease = loop_lease_is_valid(loop);
+    struct gates *gates = client->loop->gates;
+    struct gate_ask ask;
     enum gate_answer answer = GATE_GO;
 
-    if (gates_count(loop->gates) == 0)
+    if (gates_count(gates) == 0)
         return GATE_GO;
+    ask = asks(client, place);
     if (place->unknown_write)
-        return gates_enter(loop->gates, NULL, &client->passes, pid, sync, lease, now_ms, closed);
+        return gates_enter(gates, NULL, &ask, &client->passes, closed);
     for (size_t i = 0; i < found->tenant_count && answer == GATE_GO; i++)
-        answer =
-            gates_enter(loop->gates, found->tenants[i], &client->passes, pid, sync, lease, now_ms, closed);
+        answer = gates_enter(gates, found->tenants[i], &ask, &client->passes, closed);
     return answer;
+}
+
+/* A lock on no table (an advisory one) belongs where the rows are that it protects: with the tenant that
+ * stands around it, if there is one. */
+static enum gate_answer place_lock(struct client *client, struct place *place,
+                                   const struct place_rules *rules, const struct surroundings *around,
+                                   struct gate **closed)
+{
+    const char *tenant = around->transaction_tenant;
+    struct gate_ask ask;
+
+    if (tenant[0] == '\0' && !around->setting_unknown)
+        tenant = around->setting_tenant;
+    if (tenant[0] == '\0')
+        tenant = around->user_tenant;
+    if (tenant[0] == '\0' || place->store != NULL)
+        return GATE_GO;
+    place->store = place_of_tenant(rules, tenant);
+    place->tenant_rows = place->write = true;
+    ask = asks(client, place);
+    return gates_enter(client->loop->gates, tenant, &ask, &client->passes, closed);
 }
 
 static enum arrival hold(struct client *client, struct gate *closed)
@@ -203,6 +234,8 @@ static enum arrival find_place(struct client *client, const struct message *mess
 
             if (i > 0)
                 look_further(client, message, statement - 1, &around, &memory);
+            if (statement->tables == 0 && statement->locks)
+                answer = place_lock(client, place, &rules, &around, &closed);
             if (statement->tables == 0 && statement->tenant_count == 0)
                 continue;
             if (!attribute(statement, message->text, message->shape, message->params, &around,
@@ -251,11 +284,24 @@ static enum arrival wait_for(struct client *client, enum client_event event, uns
     return WAITING;
 }
 
+/* Another store still owes the client answers: those come first. Without a Sync it keeps them to itself. */
+static bool owes_elsewhere(struct client *client, int index)
+{
+    struct server *server = client->answering < 0 ? NULL : client->servers[client->answering];
+
+    if (server == NULL || client->answering == index || server->visible == 0)
+        return false;
+    if (server->pipeline)
+        write_flush(stream_out(&server->stream));
+    return true;
+}
+
 enum arrival statement_arrive(struct client *client, const struct message *message, struct server **server,
                               struct error *err)
 {
     const struct stores *stores = client->loop->shared->stores;
     struct txn *txn = &client->txn;
+    const struct gate_pass *keep = client->passes;
     struct place place;
     enum arrival arrival;
     int index;
@@ -273,8 +319,7 @@ enum arrival statement_arrive(struct client *client, const struct message *messa
         return REFUSED;
     }
     place_init(&place);
-    if (txn->branch >= 0 && client->servers[txn->branch] != NULL &&
-        (client->servers[txn->branch]->skipping || has_failed(client))) {
+    if (client->servers[txn->branch < 0 ? 0 : txn->branch] != NULL && has_failed(client)) {
         index = txn->branch; /* PostgreSQL's own 25P02, and ROLLBACK */
     } else {
         arrival = client->routed ? find_place(client, message, &place, err) : ARRIVED;
@@ -288,14 +333,24 @@ enum arrival statement_arrive(struct client *client, const struct message *messa
             index = (int)stores_default(stores)->index;
         if (txn->branch >= 0 && index != txn->branch) {
             arrival = join_leave_branch(client, &place, &index, err);
-            if (arrival == WAITING)
+            if (arrival == WAITING) {
+                gates_retreat(&client->passes, keep, clock_ms());
                 return wait_for(client, EV_SWITCH, (unsigned)txn->branch);
+            }
             if (arrival == REFUSED)
                 return REFUSED;
         }
     }
+    if (owes_elsewhere(client, index)) {
+        gates_retreat(&client->passes, keep, clock_ms());
+        return wait_for(client, EV_SWITCH, (unsigned)client->answering);
+    }
     arrival = join_server(client, &stores->at[index], server, err);
-    return arrival == WAITING ? wait_for(client, EV_JOIN, (unsigned)index) : arrival;
+    if (arrival == WAITING) { /* asked again when it goes on: a login must not hold up a drain */
+        gates_retreat(&client->passes, keep, clock_ms());
+        wait_for(client, EV_JOIN, (unsigned)index);
+    }
+    return arrival;
 }
 
 /* ---- what is remembered ---- */
@@ -386,6 +441,16 @@ static void book_discard(struct client *client, struct server *server, const str
     }
 }
 
+static void begin(struct client *client, struct slice text, char isolation)
+{
+    struct txn *txn = &client->txn;
+
+    if (!txn->open)
+        txn->first_sync = client->sync_sent + 1;
+    if (text.at == NULL || !txn_begin(txn, text, isolation))
+        txn->open = txn->overflow = true; /* cannot be told to another server */
+}
+
 static void book_one(struct client *client, const struct message *message, size_t index,
                      struct server *server)
 {
@@ -395,8 +460,7 @@ static void book_one(struct client *client, const struct message *message, size_
 
     switch (statement->kind) {
     case STATEMENT_BEGIN:
-        if (text.at == NULL || !txn_begin(txn, text, statement->isolation))
-            txn->open = txn->overflow = true;
+        begin(client, text, statement->isolation);
         break;
     case STATEMENT_COMMIT:
     case STATEMENT_ROLLBACK:
@@ -420,8 +484,8 @@ static void book_one(struct client *client, const struct message *message, size_
     case STATEMENT_RESET_ALL:
         book_setting(client, message, statement, text);
         break;
-    case STATEMENT_DISCARD_ALL:
-        book_setting(client, message, statement, text);
+    case STATEMENT_DISCARD_ALL: /* on a server that joins there is nothing to discard but settings */
+        book_setting(client, message, statement, slice_of("RESET SESSION AUTHORIZATION; RESET ALL"));
         book_discard(client, server, statement);
         break;
     case STATEMENT_DEALLOCATE:
@@ -467,9 +531,18 @@ static void report_ddl(struct client *client)
         letter_send(client->loop->shared->switchboard->control, &letter->letter);
 }
 
+static bool ends_and_goes_on(const struct plan *plan)
+{
+    for (size_t i = 0; i + 1 < plan->statement_count; i++)
+        if (plan->statements[i].kind == STATEMENT_COMMIT || plan->statements[i].kind == STATEMENT_ROLLBACK)
+            return true;
+    return false;
+}
+
 void statement_book(struct client *client, const struct message *message, struct server *server)
 {
     struct txn *txn = &client->txn;
+    bool failed = has_failed(client);
 
     client->last_store = (int)server->store->index;
     txn->branch = client->last_store;
@@ -477,15 +550,19 @@ void statement_book(struct client *client, const struct message *message, struct
         txn->wrote = txn->read = txn->read_other = true;
         return;
     }
+    client->session.mixed = ends_and_goes_on(message->plan);
     for (size_t i = 0; i < message->plan->statement_count; i++) {
         const struct plan_statement *statement = &message->plan->statements[i];
 
+        if (failed && statement->kind != STATEMENT_COMMIT && statement->kind != STATEMENT_ROLLBACK &&
+            statement->kind != STATEMENT_ROLLBACK_TO)
+            continue; /* PostgreSQL answers 25P02 */
         if (client->routed && (statement->class != CLASS_NEUTRAL || statement->tables != 0))
             book_tenant(client, message, statement);
         else
             txn_used(txn, statement, true);
         book_one(client, message, i, server);
-        if (statement->temporary)
+        if (statement->shadows)
             client->session.temp_shadows = true;
         if (statement->ddl && (statement->tables & (TABLES_EVENT | TABLES_COMPANION)))
             report_ddl(client);
@@ -554,15 +631,13 @@ char statement_status(const struct client *client)
 }
 
 /* Says `answer` and a ReadyForQuery of our own behind it. */
-void statement_local_ready(struct client *client, struct buf *answer)
+void statement_local_ready(struct client *client, struct buf *answer, bool failed)
 {
     char status = statement_status(client);
 
     write_ready(answer, status);
     client->sync_sent++;
-    client_say(client, answer);
-    if (client->state != CLIENT_CLOSING)
-        client_ready_seen(client, NULL, status);
+    client_say(client, answer, status, failed);
 }
 
 bool statement_is_local(const struct client *client, const struct plan *plan)
@@ -603,8 +678,9 @@ static const char *begin_tag(struct slice text)
     return text.bytes >= 5 && strncasecmp(text.at, "start", 5) == 0 ? "START TRANSACTION" : "BEGIN";
 }
 
-/* Does what a local statement asks for, and appends its CommandComplete. */
-void statement_local(struct client *client, const struct plan_statement *statement, struct slice text,
+/* Does what a local statement asks for, and appends its CommandComplete. False: it ended a transaction badly.
+ */
+bool statement_local(struct client *client, const struct plan_statement *statement, struct slice text,
                      struct buf *answer)
 {
     struct txn *txn = &client->txn;
@@ -612,16 +688,15 @@ void statement_local(struct client *client, const struct plan_statement *stateme
 
     switch (statement->kind) {
     case STATEMENT_BEGIN:
-        if (!txn_begin(txn, text, statement->isolation))
-            txn->overflow = true;
+        begin(client, text, statement->isolation);
         write_command_complete(answer, begin_tag(text));
         break;
     case STATEMENT_COMMIT:
     case STATEMENT_ROLLBACK:
-        client->outcome_failed = failed || statement->kind == STATEMENT_ROLLBACK;
-        write_command_complete(answer, client->outcome_failed ? "ROLLBACK" : "COMMIT");
+        failed = failed || statement->kind == STATEMENT_ROLLBACK;
+        write_command_complete(answer, failed ? "ROLLBACK" : "COMMIT");
         book_end(client, statement);
-        break;
+        return !failed;
     case STATEMENT_SAVEPOINT:
         book_savepoint(client, statement, text);
         write_command_complete(answer, "SAVEPOINT");
@@ -635,6 +710,7 @@ void statement_local(struct client *client, const struct plan_statement *stateme
         txn->failed = false;
         write_command_complete(answer, "ROLLBACK");
     }
+    return true;
 }
 
 void statement_drop_local(struct client *client)
@@ -660,16 +736,15 @@ void statement_refuse(struct client *client, const struct msg *header, bool simp
     swallow(client, header);
     buf_init(&answer);
     write_error(&answer, "ERROR", err);
-    client->outcome_failed = true;
     if (server != NULL && server->state != SERVER_READY)
         server = NULL;
     if (server == NULL && client->txn.open)
         client->txn.failed = true;
     if (server == NULL && simple) {
-        statement_local_ready(client, &answer);
+        statement_local_ready(client, &answer, true);
         return;
     }
-    client_say(client, &answer);
+    client_say(client, &answer, 0, true);
     if (server != NULL)
         server_say_fail(server, err->message);
     if (simple) { /* the branch's own ReadyForQuery says how things stand now */
@@ -703,11 +778,12 @@ static void answer_local_query(struct client *client, const struct msg *header, 
                                struct slice text)
 {
     struct buf answer;
+    bool done;
 
     buf_init(&answer);
-    statement_local(client, &plan->statements[0], text, &answer);
+    done = statement_local(client, &plan->statements[0], text, &answer);
     swallow(client, header);
-    statement_local_ready(client, &answer);
+    statement_local_ready(client, &answer, !done);
     if (!client->txn.open)
         txn_reset(&client->txn);
 }
@@ -786,8 +862,11 @@ static bool on_data(struct client *client, const struct msg *header)
         swallow(client, header);
         return true;
     }
-    if (header->type != FE_COPY_DATA)
+    if (header->type != FE_COPY_DATA) {
         server->copy_in = false;
+        if (!server_is_quiet(server))
+            server_owe(server, REQUEST_MARK, true, 0);
+    }
     statement_forward(client, server, header, 0, 0);
     return true;
 }
@@ -815,9 +894,19 @@ static bool on_function_call(struct client *client, const struct msg *header)
     return true;
 }
 
+/* After an error in extended protocol everything until Sync is ignored: by the server, so it need not be sent
+ * and must not be remembered; or by us, who refused. */
+static bool is_skipping(const struct client *client)
+{
+    const struct server *server = client->txn.branch < 0 ? NULL : client->servers[client->txn.branch];
+
+    return client->skip_to_sync || (server != NULL && server->skipping);
+}
+
 bool statement_message(struct client *client, const struct msg *header)
 {
-    if (client->skip_to_sync && header->type != FE_SYNC && header->type != FE_TERMINATE) {
+    if (header->type != FE_SYNC && header->type != FE_TERMINATE && is_skipping(client)) {
+        client->refused = false;
         swallow(client, header);
         return true;
     }

@@ -38,9 +38,9 @@ void statement_forward(struct client *client, struct server *server, const struc
 struct server *statement_current(struct client *client);
 bool statement_plan(struct client *client, struct slice text, struct plan **plan);
 bool statement_is_local(const struct client *client, const struct plan *plan);
-void statement_local(struct client *client, const struct plan_statement *statement, struct slice text,
+bool statement_local(struct client *client, const struct plan_statement *statement, struct slice text,
                      struct buf *answer);
 char statement_status(const struct client *client);
-void statement_local_ready(struct client *client, struct buf *answer);
+void statement_local_ready(struct client *client, struct buf *answer, bool failed);
 
 #endif

@@ -1,21 +1,23 @@
+/* clang-format off */
 /* steps.h - the states of a client and the moves between them: one drawing, one table, one function. Pure.
  *
- *   STARTUP ─startup─► AUTH ─known─► LOGIN ─server ready─► IDLE ◄──────────────┐
- *      │ (SSLRequest: stays)          (home server logs in)  │                  │
- *      └──────── cancel request: CLOSING                     ├─gate closed─► HELD ─gate open / expired /
- * cancelled─┤ ├─other store─► JOINING ─joined / failed──────────────┤ └─answers due─► SWITCHING
- * ─quiet──────────────────────┘ any ─close─► CLOSING
+ *   STARTUP ──startup──► AUTH ──known──► LOGIN ──server──► IDLE ◄───────── go ──────────┐
+ *      (SSLRequest, GSSENCRequest: stays;                   ├── hold ────► HELD ────────┤
+ *       CancelRequest: close)                               ├── join ────► JOINING ─────┤
+ *                                                           └── switch ──► SWITCHING ───┘
+ *   any ──close──► CLOSING
  *
  * What is true in each state:
  *   STARTUP    no typed message has come; nobody knows who it is.
  *   AUTH       the user is known by name; the password exchange runs.
  *   LOGIN      authenticated; its home server is being opened; nothing it sends is read.
- *   IDLE       the next message is taken from `stream.in` as soon as it is whole ("idle" between messages,
- * not necessarily between transactions: answers may be owed). HELD       a gate is closed: its statement is
- * still whole in `stream.in`; it stands in the gate's line. JOINING    its statement (whole in `stream.in`)
- * needs a server that is being opened or made alike. SWITCHING  its statement needs another store, and the
- * earlier one still owes answers. CLOSING    handles are being closed; nothing is read, sent or counted any
- * more. */
+ *   IDLE       the next message is taken from `stream.in` as soon as it is whole ("idle" between messages, not
+ *              necessarily between transactions: answers may be owed).
+ *   HELD       a gate is closed: its statement is still whole in `stream.in`; it stands in the gate's line.
+ *   JOINING    its statement (whole in `stream.in`) needs a server that is being opened or made alike.
+ *   SWITCHING  its statement needs another store, and the earlier one still owes answers.
+ *   CLOSING    handles are being closed; nothing is read, sent or counted any more. */
+/* clang-format on */
 #ifndef PGSHUNT_PROXY_STEPS_H
 #define PGSHUNT_PROXY_STEPS_H
 

@@ -3,6 +3,7 @@
 #include "proxy/stream.h"
 
 #include <unistd.h>
+#include <utlist.h>
 
 #include "base/limits.h"
 
@@ -192,14 +193,6 @@ void stream_flush(struct stream *stream)
         ease(stream);
 }
 
-static void on_shutdown(uv_shutdown_t *shutdown, int status)
-{
-    struct stream *stream = shutdown->handle->data;
-
-    (void)status;
-    stream_close(stream);
-}
-
 void stream_finish(struct stream *stream)
 {
     if (!stream_is_open(stream) || stream->finishing)
@@ -211,8 +204,6 @@ void stream_finish(struct stream *stream)
         return;
     }
     stream_flush(stream); /* closes when all has been written */
-    if (stream_is_open(stream) && uv_shutdown(&stream->shutdown, &stream->uv.stream, on_shutdown) != 0)
-        stream_close(stream);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -225,11 +216,31 @@ static void on_closed(uv_handle_t *handle)
     stream->hooks->gone(stream);
 }
 
+void stream_close_by(struct stream *stream, struct stream **line, uint64_t close_by_ms)
+{
+    if (stream->closing || stream->line != NULL)
+        return;
+    stream->line = line;
+    stream->close_by_ms = close_by_ms;
+    DL_APPEND(*line, stream);
+}
+
+void streams_expire(struct stream **line, uint64_t now_ms)
+{
+    struct stream *stream, *next;
+
+    DL_FOREACH_SAFE(*line, stream, next)
+        if (now_ms >= stream->close_by_ms)
+            stream_close(stream);
+}
+
 void stream_close(struct stream *stream)
 {
     if (stream->closing)
         return;
     stream->closing = true;
+    if (stream->line != NULL)
+        DL_DELETE(*stream->line, stream);
     if (stream->opened)
         uv_close(&stream->uv.handle, on_closed);
     else {

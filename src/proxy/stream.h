@@ -33,7 +33,8 @@ struct stream {
     struct buf out;    /* not given to libuv yet */
     struct buf flying; /* given to uv_write(), not written yet */
     uv_write_t write;
-    uv_shutdown_t shutdown;
+    struct stream *prev, *next, **line; /* stream_close_by() */
+    uint64_t close_by_ms;
     uint32_t read_bytes; /* how much room the next read gets; grows with what comes */
     bool opened, reading, writing, full, finishing, closing;
 };
@@ -56,6 +57,10 @@ bool stream_is_open(const struct stream *stream); /* opened and not closing */
 
 /* Writes what is queued, then closes. */
 void stream_finish(struct stream *stream);
+/* Closes it at that time (clock_ms) at the latest, by streams_expire(): a peer that does not read or answer
+ * must not hold a descriptor for ever. `line` is the loop's list. */
+void stream_close_by(struct stream *stream, struct stream **line, uint64_t close_by_ms);
+void streams_expire(struct stream **line, uint64_t now_ms);
 /* Closes now. hooks->gone() follows, once, also for a stream that never had a handle… which is why that one
  * is called directly. Fine to call twice. */
 void stream_close(struct stream *stream);

@@ -93,14 +93,45 @@ bool txn_has_savepoint(const struct txn *txn, const char *name)
     return find_savepoint(txn, name) >= 0;
 }
 
-/* RELEASE keeps what was done: its SETs stay in the journal, the SAVEPOINT statements stay with them
- * (harmless: they only nest deeper on another server). */
+/* RELEASE SAVEPOINT "name", for the journal. */
+static bool note_release(struct txn *txn, const char *name)
+{
+    static const char release[] = "RELEASE SAVEPOINT \"";
+    char *text = malloc(sizeof release + 2 * strlen(name) + 1), *to;
+    bool noted;
+
+    if (text == NULL)
+        return false;
+    memcpy(text, release, sizeof release - 1);
+    to = text + sizeof release - 1;
+    for (const char *from = name; *from != '\0'; from++) {
+        if (*from == '"')
+            *to++ = '"';
+        *to++ = *from;
+    }
+    *to++ = '"';
+    noted = txn_note(txn, (struct slice){ text, (size_t)(to - text) });
+    free(text);
+    return noted;
+}
+
+/* Each savepoint that stands has one entry of its own. Where there are no others behind `name`'s, nothing was
+ * done that another server must be told, and all of it goes: else a transaction of many savepoints would fill
+ * the journal. What was done is kept, released: a later ROLLBACK TO must fail there too. */
 bool txn_release(struct txn *txn, const char *name)
 {
     long at = find_savepoint(txn, name);
+    size_t before;
+    bool bare;
 
     if (at < 0)
         return false;
+    before = txn->savepoints[at].journal_count;
+    bare = txn->journal_count - before <= txn->savepoint_count - (size_t)at;
+    if (bare)
+        cut_journal(txn, before);
+    else if (!note_release(txn, name))
+        txn->overflow = true;
     cut_savepoints(txn, (size_t)at);
     return true;
 }
@@ -116,17 +147,30 @@ bool txn_rollback_to(struct txn *txn, const char *name)
     return true;
 }
 
+/* Whether the block's modes were changed behind its BEGIN: SET TRANSACTION, SET transaction_read_only … */
+static bool has_later_modes(const struct txn *txn)
+{
+    for (size_t i = 1; i < txn->journal_count; i++)
+        if (strcasestr(txn->journal[i], "transaction") != NULL)
+            return true;
+    return false;
+}
+
+/* The new block has the old one's modes. Where they are not all in its BEGIN, another server cannot be told.
+ */
 void txn_chain(struct txn *txn)
 {
     int branch = txn->branch;
     char isolation = txn->isolation;
-    char *begin = txn->journal_count > 0 ? strdup(txn->journal[0]) : NULL;
+    bool told = !txn->overflow && !has_later_modes(txn);
+    char *begin = told && txn->journal_count > 0 ? strdup(txn->journal[0]) : NULL;
 
     txn_reset(txn);
     txn->branch = branch;
     if (begin == NULL || !txn_begin(txn, slice_of(begin), isolation))
-        txn->overflow = true; /* cannot be told to another server */
+        txn->overflow = true;
     txn->open = true;
+    txn->isolation = isolation;
     free(begin);
 }
 
@@ -139,7 +183,8 @@ void txn_used(struct txn *txn, const struct plan_statement *statement, bool of_t
         if (!of_tenant)
             txn->read_other = true;
     }
-    if (statement->kind == STATEMENT_DECLARE || statement->kind == STATEMENT_FETCH || statement->snapshot ||
+    if (statement->kind == STATEMENT_LISTEN || statement->kind == STATEMENT_DECLARE ||
+        statement->kind == STATEMENT_FETCH || statement->snapshot ||
         statement->kind == STATEMENT_PREPARE_TRANSACTION)
         txn->pinned = true;
 }

@@ -22,7 +22,8 @@ struct savepoint {
 
 struct txn {
     bool open;
-    int branch;      /* index of the store, -1: none */
+    uint64_t first_sync; /* open: the number of the first ReadyForQuery that is due in the block */
+    int branch;          /* index of the store, -1: none */
     bool failed;     /* open, no branch, and refused by the proxy: everything but its end is answered 25P02 */
     bool lost;       /* its server went away: the next statement says so */
     bool wrote;      /* or locked: the branch cannot be left any more */
@@ -30,7 +31,8 @@ struct txn {
     bool read_other; /* rows of something other than the transaction's tenant: cannot be re-homed */
     bool pinned;     /* cursor, snapshot, prepared …: cannot be re-homed */
     bool overflow;   /* journal over JOURNAL_BYTES_MAX */
-    char isolation;  /* 'c', 'r', 's'; 0: the session's default */
+    bool isolation_known;          /* `isolation` is the server's own word */
+    char isolation;                /* 'c', 'r', 's'; 0: the session's default */
     char tenant[TENANT_BYTES_MAX]; /* the first one attributed; "" : none yet */
     char **journal;                /* statements, in order */
     size_t journal_count, journal_bytes;

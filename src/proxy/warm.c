@@ -43,8 +43,7 @@ static void say_statements(struct client *client, struct server *server)
     struct prepared *prepared, *next;
     unsigned count = 0;
 
-    HASH_ITER(hh, client->session.prepared, prepared, next)
-    {
+    HASH_ITER(hh, client->session.prepared, prepared, next) {
         const struct plan *plan = prepared->plan;
 
         if (prepared->name[0] == '\0' || plan->statement_count != 1 ||
@@ -78,8 +77,7 @@ void warm_count(struct loop *loop, struct gate_letter *letter)
 {
     struct client *client;
 
-    DL_FOREACH(loop->clients, client)
-    {
+    DL_FOREACH(loop->clients, client) {
         const struct server *server;
 
         if (client->warm_store < 0 || strcmp(client->warm_tenant, letter->tenant) != 0)

@@ -140,8 +140,7 @@ void gates_free(struct gates *gates)
 
     if (gates == NULL)
         return;
-    HASH_ITER(hh, gates->by_tenant, gate, next)
-    {
+    HASH_ITER(hh, gates->by_tenant, gate, next) {
         HASH_DEL(gates->by_tenant, gate);
         answer_close(gate, 0);
         gate_free(gate);
@@ -400,8 +399,7 @@ void gates_tick(struct gates *gates, bool lease_valid, uint64_t now_ms)
 {
     struct gate *gate, *next;
 
-    HASH_ITER(hh, gates->by_tenant, gate, next)
-    {
+    HASH_ITER(hh, gates->by_tenant, gate, next) {
         if (!gate->closed && lease_valid)
             wake_waiters(gate, now_ms);
         else

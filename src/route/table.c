@@ -96,8 +96,7 @@ void route_table_give(struct route_table *table)
 
     if (table == NULL || __atomic_sub_fetch(&table->refs, 1, __ATOMIC_ACQ_REL) != 0)
         return;
-    HASH_ITER(hh, table->by_tenant, entry, next)
-    {
+    HASH_ITER(hh, table->by_tenant, entry, next) {
         HASH_DEL(table->by_tenant, entry);
         free(entry);
     }

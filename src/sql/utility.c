@@ -252,8 +252,10 @@ bool walk_utility(struct walk *walk, const PgQuery__Node *statement)
         walk_set(walk, statement->variable_set_stmt);
         break;
     case NODE(VARIABLE_SHOW_STMT):
+        break;
     case NODE(CONSTRAINTS_SET_STMT):
-    case NODE(NOTIFY_STMT):
+    case NODE(NOTIFY_STMT): /* it changes something where it runs: that server cannot be left silently */
+        out->class = CLASS_WRITE;
         break;
     case NODE(DISCARD_STMT):
         if (statement->discard_stmt->target == PG_QUERY__DISCARD_MODE__DISCARD_ALL)
