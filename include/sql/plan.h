@@ -46,7 +46,8 @@ enum statement_class {
     CLASS_NEUTRAL, /* touches no table: SET, SHOW, SELECT 1, currval, transaction control */
     CLASS_READ,
     CLASS_WRITE, /* writes, locks rows or tables or advisory keys, runs a function we do not know while it
-                    writes */
+                    writes, or changes something else where it runs (NOTIFY, SET CONSTRAINTS; tables is 0
+                    then) */
 };
 
 enum { TABLES_EVENT = 1, TABLES_COMPANION = 2, TABLES_EVERYWHERE = 4, TABLES_DEFAULT = 8 };

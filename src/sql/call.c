@@ -37,6 +37,9 @@ void call_note(struct walk *walk, const PgQuery__FuncCall *call)
     case FUNCTION_SNAPSHOT:
         walk->out->snapshot = true;
         break;
+    case FUNCTION_STAYS:
+        walk->stays = true;
+        break;
     }
 }
 

@@ -9,6 +9,7 @@ enum function_effect {
     FUNCTION_LOCKS_SESSION, /* takes or gives an advisory lock of the session */
     FUNCTION_SETS,          /* set_config() */
     FUNCTION_SNAPSHOT,      /* pg_export_snapshot() */
+    FUNCTION_STAYS,         /* changes something where it runs, though no table: pg_notify() */
 };
 
 /* `schema` NULL or empty: as the search path finds it. */

@@ -111,7 +111,7 @@ static void on_explain(struct walk *walk, const PgQuery__ExplainStmt *explain)
     if (explain_runs(explain))
         return;
     walk->reads = true;
-    walk->writes = walk->calls_writer = false;
+    walk->writes = walk->calls_writer = walk->stays = false;
     walk->set_count = 0;
     out->locks = out->advisory = out->snapshot = out->temporary = out->shadows = out->ddl = out->with_hold =
         false;
@@ -255,7 +255,7 @@ bool walk_utility(struct walk *walk, const PgQuery__Node *statement)
         break;
     case NODE(CONSTRAINTS_SET_STMT):
     case NODE(NOTIFY_STMT): /* it changes something where it runs: that server cannot be left silently */
-        out->class = CLASS_WRITE;
+        walk->stays = true;
         break;
     case NODE(DISCARD_STMT):
         if (statement->discard_stmt->target == PG_QUERY__DISCARD_MODE__DISCARD_ALL)

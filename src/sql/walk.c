@@ -112,7 +112,7 @@ static void sum_class(struct walk *walk)
         out->class = CLASS_WRITE;
         if (out->tables == 0)
             out->tables = TABLES_DEFAULT;
-    } else if (out->locks) {
+    } else if (out->locks || walk->stays) {
         out->class = CLASS_WRITE;
     } else {
         out->class = walk->reads ? CLASS_READ : CLASS_NEUTRAL;

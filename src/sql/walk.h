@@ -68,6 +68,7 @@ struct walk {
     bool unclear;       /* some table or reference could not be understood */
     bool reads, writes; /* tables; a write also by what is known to write */
     bool calls_writer;  /* a function that writes or is not known */
+    bool stays;         /* changes something where it runs, though no table: NOTIFY, SET CONSTRAINTS */
     const PgQuery__FuncCall *sets[8]; /* calls of set_config() */
     size_t set_count;
 };

@@ -56,7 +56,7 @@ static const struct plan_case {
     { "rollback prepared 'gid'", STATEMENT_ROLLBACK_PREPARED, N, 0, "-" },
     { "set transaction isolation level repeatable read", STATEMENT_SET_TRANSACTION, N, 0, "-" },
     { "set transaction snapshot '0-1'", STATEMENT_SET_TRANSACTION, N, 0, "-" },
-    { "set constraints all deferred", STATEMENT_PLAIN, N, 0, "-" },
+    { "set constraints all deferred", STATEMENT_PLAIN, W, 0, "-" },
     /* settings */
     { "set app.tenant = '" T1 "'", STATEMENT_SET, N, 0, "-" },
     { "set session app.tenant to '" T1 "'", STATEMENT_SET, N, 0, "-" },
@@ -90,7 +90,7 @@ static const struct plan_case {
     { "close all", STATEMENT_FETCH, N, 0, "-" },
     { "listen events", STATEMENT_LISTEN, N, 0, "-" },
     { "unlisten *", STATEMENT_LISTEN, N, 0, "-" },
-    { "notify events, 'x'", STATEMENT_PLAIN, N, 0, "-" },
+    { "notify events, 'x'", STATEMENT_PLAIN, W, 0, "-" },
     /* no tables */
     { "select 1", STATEMENT_PLAIN, N, 0, "-" },
     { "select now(), current_timestamp, version(), gen_random_uuid(), coalesce(1, 2)", STATEMENT_PLAIN, N, 0,
@@ -106,7 +106,7 @@ static const struct plan_case {
     { "select pg_advisory_xact_lock(1)", STATEMENT_PLAIN, W, 0, "-" },
     { "select pg_try_advisory_lock(1, 2)", STATEMENT_PLAIN, W, 0, "-" },
     { "select pg_export_snapshot()", STATEMENT_PLAIN, N, 0, "-" },
-    { "select pg_notify('a', 'b')", STATEMENT_PLAIN, N, 0, "-" },
+    { "select pg_notify('a', 'b')", STATEMENT_PLAIN, W, 0, "-" },
     { "select * from generate_series(1, 5) g, unnest($1::uuid[]) u", STATEMENT_PLAIN, N, 0, "-" },
     { "values (1), (2)", STATEMENT_PLAIN, N, 0, "-" },
     { "select * from pg_class", STATEMENT_PLAIN, R, 0, "-" },
