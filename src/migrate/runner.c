@@ -649,16 +649,37 @@ static void violated(struct runner *r, const char *what)
                r->verification.events, &found);
 }
 
+/* What has been asked is answered from memory, so that nobody waits for the verification; but CUTOVER … FORCE
+ * goes first. */
+static bool clear_requests(struct runner *r)
+{
+    struct letter *letter, *next;
+
+    LL_FOREACH_SAFE(r->requests, letter, next) {
+        struct control_request *request = (struct control_request *)letter;
+
+        if (request->verb == CONTROL_CUTOVER && request->force)
+            return false;
+        LL_DELETE(r->requests, letter);
+        letter->next = NULL;
+        if (!check_answer_quickly(r, request))
+            runner_answer(request, NULL, &(struct error){ "55000", "the verification is running", "", "" });
+    }
+    return true;
+}
+
 static bool verify_all(struct runner *r, struct error *err)
 {
     uint64_t begun_ms = clock_ms();
     bool fine;
 
-    /* Requests first: among them may be a CUTOVER … FORCE that has interrupted the last one. */
-    if (r->verified || r->requests != NULL || begun_ms < r->verify_next_ms ||
-        r->breaker.state != BREAKER_CLOSED)
+    if (r->verified || begun_ms < r->verify_next_ms || r->breaker.state != BREAKER_CLOSED)
         return true;
     r->verifying = true;
+    if (!clear_requests(r)) {
+        r->verifying = false;
+        return true;
+    }
     fine = failpoint("runner.before_verify", err) && verifier_hash(&r->m, r->mirror, &r->verification, err);
     r->verifying = false;
     if (!fine)
@@ -1122,8 +1143,7 @@ static void refuse_requests(struct runner *r)
 
     error_set(&err, "57P01", "the migration's runner has ended in state %s", migration_state_name(r->state));
     runner_letters(r);
-    LL_FOREACH_SAFE(r->requests, letter, next)
-    {
+    LL_FOREACH_SAFE(r->requests, letter, next) {
         LL_DELETE(r->requests, letter);
         runner_answer((struct control_request *)letter, NULL, &err);
     }
