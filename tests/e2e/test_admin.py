@@ -69,7 +69,7 @@ def test_show_config_has_values_and_no_password(proxy):
 
 def test_show_stores_has_no_password(proxy):
     rows = proxy.admin("SHOW STORES")
-    assert {row["store_id"] for row in rows} == {"shared", "dedicated"}
+    assert {row["name"] for row in rows} == {"shared", "dedicated"}
     assert "secret" not in str(rows)
 
 
