@@ -362,7 +362,7 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
     if (prepared == NULL || prepared->plan->statement_count > 0)
         statement_book(client, &message, server);
     if (bind->portal.bytes > 0 && client->txn.open)
-        client->txn.pinned = true; /* it stays where it was opened */
+        client->txn.pinned = true; /* it stays where it was opened; the unnamed one ends with the next Bind */
     statement_forward(client, server, msg, 'B', 0);
     return true;
 }

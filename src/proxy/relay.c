@@ -282,10 +282,6 @@ static void on_message(struct server *server, const struct msg *msg)
         answered(server, "D");
         break;
     case BE_PORTAL_SUSPENDED:
-        server->client->txn.pinned = server->client->txn.pinned || server->client->txn.open;
-        pass(server, msg);
-        answered(server, "E");
-        break;
     case BE_EMPTY_QUERY:
         pass(server, msg);
         answered(server, "E");

@@ -183,13 +183,17 @@ static void look_further(const struct client *client, const struct message *mess
     switch (statement->kind) {
     case STATEMENT_SET:
     case STATEMENT_SET_LOCAL:
-        if (statement->name == NULL || strcasecmp(statement->name, client->loop->shared->tenant_setting) != 0)
+        if (statement->name != NULL && strcasecmp(statement->name, client->loop->shared->tenant_setting) != 0)
             break;
         buf_init(&value);
         around->setting_unknown =
+            statement->name == NULL || statement->local_unknown ||
             !attribute_set_value(statement, message->text, message->shape, message->params, &value) ||
             !canonical(client, buf_text(&value), memory->setting);
         buf_done(&value);
+        break;
+    case STATEMENT_EXECUTE:
+        around->setting_unknown = true; /* what it runs is not looked up here */
         break;
     case STATEMENT_RESET:
     case STATEMENT_RESET_ALL:
@@ -355,20 +359,14 @@ enum arrival statement_arrive(struct client *client, const struct message *messa
 
 /* ---- what is remembered ---- */
 
-/* The text of statement `index` among several: from the semicolon before it to its own. */
+/* The text of statement `index`; .at NULL: it cannot be told apart from its neighbours. */
 static struct slice piece(const struct message *message, size_t index)
 {
-    const struct shape *shape = message->shape;
-    struct slice text = message->text;
-    size_t begin = 0, end = text.bytes;
+    struct slice text;
 
-    if (message->plan->statement_count > 1) {
-        if (shape->end_count + 1 < message->plan->statement_count)
-            return (struct slice){ 0 }; /* a body with semicolons inside: cannot be told apart */
-        begin = index == 0 ? 0 : shape->ends[index - 1] + 1;
-        end = index < shape->end_count ? shape->ends[index] : text.bytes;
-    }
-    return (struct slice){ text.at + begin, end - begin };
+    if (message->plan->statement_count == 1 && message->params != NULL)
+        return message->text;
+    return shape_statement(message->shape, message->text, index, &text) ? text : (struct slice){ 0 };
 }
 
 static void book_setting(struct client *client, const struct message *message,
