@@ -59,7 +59,8 @@ struct session {
     bool forgot;                     /* a change could not be remembered: every value is unknown */
     struct parameter_pair *reported; /* what the client was told (ParameterStatus) */
     size_t reported_count;
-    bool temp_shadows; /* made a temporary table */
+    bool prepared_sets; /* some SQL-level PREPARE runs a set_config() */
+    bool temp_shadows;  /* made a temporary table */
 };
 
 void session_init(struct session *session);

@@ -529,6 +529,14 @@ static void report_ddl(struct client *client)
         letter_send(client->loop->shared->switchboard->control, &letter->letter);
 }
 
+/* Some setting has changed, and which one cannot be read. */
+static void book_unknown(struct client *client)
+{
+    session_set(&client->session, (struct slice){ 0 }, slice_of(""), (struct slice){ 0 }, false,
+                (unsigned)client->txn.savepoint_count, client->sync_sent + 1);
+    client->session.overflow = true; /* and cannot be made again elsewhere */
+}
+
 static bool ends_and_goes_on(const struct plan *plan)
 {
     for (size_t i = 0; i + 1 < plan->statement_count; i++)
@@ -560,6 +568,10 @@ void statement_book(struct client *client, const struct message *message, struct
         else
             txn_used(txn, statement, true);
         book_one(client, message, i, server);
+        if (statement->sets && statement->kind == STATEMENT_PREPARE)
+            client->session.prepared_sets = true;
+        else if (statement->sets || (statement->kind == STATEMENT_EXECUTE && client->session.prepared_sets))
+            book_unknown(client);
         if (statement->shadows)
             client->session.temp_shadows = true;
         if (statement->ddl && (statement->tables & (TABLES_EVENT | TABLES_COMPANION)))
