@@ -9,5 +9,5 @@ SELECT EXISTS (SELECT FROM pgshunt.captured c WHERE c.tap = bigint '{tap}' AND c
        r.digest
   FROM unnest({k_arrays}) WITH ORDINALITY AS k ({k_names}, n)
   LEFT JOIN LATERAL (SELECT {digest} AS digest FROM {table} e
-                      WHERE e.{tenant_column} = $1 AND {match} OFFSET 0) r ON true
+                      WHERE (e.{tenant_column} = $1) IS TRUE AND {match} OFFSET 0) r ON true
  ORDER BY k.n

@@ -8,4 +8,4 @@ SELECT r.*
                  WHERE c.tap = bigint '{tap}' AND c.id > $1::bigint ORDER BY c.id LIMIT $2::bigint) b
          CROSS JOIN LATERAL (VALUES (b.key), (b.old_key)) AS v (k)
          WHERE v.k IS NOT NULL) k
- CROSS JOIN LATERAL (SELECT {columns} FROM {table} e WHERE e.{tenant_column} = $3 AND {match} OFFSET 0) r
+ CROSS JOIN LATERAL (SELECT {columns} FROM {table} e WHERE (e.{tenant_column} = $3) IS TRUE AND {match} OFFSET 0) r

@@ -19,7 +19,8 @@ enum {
     CONNECT_MS = 5000,
     SEGMENT_EVENTS = 1000000, /* of one statement: a snapshot of a few seconds */
     SEGMENTS_MAX = 65536,     /* two bytes of a stream's hash */
-    TICK_MS = 100,            /* between two passes of the mirror while digests are made */
+    TICK_MS = 100,            /* between two turns of the mirror while digests are made */
+    TICK_PASSES = 8,          /* of one turn: writers may be faster than the mirror, and this must end */
     SUSPECTS_MAX = 10000,     /* more is no coincidence of timing: the rest need not be looked at */
 };
 
@@ -64,14 +65,14 @@ int verifier_compare(const struct verifier_side *a, const struct verifier_side *
 
 static bool tick(struct run *run, struct error *err)
 {
-    struct mirror_pass pass;
+    struct mirror_pass pass = { .more = true };
 
     if (clock_ms() - run->tick_ms < TICK_MS)
         return true;
-    do {
+    for (int passes = 0; pass.more && passes < TICK_PASSES; passes++) {
         if (!mirror_run(run->mirror, &pass, err))
             return false;
-    } while (pass.more);
+    }
     run->tick_ms = clock_ms();
     return true;
 }
@@ -186,15 +187,9 @@ static bool first_look(struct run *run, struct error *err)
  * make it: a row that is not captured must be the same on both sides. */
 static bool second_look(struct run *run, struct error *err)
 {
-    struct mirror_pass pass;
-
     run->report->suspects = (int64_t)run->suspect_count;
     for (size_t i = 0; i < run->suspect_count; i++) {
-        do {
-            if (!mirror_run(run->mirror, &pass, err))
-                return false;
-        } while (pass.more);
-        if (!verifier_settle(run->m, run->suspects[i], run->report, err))
+        if (!tick(run, err) || !verifier_settle(run->m, run->suspects[i], run->report, err))
             return false;
     }
     return true;

@@ -322,7 +322,7 @@ int main(int count, char **arguments)
     h.m.epoch = strtoull(arguments[5], NULL, 10);
     h.m.settings = (struct migration_settings){ .batch_size = 500,
                                                 .copy_segment_seconds = 60,
-                                                .cutover_timeout_ms = 2000,
+                                                .cutover_timeout_ms = 20000,
                                                 .cutover_lock_ms = 50,
                                                 .mirror_poll_ms = 100 };
     set_numbers(&h.m.settings, count - 6, arguments + 6);
