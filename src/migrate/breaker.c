@@ -1,5 +1,5 @@
-/* breaker.c - closed until failures_max failures in a row; then open for open_ms; then half open for a few trials.
- * Pure.   Start at: breaker_allows(). */
+/* breaker.c - closed until failures_max failures in a row; then open for open_ms; then half open for a few
+ * trials. Pure.   Start at: breaker_allows(). */
 #include "migrate/breaker.h"
 
 void breaker_init(struct breaker *breaker, unsigned failures_max, uint64_t open_ms, unsigned trials)

@@ -8,7 +8,8 @@
 #include "migrate/sqltext.h"
 #include "sql_embedded.h"
 
-/* --- what is declared ---------------------------------------------------------------------------------------- */
+/* --- what is declared
+ * ---------------------------------------------------------------------------------------- */
 
 static bool declare(struct schema_table *table, struct slice name, enum table_class class)
 {
@@ -44,7 +45,8 @@ static struct schema *declared(const struct config *config)
     return NULL;
 }
 
-/* --- what is there ------------------------------------------------------------------------------------------- */
+/* --- what is there
+ * ------------------------------------------------------------------------------------------- */
 
 static PGresult *ask(struct pg *pg, const struct schema *schema, struct error *err)
 {
@@ -62,7 +64,8 @@ static PGresult *ask(struct pg *pg, const struct schema *schema, struct error *e
     if (buf_failed(&schemas) || buf_failed(&tables))
         error_no_memory(err);
     else
-        result = pg_query(pg, sql_catalogue_columns, 2, (const char *[]){ buf_text(&schemas), buf_text(&tables) }, err);
+        result = pg_query(pg, sql_catalogue_columns, 2,
+                          (const char *[]){ buf_text(&schemas), buf_text(&tables) }, err);
     buf_done(&schemas);
     buf_done(&tables);
     return result;
@@ -110,7 +113,8 @@ bool catalogue_read(struct pg *pg, const struct config *config, uint64_t generat
     if (schema == NULL)
         return error_no_memory(err);
     result = ask(pg, schema, err);
-    good = result != NULL && (fill(schema, result, config_text(config, CONFIG_TENANT_COLUMN)) || error_no_memory(err));
+    good = result != NULL &&
+           (fill(schema, result, config_text(config, CONFIG_TENANT_COLUMN)) || error_no_memory(err));
     PQclear(result);
     if (!good) {
         schema_give(schema);
@@ -123,7 +127,8 @@ bool catalogue_read(struct pg *pg, const struct config *config, uint64_t generat
     return true;
 }
 
-/* --- comparing ----------------------------------------------------------------------------------------------- */
+/* --- comparing
+ * ----------------------------------------------------------------------------------------------- */
 
 static bool table_same(const struct schema_table *a, const struct schema_table *b)
 {
@@ -131,7 +136,8 @@ static bool table_same(const struct schema_table *a, const struct schema_table *
         strcmp(a->schema, b->schema) != 0 || strcmp(a->name, b->name) != 0)
         return false;
     for (size_t i = 0; i < a->column_count; i++) {
-        if (a->columns[i].type_oid != b->columns[i].type_oid || strcmp(a->columns[i].name, b->columns[i].name) != 0)
+        if (a->columns[i].type_oid != b->columns[i].type_oid ||
+            strcmp(a->columns[i].name, b->columns[i].name) != 0)
             return false;
     }
     return true;

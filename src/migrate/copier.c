@@ -1,6 +1,6 @@
 /* copier.c - bulk copy: rows pass from one COPY to the other; the position is all that is looked at.
- * A scan is one snapshot of the source, at most copy_segment_seconds old; a batch is one transaction of the target, with
- * the cursor in it. A crash anywhere leaves the cursor and the rows it speaks of, or neither.
+ * A scan is one snapshot of the source, at most copy_segment_seconds old; a batch is one transaction of the
+ * target, with the cursor in it. A crash anywhere leaves the cursor and the rows it speaks of, or neither.
  * Owns:   nothing beyond a call. Leaves: what is captured to the mirror. Thread: the runner's.
  * Start at: copier_run(), then run_scan(). */
 #include "migrate/copier.h"
@@ -25,19 +25,20 @@ enum {
 
 struct scan {
     struct migration *m;
-    struct cursor *cursor;    /* as committed */
+    struct cursor *cursor; /* as committed */
     const struct copier_hook *hook;
-    struct buf copy_in;       /* SQL of the target */
-    char *tap_fingerprint;    /* as it was when the copy began or went on */
+    struct buf copy_in;                /* SQL of the target */
+    char *tap_fingerprint;             /* as it was when the copy began or went on */
     unsigned columns, position_column; /* of a row */
-    int64_t last_position;    /* of the row put last */
+    int64_t last_position;             /* of the row put last */
     int64_t batch_events, batch_bytes, scan_events;
     uint64_t scan_begin_ms, throttle_until_ms, progress_ms;
-    double events_per_ms;     /* measured; 0: not yet */
+    double events_per_ms; /* measured; 0: not yet */
     bool batch_open, stopped;
 };
 
-/* --- SQL ----------------------------------------------------------------------------------------------------- */
+/* --- SQL
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* Expands a text that names one side's table. */
 static bool expand(const struct migration *m, const struct relation *rel, const char *sql, struct buf *out,
@@ -146,7 +147,8 @@ static bool make_copy_in(struct scan *scan, struct error *err)
     return buf_failed(&scan->copy_in) ? error_no_memory(err) : true;
 }
 
-/* --- one batch ----------------------------------------------------------------------------------------------- */
+/* --- one batch
+ * ----------------------------------------------------------------------------------------------- */
 
 static bool batch_begin(struct scan *scan, struct error *err)
 {
@@ -218,7 +220,8 @@ static bool batch_end(struct scan *scan, struct error *err)
     return throttle(scan, err);
 }
 
-/* --- one scan ------------------------------------------------------------------------------------------------ */
+/* --- one scan
+ * ------------------------------------------------------------------------------------------------ */
 
 static bool check_tap(struct scan *scan, struct error *err)
 {
@@ -240,7 +243,8 @@ static bool check_tap(struct scan *scan, struct error *err)
                              scan->m->source_rel.qualified);
 }
 
-/* Opens the snapshot. Nothing of the target is written before the source has flushed what the snapshot can see. */
+/* Opens the snapshot. Nothing of the target is written before the source has flushed what the snapshot can
+ * see. */
 static bool scan_begin(struct scan *scan, struct error *err)
 {
     struct migration *m = scan->m;
@@ -248,7 +252,8 @@ static bool scan_begin(struct scan *scan, struct error *err)
     PGresult *result;
     uint64_t lsn;
 
-    /* The lock comes before the snapshot: a TRUNCATE in between would show an empty table to an older snapshot. */
+    /* The lock comes before the snapshot: a TRUNCATE in between would show an empty table to an older
+     * snapshot. */
     snprintf(begin, sizeof begin,
              "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE %.280s IN ACCESS SHARE MODE",
              m->source_rel.qualified);
@@ -273,13 +278,15 @@ static bool take_row(struct scan *scan, struct slice row, bool *cut, struct erro
     int64_t position;
 
     *cut = false;
-    if (!copyrow_field(row, scan->columns, scan->position_column, &field) || !copyrow_integer(field, &position))
+    if (!copyrow_field(row, scan->columns, scan->position_column, &field) ||
+        !copyrow_integer(field, &position))
         return error_set(err, "08P01", "a row of store \"%s\" is not readable", scan->m->source->name);
     /* Rows of one position must not be parted: the cursor is a position. */
     if (scan->batch_open && scan->batch_events >= settings->batch_size && position != scan->last_position) {
         if (!batch_end(scan, err))
             return false;
-        *cut = scan->stopped || clock_ms() - scan->scan_begin_ms > (uint64_t)settings->copy_segment_seconds * 1000;
+        *cut = scan->stopped ||
+               clock_ms() - scan->scan_begin_ms > (uint64_t)settings->copy_segment_seconds * 1000;
         if (*cut)
             return true;
     }
@@ -305,7 +312,8 @@ static bool pass_rows(struct scan *scan, bool *end, struct error *err)
         if (*end)
             break;
         if (first && !copyrow_skip_header(&row))
-            return error_set(err, "08P01", "a COPY of store \"%s\" begins with no header", scan->m->source->name);
+            return error_set(err, "08P01", "a COPY of store \"%s\" begins with no header",
+                             scan->m->source->name);
         first = false;
         if (row.bytes == 0 || copyrow_is_trailer(row))
             continue;
@@ -344,7 +352,8 @@ static bool run_scan(struct scan *scan, bool *complete, struct error *err)
     return good;
 }
 
-/* --- the whole copy ------------------------------------------------------------------------------------------ */
+/* --- the whole copy
+ * ------------------------------------------------------------------------------------------ */
 
 static bool find_position(struct scan *scan, struct error *err)
 {
@@ -360,8 +369,9 @@ static bool find_position(struct scan *scan, struct error *err)
         }
         scan->columns++;
     }
-    return found || error_set(err, "0A000", "table %s has no position column: there is no order to copy it in",
-                              rel->qualified);
+    return found ||
+           error_set(err, "0A000", "table %s has no position column: there is no order to copy it in",
+                     rel->qualified);
 }
 
 /* Fixes where the scan ends. The tap was committed before: what comes above is captured. */
@@ -394,8 +404,9 @@ static bool finish(struct migration *m, struct cursor *cursor, struct error *err
     last.done = true;
     if (last.position < last.high)
         last.position = last.high;
-    if (!pg_run(m->target_pg, "BEGIN", 0, NULL, err) || !cursor_hold(m, err) || !cursor_advance(m, &last, err) ||
-        !failpoint("copier.before_done", err) || !pg_run(m->target_pg, "COMMIT", 0, NULL, err)) {
+    if (!pg_run(m->target_pg, "BEGIN", 0, NULL, err) || !cursor_hold(m, err) ||
+        !cursor_advance(m, &last, err) || !failpoint("copier.before_done", err) ||
+        !pg_run(m->target_pg, "COMMIT", 0, NULL, err)) {
         pg_rollback(m->target_pg);
         return false;
     }
@@ -451,8 +462,9 @@ bool copier_check_target(struct migration *m, const struct cursor *cursor, struc
         return true;
     error_set(err, "55000", "store \"%s\" holds %" PRId64 " events of tenant %s, %" PRId64 " were expected",
               m->target->name, there, m->tenant, cursor->events);
-    return error_hint(err, "They are left over from something else: delete them there (ABORT … PURGE TARGET), then "
-                           "START again.");
+    return error_hint(
+        err, "They are left over from something else: delete them there (ABORT … PURGE TARGET), then "
+             "START again.");
 }
 
 bool copier_move_sequence(struct migration *m, struct error *err)

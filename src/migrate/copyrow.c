@@ -3,8 +3,9 @@
 
 #include <string.h>
 
-static const char header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0"; /* signature, flags, length of an extension */
-static const char trailer[] = "\377\377";                         /* a row of -1 fields */
+static const char header[] =
+    "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0";   /* signature, flags, length of an extension */
+static const char trailer[] = "\377\377"; /* a row of -1 fields */
 
 enum { SIGNATURE_BYTES = 11, HEADER_BYTES = 19 };
 

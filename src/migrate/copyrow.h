@@ -1,5 +1,6 @@
-/* copyrow.h - COPY BINARY as it comes from a server: one message per row, the stream's header before the first one, its
- * trailer as the last one. Finds one field, leaves the rest as it is. Pure; all input is hostile. */
+/* copyrow.h - COPY BINARY as it comes from a server: one message per row, the stream's header before the
+ * first one, its trailer as the last one. Finds one field, leaves the rest as it is. Pure; all input is
+ * hostile. */
 #ifndef PGSHUNT_MIGRATE_COPYROW_H
 #define PGSHUNT_MIGRATE_COPYROW_H
 

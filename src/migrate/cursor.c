@@ -10,7 +10,8 @@
 #include "migrate/sqltext.h"
 #include "sql_embedded.h"
 
-static PGresult *ask(struct migration *m, const char *text, int count, const char *const *values, struct error *err)
+static PGresult *ask(struct migration *m, const char *text, int count, const char *const *values,
+                     struct error *err)
 {
     struct buf sql;
     PGresult *result = NULL;
@@ -65,15 +66,16 @@ bool cursor_claim(struct migration *m, struct cursor *cursor, struct error *err)
     if (!sqltext_schema_ok(m->control_schema, err) || !make_schema(m, err))
         return false;
     result = ask(m, sql_cursor_claim, 4,
-                 (const char *[]){ m->id, m->tenant, number(epoch, (int64_t)m->epoch), number(before_first, INT64_MIN) },
+                 (const char *[]){ m->id, m->tenant, number(epoch, (int64_t)m->epoch),
+                                   number(before_first, INT64_MIN) },
                  err);
     if (result == NULL)
         return false;
     if (PQntuples(result) == 1)
         fill(cursor, result);
     else
-        good = error_set(err, "55000", "the copy belongs to another owner: epoch %" PRIu64 " has been overtaken",
-                         m->epoch);
+        good = error_set(err, "55000",
+                         "the copy belongs to another owner: epoch %" PRIu64 " has been overtaken", m->epoch);
     PQclear(result);
     return good;
 }
@@ -85,15 +87,16 @@ bool cursor_advance(struct migration *m, const struct cursor *cursor, struct err
     bool good;
 
     result = ask(m, sql_cursor_advance, 8,
-                 (const char *[]){ m->id, number(epoch, (int64_t)m->epoch), number(position, cursor->position),
-                                   cursor->high == -1 ? NULL : number(high, cursor->high),
-                                   number(events, cursor->events), number(bytes, cursor->bytes),
-                                   cursor->done ? "true" : "false", cursor->source_identity },
+                 (const char *[]){
+                     m->id, number(epoch, (int64_t)m->epoch), number(position, cursor->position),
+                     cursor->high == -1 ? NULL : number(high, cursor->high), number(events, cursor->events),
+                     number(bytes, cursor->bytes), cursor->done ? "true" : "false", cursor->source_identity },
                  err);
     if (result == NULL)
         return false;
     good = PQntuples(result) == 1 ||
-           error_set(err, "55000", "the copy belongs to another owner: epoch %" PRIu64 " has been overtaken", m->epoch);
+           error_set(err, "55000", "the copy belongs to another owner: epoch %" PRIu64 " has been overtaken",
+                     m->epoch);
     PQclear(result);
     return good;
 }

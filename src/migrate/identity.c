@@ -1,5 +1,5 @@
-/* identity.c - is the source still the one that the copy speaks of, and does it know durably what was read from it?
- * Thread: the runner's.   Start at: identity_check(). */
+/* identity.c - is the source still the one that the copy speaks of, and does it know durably what was read
+ * from it? Thread: the runner's.   Start at: identity_check(). */
 #include "migrate/identity.h"
 
 #include <inttypes.h>
@@ -13,7 +13,7 @@
 enum {
     CONNECT_MS = 5000,
     FLUSH_POLL_MS = 1,
-    FLUSH_FORCE_MS = 20,     /* an idle source with asynchronous commits may leave its WAL unflushed for long */
+    FLUSH_FORCE_MS = 20, /* an idle source with asynchronous commits may leave its WAL unflushed for long */
     FLUSH_PATIENCE_MS = 10000,
 };
 
@@ -32,7 +32,8 @@ bool identity_read(struct migration *m, char *text, size_t bytes, struct error *
         return false;
     }
     digest = fnv_add(fnv_add(UINT64_C(0xcbf29ce484222325), rel->fingerprint), buf_text(&tap));
-    snprintf(text, bytes, "%s/%s/%016" PRIx64 "/%s", rel->system_identifier, rel->timeline, digest, rel->started_at);
+    snprintf(text, bytes, "%s/%s/%016" PRIx64 "/%s", rel->system_identifier, rel->timeline, digest,
+             rel->started_at);
     there = buf_bytes(&tap) > 0;
     buf_done(&tap);
     return there || error_set(err, "55000", "there is no tap on %s", rel->qualified);
@@ -70,12 +71,14 @@ bool identity_check(struct migration *m, const char *before, const char *now, st
         what = "its table or the tap on it was changed while nobody looked";
     if (what == NULL) {
         if (strcmp(before, now) != 0)
-            log_line(m->log, LOG_WARN, "copier", "store \"%s\" was restarted since the copy of tenant %s began",
-                     m->source->name, m->tenant);
+            log_line(m->log, LOG_WARN, "copier",
+                     "store \"%s\" was restarted since the copy of tenant %s began", m->source->name,
+                     m->tenant);
         return true;
     }
     error_set(err, "55000", "store \"%s\" is not what the copy has begun with: %s", m->source->name, what);
-    return error_hint(err, "Changes may be missing: ABORT MIGRATION '%.8s' PURGE TARGET, then START again.", m->id);
+    return error_hint(err, "Changes may be missing: ABORT MIGRATION '%.8s' PURGE TARGET, then START again.",
+                      m->id);
 }
 
 uint64_t identity_parse_lsn(const char *text)

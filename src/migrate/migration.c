@@ -9,7 +9,8 @@ enum {
     CONNECT_MS = 5000,
 };
 
-static bool open_store(struct migration *m, const struct store *store, struct pg **pg, bool *fresh, struct error *err)
+static bool open_store(struct migration *m, const struct store *store, struct pg **pg, bool *fresh,
+                       struct error *err)
 {
     char what[96], application[64];
 
@@ -24,9 +25,9 @@ static bool open_store(struct migration *m, const struct store *store, struct pg
     return pg_open(store->conninfo, what, application, &m->wake, CONNECT_MS, pg, err);
 }
 
-/* Foreign keys and triggers of the target do not fire for the copier: the rows have been through the source's. Nested
- * loops over the key's index are the right plan for every statement here, whatever the statistics of a table that is
- * being filled say; the mirror asks for them. */
+/* Foreign keys and triggers of the target do not fire for the copier: the rows have been through the
+ * source's. Nested loops over the key's index are the right plan for every statement here, whatever the
+ * statistics of a table that is being filled say; the mirror asks for them. */
 static bool prepare_target(struct migration *m, struct error *err)
 {
     static const char settings[] = "SET session_replication_role = replica; SET synchronous_commit = on;"
@@ -35,7 +36,8 @@ static bool prepare_target(struct migration *m, struct error *err)
     if (pg_run(m->target_pg, settings, 0, NULL, err))
         return true;
     if (error_is(err, "42501"))
-        error_hint(err, "GRANT SET ON PARAMETER session_replication_role TO pgshunt's role: see sql/roles.sql.");
+        error_hint(err,
+                   "GRANT SET ON PARAMETER session_replication_role TO pgshunt's role: see sql/roles.sql.");
     return false;
 }
 
@@ -89,8 +91,10 @@ bool migration_connect(struct migration *m, struct error *err)
     bool source_fresh = false, target_fresh = false;
 
     if (connect_both(m, &source_fresh, &target_fresh, err) &&
-        (!(source_fresh || m->source_rel.oid == 0) || refresh(m, m->source_pg, m->source, &m->source_rel, err)) &&
-        (!(target_fresh || m->target_rel.oid == 0) || refresh(m, m->target_pg, m->target, &m->target_rel, err)) &&
+        (!(source_fresh || m->source_rel.oid == 0) ||
+         refresh(m, m->source_pg, m->source, &m->source_rel, err)) &&
+        (!(target_fresh || m->target_rel.oid == 0) ||
+         refresh(m, m->target_pg, m->target, &m->target_rel, err)) &&
         relation_fits(&m->source_rel, &m->target_rel, err))
         return true;
     return give_up(m, source_fresh, target_fresh);

@@ -1,9 +1,8 @@
-/* mirror.c - one pass: entries and the rows they name, read in one snapshot of the source; in one transaction of the
- * target, all keys deleted and the rows that exist inserted; then the entries deleted, exactly those that were read.
- * A crash between any two steps repeats the batch with the same result. Two pipelines keep a pass at three round trips:
- * it is what a cutover's pause is made of.
- * Owns:   struct mirror. Leaves: texts to mirror_sql.c, verify-behind to mirror_keys.c. Thread: the runner's.
- * Start at: mirror_run(), then pass(). */
+/* mirror.c - one pass: entries and the rows they name, read in one snapshot of the source; in one transaction
+ * of the target, all keys deleted and the rows that exist inserted; then the entries deleted, exactly those
+ * that were read. A crash between any two steps repeats the batch with the same result. Two pipelines keep a
+ * pass at three round trips: it is what a cutover's pause is made of. Owns:   struct mirror. Leaves: texts to
+ * mirror_sql.c, verify-behind to mirror_keys.c. Thread: the runner's. Start at: mirror_run(), then pass(). */
 #include "migrate/mirror.h"
 
 #include <inttypes.h>
@@ -19,15 +18,16 @@
 #include "sql_embedded.h"
 
 enum {
-    WIDER = 8,            /* a batch that met a unique violation is read again so much wider */
-    WIDER_TRIES = 3,      /* and then without a bound */
+    WIDER = 8,       /* a batch that met a unique violation is read again so much wider */
+    WIDER_TRIES = 3, /* and then without a bound */
     LIMIT_NONE = 1000000000,
 };
 
 /* Up to which id captured is known to be settled: all transactions that were handed a lower id have ended. An id is
- * handed out to a transaction that has an xid (it has changed a row). So: remember the last id (mark_id); then an xid
- * that is higher than all of those transactions (mark_xid, the xmax of a later snapshot); and once a snapshot's xmin has
- * reached it, what it does not see below mark_id will never come. */
+ * handed out to a transaction that has an xid (it has changed a row). So: remember the last id (mark_id); then an
+ * xid that is higher than all of those transactions' (mark_xid: that of our own next transaction that deletes
+ * entries; a snapshot's xmax would not do, for it is only the last completed xid + 1); and once a snapshot's xmin
+ * is beyond it, what it does not see below mark_id will never come. */
 struct floor {
     int64_t settled, mark_id;
     uint64_t mark_xid;
@@ -38,7 +38,7 @@ struct batch {
     int64_t *ids;
     size_t count, capacity;
     int64_t first_id;
-    uint64_t insert_lsn, flush_lsn, xmin, xmax;
+    uint64_t insert_lsn, flush_lsn, xmin;
     int64_t last_id;
     struct buf arrays[MIRROR_KEY_COLUMNS_MAX];
     PGresult *entries; /* kept until the keys have been noted for verify-behind */
@@ -57,7 +57,8 @@ struct mirror {
     struct buf forget;              /* ids the target has committed and the source still holds */
 };
 
-/* --- life ---------------------------------------------------------------------------------------------------- */
+/* --- life
+ * ---------------------------------------------------------------------------------------------------- */
 
 struct mirror *mirror_new(struct migration *m)
 {
@@ -109,15 +110,17 @@ int64_t mirror_unverified(const struct mirror *mirror)
     return (int64_t)mirror_keys_count(mirror->keys);
 }
 
-/* --- before the first pass on a connection ------------------------------------------------------------------- */
+/* --- before the first pass on a connection
+ * ------------------------------------------------------------------- */
 
-/* Mirroring before the scan is done would put rows in the copier's way; and what was captured by another tap, or in
- * another cluster, is not what this copy lacks. */
+/* Mirroring before the scan is done would put rows in the copier's way; and what was captured by another tap,
+ * or in another cluster, is not what this copy lacks. */
 static bool check_cursor(struct mirror *mirror, struct error *err)
 {
     struct migration *m = mirror->m;
     char now[128];
-    PGresult *result = pg_query(m->target_pg, buf_text(&mirror->sql.cursor), 1, (const char *[]){ m->id }, err);
+    PGresult *result =
+        pg_query(m->target_pg, buf_text(&mirror->sql.cursor), 1, (const char *[]){ m->id }, err);
     bool good;
 
     if (result == NULL)
@@ -125,7 +128,8 @@ static bool check_cursor(struct mirror *mirror, struct error *err)
     if (PQntuples(result) == 0 || PQgetvalue(result, 0, 0)[0] != 't')
         good = error_set(err, "55000", "the bulk copy of tenant %s is not complete", m->tenant);
     else
-        good = identity_read(m, now, sizeof now, err) && identity_check(m, PQgetvalue(result, 0, 1), now, err);
+        good =
+            identity_read(m, now, sizeof now, err) && identity_check(m, PQgetvalue(result, 0, 1), now, err);
     PQclear(result);
     return good;
 }
@@ -167,9 +171,9 @@ static bool prepare_source(struct mirror *mirror, struct error *err)
 {
     struct mirror_sql *sql = &mirror->sql;
     const struct statement statements[] = {
-        { "m_begin", buf_text(&sql->begin) },     { "m_table", sql_relation_fingerprint },
-        { "m_tap", sql_tap_fingerprint },         { "m_entries", buf_text(&sql->entries) },
-        { "m_rows", buf_text(&sql->rows) },       { "m_flushed", sql_mirror_flushed },
+        { "m_begin", buf_text(&sql->begin) },   { "m_table", sql_relation_fingerprint },
+        { "m_tap", sql_tap_fingerprint },       { "m_entries", buf_text(&sql->entries) },
+        { "m_rows", buf_text(&sql->rows) },     { "m_flushed", sql_mirror_flushed },
         { "m_forget", buf_text(&sql->forget) },
     };
 
@@ -192,11 +196,13 @@ static bool get_ready(struct mirror *mirror, struct error *err)
 {
     struct migration *m = mirror->m;
 
-    if (m->source_pg == NULL || m->target_pg == NULL || pg_is_broken(m->source_pg) || pg_is_broken(m->target_pg)) {
+    if (m->source_pg == NULL || m->target_pg == NULL || pg_is_broken(m->source_pg) ||
+        pg_is_broken(m->target_pg)) {
         mirror_reset(mirror);
         return error_set(err, "08003", "the mirror of tenant %s is not connected", m->tenant);
     }
-    if (mirror->source_pid == pg_backend_pid(m->source_pg) && mirror->target_pid == pg_backend_pid(m->target_pg))
+    if (mirror->source_pid == pg_backend_pid(m->source_pg) &&
+        mirror->target_pid == pg_backend_pid(m->target_pg))
         return true;
     mirror_reset(mirror);
     if (!mirror_sql_make(m, &mirror->sql, err) || !check_cursor(mirror, err) || !note_tap(mirror, err) ||
@@ -207,7 +213,8 @@ static bool get_ready(struct mirror *mirror, struct error *err)
     return true;
 }
 
-/* --- the source's half --------------------------------------------------------------------------------------- */
+/* --- the source's half
+ * --------------------------------------------------------------------------------------- */
 
 /* Deleting entries need not be durable at once: what comes back after a crash is mirrored once more. */
 static bool send_forget(struct mirror *mirror, struct error *err)
@@ -216,15 +223,23 @@ static bool send_forget(struct mirror *mirror, struct error *err)
 
     sqltext_array_end(&mirror->forget);
     return pg_pipe_exec(pg, "BEGIN", err) && pg_pipe_exec(pg, "SET LOCAL synchronous_commit = off", err) &&
-           pg_pipe_call(pg, &(struct pg_call){ "m_forget", 1, (const char *[]){ buf_text(&mirror->forget) } }, err) &&
+           pg_pipe_call(pg, &(struct pg_call){ "m_forget", 1, (const char *[]){ buf_text(&mirror->forget) } },
+                        err) &&
            pg_pipe_exec(pg, "COMMIT", err);
 }
 
 static bool read_forget(struct mirror *mirror, struct error *err)
 {
     struct pg *pg = mirror->m->source_pg;
-    bool good = pg_pipe_done(pg, err) && pg_pipe_done(pg, err) && pg_pipe_done(pg, err) && pg_pipe_done(pg, err);
+    PGresult *result = NULL;
+    bool good = pg_pipe_done(pg, err) && pg_pipe_done(pg, err) && (result = pg_pipe_next(pg, err)) != NULL;
 
+    if (good && mirror->floor.mark == MARK_ID) {
+        mirror->floor.mark_xid = strtoull(PQgetvalue(result, 0, 0), NULL, 10);
+        mirror->floor.mark = MARK_XID;
+    }
+    PQclear(result);
+    good = good && pg_pipe_done(pg, err);
     if (good)
         buf_clear(&mirror->forget);
     return good;
@@ -241,12 +256,15 @@ static bool send_read(struct mirror *mirror, int64_t limit, struct error *err)
     tap_names_of(m, &names);
     snprintf(floor_text, sizeof floor_text, "%" PRId64, mirror->floor.settled);
     snprintf(limit_text, sizeof limit_text, "%" PRId64, limit);
-    /* The lock comes before the snapshot: a TRUNCATE in between would show an empty table to an older snapshot. */
+    /* The lock comes before the snapshot: a TRUNCATE in between would show an empty table to an older
+     * snapshot. */
     snprintf(lock, sizeof lock, "LOCK TABLE %.280s IN ACCESS SHARE MODE", m->source_rel.qualified);
-    return pg_pipe_exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) && pg_pipe_exec(pg, lock, err) &&
-           pg_pipe_call(pg, &(struct pg_call){ "m_begin" }, err) &&
-           pg_pipe_call(pg, &(struct pg_call){ "m_table", 1, (const char *[]){ m->source_rel.qualified } }, err) &&
-           pg_pipe_call(pg, &(struct pg_call){ "m_tap", 1, (const char *[]){ names.qualified_function } }, err) &&
+    return pg_pipe_exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
+           pg_pipe_exec(pg, lock, err) && pg_pipe_call(pg, &(struct pg_call){ "m_begin" }, err) &&
+           pg_pipe_call(pg, &(struct pg_call){ "m_table", 1, (const char *[]){ m->source_rel.qualified } },
+                        err) &&
+           pg_pipe_call(pg, &(struct pg_call){ "m_tap", 1, (const char *[]){ names.qualified_function } },
+                        err) &&
            pg_pipe_call(pg, &(struct pg_call){ "m_entries", 2, range }, err) &&
            pg_pipe_call(pg, &(struct pg_call){ "m_rows", 3, range, .binary_result = true }, err) &&
            pg_pipe_call(pg, &(struct pg_call){ "m_flushed" }, err) && pg_pipe_exec(pg, "COMMIT", err) &&
@@ -265,8 +283,7 @@ static bool read_begin(struct mirror *mirror, struct batch *batch, struct error 
         return false;
     batch->insert_lsn = identity_parse_lsn(PQgetvalue(result, 0, 0));
     batch->xmin = strtoull(PQgetvalue(result, 0, 1), NULL, 10);
-    batch->xmax = strtoull(PQgetvalue(result, 0, 2), NULL, 10);
-    batch->last_id = strtoll(PQgetvalue(result, 0, 3), NULL, 10);
+    batch->last_id = strtoll(PQgetvalue(result, 0, 2), NULL, 10);
     PQclear(result);
     return true;
 }
@@ -284,7 +301,8 @@ static bool read_fingerprints(struct mirror *mirror, struct error *err)
         buf_append_format(&now, "%s\n", PQgetvalue(table, 0, i));
     if (good && buf_failed(&now))
         good = error_no_memory(err);
-    good = good && relation_same_fingerprint(m->source_rel.qualified, m->source_rel.fingerprint, buf_text(&now), err);
+    good = good &&
+           relation_same_fingerprint(m->source_rel.qualified, m->source_rel.fingerprint, buf_text(&now), err);
     if (good && (PQntuples(tap) == 0 || strcmp(PQgetvalue(tap, 0, 0), mirror->tap_fingerprint) != 0)) {
         error_set(err, "55000", "the tap on %s has changed under the migration", m->source_rel.qualified);
         good = error_hint(err, "Changes may be missing: ABORT MIGRATION and START again.");
@@ -358,11 +376,7 @@ static void raise_floor(struct floor *floor, const struct batch *batch)
 {
     int64_t below_first = batch->first_id - 1;
 
-    if (floor->mark == MARK_ID) {
-        floor->mark_xid = batch->xmax;
-        floor->mark = MARK_XID;
-    }
-    if (floor->mark == MARK_XID && batch->xmin >= floor->mark_xid) {
+    if (floor->mark == MARK_XID && batch->xmin > floor->mark_xid) {
         int64_t settled = below_first < floor->mark_id ? below_first : floor->mark_id;
 
         if (settled > floor->settled)
@@ -375,7 +389,8 @@ static void raise_floor(struct floor *floor, const struct batch *batch)
     }
 }
 
-/* --- the target's half --------------------------------------------------------------------------------------- */
+/* --- the target's half
+ * --------------------------------------------------------------------------------------- */
 
 static bool send_delete(struct mirror *mirror, struct batch *batch, struct error *err)
 {
@@ -410,7 +425,8 @@ static bool send_row(struct mirror *mirror, const PGresult *row, struct error *e
         lengths[i] = PQgetlength(row, 0, i);
         formats[i] = 1;
     }
-    return pg_pipe_call(mirror->m->target_pg, &(struct pg_call){ "m_insert", columns, values, lengths, formats }, err);
+    return pg_pipe_call(mirror->m->target_pg,
+                        &(struct pg_call){ "m_insert", columns, values, lengths, formats }, err);
 }
 
 static bool pass_rows(struct mirror *mirror, struct batch *batch, struct error *err)
@@ -453,13 +469,15 @@ static bool commit_target(struct mirror *mirror, struct batch *batch, struct err
     struct pg *pg = m->target_pg;
     bool flushed = batch->flush_lsn >= batch->insert_lsn;
     bool good = failpoint("mirror.before_commit", err) && (!flushed || pg_pipe_exec(pg, "COMMIT", err)) &&
-                pg_pipe_sync(pg, err) && read_target(mirror, batch, err) && (!flushed || pg_pipe_done(pg, err));
+                pg_pipe_sync(pg, err) && read_target(mirror, batch, err) &&
+                (!flushed || pg_pipe_done(pg, err));
 
     batch->conflict = !good && error_is(err, "23505");
     if (!pg_pipe_end(pg, good ? err : &(struct error){ 0 }) || !good)
         return false;
     batch->target_begun = false;
-    if (!flushed && (!identity_wait_flushed(m, batch->insert_lsn, false, err) || !pg_run(pg, "COMMIT", 0, NULL, err))) {
+    if (!flushed &&
+        (!identity_wait_flushed(m, batch->insert_lsn, false, err) || !pg_run(pg, "COMMIT", 0, NULL, err))) {
         batch->conflict = error_is(err, "23505");
         return false;
     }
@@ -467,7 +485,8 @@ static bool commit_target(struct mirror *mirror, struct batch *batch, struct err
     return true;
 }
 
-/* --- one pass ------------------------------------------------------------------------------------------------ */
+/* --- one pass
+ * ------------------------------------------------------------------------------------------------ */
 
 static void batch_done(struct batch *batch)
 {
@@ -482,11 +501,11 @@ static bool transfer(struct mirror *mirror, int64_t limit, struct batch *batch, 
     struct pg *source = mirror->m->source_pg;
     bool forget = buf_bytes(&mirror->forget) > 0;
 
-    return pg_pipe_begin(source, err) && (!forget || send_forget(mirror, err)) && send_read(mirror, limit, err) &&
-           (!forget || read_forget(mirror, err)) && read_begin(mirror, batch, err) &&
-           read_fingerprints(mirror, err) && read_entries(mirror, batch, err) &&
-           (batch->count == 0 || send_delete(mirror, batch, err)) && pass_rows(mirror, batch, err) &&
-           read_end(mirror, batch, err) && pg_pipe_end(source, err) &&
+    return pg_pipe_begin(source, err) && (!forget || send_forget(mirror, err)) &&
+           send_read(mirror, limit, err) && (!forget || read_forget(mirror, err)) &&
+           read_begin(mirror, batch, err) && read_fingerprints(mirror, err) &&
+           read_entries(mirror, batch, err) && (batch->count == 0 || send_delete(mirror, batch, err)) &&
+           pass_rows(mirror, batch, err) && read_end(mirror, batch, err) && pg_pipe_end(source, err) &&
            (batch->count == 0 || commit_target(mirror, batch, err));
 }
 
@@ -531,12 +550,14 @@ static bool note_keys(struct mirror *mirror, const struct batch *batch, struct e
 static void note_forget(struct mirror *mirror, const struct batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++)
-        buf_append_format(&mirror->forget, "%s%" PRId64, buf_bytes(&mirror->forget) == 0 ? "{" : ",", batch->ids[i]);
+        buf_append_format(&mirror->forget, "%s%" PRId64, buf_bytes(&mirror->forget) == 0 ? "{" : ",",
+                          batch->ids[i]);
     if (buf_failed(&mirror->forget))
         buf_clear(&mirror->forget); /* no memory: they stay, and are mirrored once more */
 }
 
-/* Reads and mirrors at most `limit` entries. The entries themselves are deleted by the next transfer, or forget_now(). */
+/* Reads and mirrors at most `limit` entries. The entries themselves are deleted by the next transfer, or
+ * forget_now(). */
 static bool pass(struct mirror *mirror, int64_t limit, struct batch *batch, struct error *err)
 {
     memset(batch, 0, sizeof *batch);
@@ -554,8 +575,9 @@ static bool pass(struct mirror *mirror, int64_t limit, struct batch *batch, stru
     return true;
 }
 
-/* On a unique violation the rows in the way must be captured, too: their entries join the batch by making it wider. With
- * all of them, the target becomes what the source's snapshot was: then only a row that is not ours can be in the way. */
+/* On a unique violation the rows in the way must be captured, too: their entries join the batch by making it
+ * wider. With all of them, the target becomes what the source's snapshot was: then only a row that is not
+ * ours can be in the way. */
 static bool pass_widening(struct mirror *mirror, struct batch *batch, struct error *err)
 {
     int64_t limit = mirror->m->settings.batch_size;
@@ -565,8 +587,8 @@ static bool pass_widening(struct mirror *mirror, struct batch *batch, struct err
             return true;
         if (!batch->conflict || limit == LIMIT_NONE)
             return false;
-        log_line(mirror->m->log, LOG_DEBUG, "mirror", "a batch of tenant %s meets rows that have changed, too: wider",
-                 mirror->m->tenant);
+        log_line(mirror->m->log, LOG_DEBUG, "mirror",
+                 "a batch of tenant %s meets rows that have changed, too: wider", mirror->m->tenant);
         batch_done(batch);
         limit = tries < WIDER_TRIES && limit < LIMIT_NONE / WIDER ? limit * WIDER : LIMIT_NONE;
         error_clear(err);
@@ -580,8 +602,8 @@ static bool forget_now(struct mirror *mirror, struct error *err)
 
     if (buf_bytes(&mirror->forget) == 0)
         return true;
-    good = pg_pipe_begin(pg, err) && send_forget(mirror, err) && pg_pipe_sync(pg, err) && read_forget(mirror, err) &&
-           pg_pipe_end(pg, err) && failpoint("mirror.after_entries", err);
+    good = pg_pipe_begin(pg, err) && send_forget(mirror, err) && pg_pipe_sync(pg, err) &&
+           read_forget(mirror, err) && pg_pipe_end(pg, err) && failpoint("mirror.after_entries", err);
     if (!good)
         clean_up(mirror, &(struct batch){ 0 });
     return good;
@@ -612,7 +634,8 @@ bool mirror_drain(struct mirror *mirror, struct error *err)
     while (good && !empty) {
         struct batch batch = { 0 };
 
-        /* The entries of one pass are deleted on the way of the next: its snapshot, behind that, must see none. */
+        /* The entries of one pass are deleted on the way of the next: its snapshot, behind that, must see
+         * none. */
         good = pass_widening(mirror, &batch, err);
         empty = good && batch.count == 0;
         batch_done(&batch);

@@ -1,17 +1,19 @@
-/* mirror_hidden.c - who writes past the proxies: backends with captured entries that never rang a doorbell. A ring may
- * come after the entry was read: it clears the suspicion.
- * Owns: its tables. Thread: the runner's.   Start at: mirror_writers_saw(). */
+/* mirror_hidden.c - who writes past the proxies: backends with captured entries that never rang a doorbell. A
+ * ring may come after the entry was read: it clears the suspicion. Owns: its tables. Thread: the runner's.
+ * Start at: mirror_writers_saw(). */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "migrate/mirror_impl.h"
 
-#define HASH_NONFATAL_OOM 1
+#define HASH_NONFATAL_OOM           1
 #define uthash_nonfatal_oom(writer) ((writer)->lost = true)
 #include <uthash.h>
 
-enum { WRITERS_MAX = 65536 }; /* more backends than a server can have at a time: then all is forgotten, and seen anew */
+enum {
+    WRITERS_MAX = 65536
+}; /* more backends than a server can have at a time: then all is forgotten, and seen anew */
 
 struct writer {
     int32_t pid;

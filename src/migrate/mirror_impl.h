@@ -1,5 +1,6 @@
-/* mirror_impl.h - what the files of the mirror share: mirror.c (passes), mirror_sql.c (texts), mirror_keys.c (what was
- * applied and not yet compared), mirror_hidden.c (writers past the proxy). Nobody else includes it. */
+/* mirror_impl.h - what the files of the mirror share: mirror.c (passes), mirror_sql.c (texts), mirror_keys.c
+ * (what was applied and not yet compared), mirror_hidden.c (writers past the proxy). Nobody else includes it.
+ */
 #ifndef PGSHUNT_MIGRATE_MIRROR_IMPL_H
 #define PGSHUNT_MIGRATE_MIRROR_IMPL_H
 
@@ -11,8 +12,8 @@ enum {
 };
 
 struct mirror_sql { /* statements of one migration, made once per pair of relations */
-    struct buf begin, entries, rows, forget;  /* source */
-    struct buf hold, delete, insert, cursor;  /* target */
+    struct buf begin, entries, rows, forget; /* source */
+    struct buf hold, delete, insert, cursor; /* target */
     struct buf digest_source, digest_target;
 };
 void mirror_sql_done(struct mirror_sql *sql);
@@ -22,10 +23,12 @@ bool mirror_sql_make(const struct migration *m, struct mirror_sql *sql, struct e
 struct mirror_keys;
 struct mirror_keys *mirror_keys_new(void);
 void mirror_keys_free(struct mirror_keys *keys);
-bool mirror_keys_add(struct mirror_keys *keys, size_t columns, const char *const *values); /* false: no memory */
+bool mirror_keys_add(struct mirror_keys *keys, size_t columns,
+                     const char *const *values); /* false: no memory */
 size_t mirror_keys_count(const struct mirror_keys *keys);
 /* Compares them all, in chunks; what is captured again stays. */
-bool mirror_keys_verify(struct mirror_keys *keys, struct migration *m, const struct mirror_sql *sql, struct error *err);
+bool mirror_keys_verify(struct mirror_keys *keys, struct migration *m, const struct mirror_sql *sql,
+                        struct error *err);
 
 struct mirror_writers;
 struct mirror_writers *mirror_writers_new(void);

@@ -1,5 +1,5 @@
-/* mirror_keys.c - verify behind: the keys that the mirror has applied, until both sides have been compared for them.
- * Owns: its table. Thread: the runner's.   Start at: mirror_keys_verify(). */
+/* mirror_keys.c - verify behind: the keys that the mirror has applied, until both sides have been compared
+ * for them. Owns: its table. Thread: the runner's.   Start at: mirror_keys_verify(). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "migrate/mirror_impl.h"
 #include "migrate/sqltext.h"
 
-#define HASH_NONFATAL_OOM 1
+#define HASH_NONFATAL_OOM        1
 #define uthash_nonfatal_oom(key) ((key)->lost = true)
 #include <uthash.h>
 
@@ -76,7 +76,8 @@ bool mirror_keys_add(struct mirror_keys *keys, size_t columns, const char *const
     return true;
 }
 
-/* --- comparing ----------------------------------------------------------------------------------------------- */
+/* --- comparing
+ * ----------------------------------------------------------------------------------------------- */
 
 struct chunk {
     struct key *keys[CHUNK_KEYS];
@@ -116,7 +117,8 @@ static PGresult *ask(struct pg *pg, const struct migration *m, const struct buf 
     return pg_query(pg, buf_text((struct buf *)sql), (int)(1 + columns), values, err);
 }
 
-static bool differs(const struct key *key, const PGresult *source, const PGresult *target, int row, struct error *err)
+static bool differs(const struct key *key, const PGresult *source, const PGresult *target, int row,
+                    struct error *err)
 {
     bool here = !PQgetisnull(source, row, 1), there = !PQgetisnull(target, row, 0);
     const char *column = key->text;
@@ -135,12 +137,12 @@ static bool differs(const struct key *key, const PGresult *source, const PGresul
 }
 
 /* Compares one chunk and forgets what was equal. `next`: where the following chunk begins. */
-static bool chunk_compare(struct mirror_keys *keys, struct chunk *chunk, const PGresult *source, const PGresult *target,
-                          struct error *err)
+static bool chunk_compare(struct mirror_keys *keys, struct chunk *chunk, const PGresult *source,
+                          const PGresult *target, struct error *err)
 {
     if (PQntuples(source) != (int)chunk->count || PQntuples(target) != (int)chunk->count)
-        return error_set(err, "XX000", "the digests of %zu keys are %d and %d", chunk->count, PQntuples(source),
-                         PQntuples(target));
+        return error_set(err, "XX000", "the digests of %zu keys are %d and %d", chunk->count,
+                         PQntuples(source), PQntuples(target));
     for (size_t i = 0; i < chunk->count; i++) {
         if (PQgetvalue(source, (int)i, 0)[0] == 't')
             continue; /* it has changed again: the mirror comes to it, and adds it again */
@@ -155,7 +157,8 @@ static bool chunk_compare(struct mirror_keys *keys, struct chunk *chunk, const P
 static bool verify_chunk(struct mirror_keys *keys, struct migration *m, const struct mirror_sql *sql,
                          struct chunk *chunk, struct error *err)
 {
-    /* The source first: the target is written by this thread alone, and so is as the last pass has left it. */
+    /* The source first: the target is written by this thread alone, and so is as the last pass has left it.
+     */
     PGresult *source = ask(m->source_pg, m, &sql->digest_source, chunk, err);
     PGresult *target = source == NULL ? NULL : ask(m->target_pg, m, &sql->digest_target, chunk, err);
     bool good = target != NULL && chunk_compare(keys, chunk, source, target, err);
@@ -165,7 +168,8 @@ static bool verify_chunk(struct mirror_keys *keys, struct migration *m, const st
     return good;
 }
 
-bool mirror_keys_verify(struct mirror_keys *keys, struct migration *m, const struct mirror_sql *sql, struct error *err)
+bool mirror_keys_verify(struct mirror_keys *keys, struct migration *m, const struct mirror_sql *sql,
+                        struct error *err)
 {
     struct chunk *chunk = calloc(1, sizeof *chunk);
     struct key *next = NULL;

@@ -12,16 +12,18 @@
 
 /* The pieces that depend on the key, for one table. */
 struct pieces {
-    struct buf entry_keys, k_elements, k_names, k_arrays, k_array, match, columns, digest, tenant_column, key_column;
+    struct buf entry_keys, k_elements, k_names, k_arrays, k_array, match, columns, digest, tenant_column,
+        key_column;
     const char *key_type;
     char tap[24];
 };
 
 static void pieces_done(struct pieces *pieces)
 {
-    struct buf *const all[] = { &pieces->entry_keys, &pieces->k_elements, &pieces->k_names, &pieces->k_arrays,
-                                &pieces->k_array,    &pieces->match,      &pieces->columns, &pieces->digest,
-                                &pieces->tenant_column, &pieces->key_column };
+    struct buf *const all[] = { &pieces->entry_keys, &pieces->k_elements, &pieces->k_names,
+                                &pieces->k_arrays,   &pieces->k_array,    &pieces->match,
+                                &pieces->columns,    &pieces->digest,     &pieces->tenant_column,
+                                &pieces->key_column };
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         buf_done(all[i]);
@@ -50,7 +52,8 @@ static void pieces_make(const struct migration *m, const struct relation *rel, s
         buf_append_format(&pieces->entry_keys, ", c.old_key[%zu]", i + 1);
     buf_append_text(&pieces->k_array, "]");
     relation_column_list(&m->source_rel, "e.", &pieces->columns);
-    rowtext_digest(&m->source_rel, &pieces->digest); /* of both sides: the columns that are copied, in one order */
+    rowtext_digest(&m->source_rel,
+                   &pieces->digest); /* of both sides: the columns that are copied, in one order */
     relation_append_identifier(&pieces->tenant_column, m->names->tenant);
     relation_append_identifier(&pieces->key_column, rel->key_names[0]);
     pieces->key_type = rowtext_type(rel, rel->key_names[0]);
@@ -78,10 +81,10 @@ static void expand(const struct migration *m, const struct relation *rel, struct
 
     sqltext_expand(out, text, m->control_schema, values, sizeof values / sizeof values[0]);
     /* A piece that could not be made would be a hole in the statement. */
-    out->failed = out->failed || buf_failed(&p->entry_keys) || buf_failed(&p->k_elements) || buf_failed(&p->k_names) ||
-                  buf_failed(&p->k_arrays) || buf_failed(&p->k_array) || buf_failed(&p->match) ||
-                  buf_failed(&p->columns) || buf_failed(&p->digest) || buf_failed(&p->tenant_column) ||
-                  buf_failed(&p->key_column);
+    out->failed = out->failed || buf_failed(&p->entry_keys) || buf_failed(&p->k_elements) ||
+                  buf_failed(&p->k_names) || buf_failed(&p->k_arrays) || buf_failed(&p->k_array) ||
+                  buf_failed(&p->match) || buf_failed(&p->columns) || buf_failed(&p->digest) ||
+                  buf_failed(&p->tenant_column) || buf_failed(&p->key_column);
 }
 
 static void make_insert(const struct migration *m, struct buf *out)
@@ -102,9 +105,10 @@ static void make_insert(const struct migration *m, struct buf *out)
 
 static bool failed(const struct mirror_sql *sql)
 {
-    return buf_failed(&sql->begin) || buf_failed(&sql->entries) || buf_failed(&sql->rows) || buf_failed(&sql->forget) ||
-           buf_failed(&sql->hold) || buf_failed(&sql->delete) || buf_failed(&sql->insert) || buf_failed(&sql->cursor) ||
-           buf_failed(&sql->digest_source) || buf_failed(&sql->digest_target);
+    return buf_failed(&sql->begin) || buf_failed(&sql->entries) || buf_failed(&sql->rows) ||
+           buf_failed(&sql->forget) || buf_failed(&sql->hold) || buf_failed(&sql->delete) ||
+           buf_failed(&sql->insert) || buf_failed(&sql->cursor) || buf_failed(&sql->digest_source) ||
+           buf_failed(&sql->digest_target);
 }
 
 bool mirror_sql_make(const struct migration *m, struct mirror_sql *sql, struct error *err)
@@ -132,8 +136,9 @@ bool mirror_sql_make(const struct migration *m, struct mirror_sql *sql, struct e
 
 void mirror_sql_done(struct mirror_sql *sql)
 {
-    struct buf *const all[] = { &sql->begin,  &sql->entries, &sql->rows,   &sql->forget,        &sql->hold,
-                                &sql->delete, &sql->insert,  &sql->cursor, &sql->digest_source, &sql->digest_target };
+    struct buf *const all[] = { &sql->begin,         &sql->entries,      &sql->rows,   &sql->forget,
+                                &sql->hold,          &sql->delete,       &sql->insert, &sql->cursor,
+                                &sql->digest_source, &sql->digest_target };
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         buf_done(all[i]);

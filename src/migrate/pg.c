@@ -1,7 +1,7 @@
 /* pg.c - one libpq connection: opened, waited for, asked, interrupted.
  * Owns:   its PGconn. Leaves: COPY, rows one by one and pipelines to pg_stream.c.
- * Thread: its owner's. A cancel request runs on a thread of its own for its length, because PQcancel() blocks for as
- * long as a frozen server likes.   Start at: pg_open(), then pg_query(). */
+ * Thread: its owner's. A cancel request runs on a thread of its own for its length, because PQcancel() blocks
+ * for as long as a frozen server likes.   Start at: pg_open(), then pg_query(). */
 #include "migrate/pg.h"
 
 #include <errno.h>
@@ -19,18 +19,21 @@ enum {
     CANCEL_MS = 3000, /* a cancelled statement that has not ended by then costs the connection */
 };
 
-/* What every runner's session sets, whatever role, database and postgresql.conf say (DESIGN §4.3): both ends must
- * write a value in the same way, and see all rows. `pgshunt.copier` goes with the login: see sql/tap_function.sql. */
+/* What every runner's session sets, whatever role, database and postgresql.conf say (DESIGN §4.3): both ends
+ * must write a value in the same way, and see all rows. `pgshunt.copier` goes with the login: see
+ * sql/tap_function.sql. */
 static const char session_settings[] =
     "SELECT pg_catalog.set_config(s, v, false) FROM (VALUES"
     " ('search_path', ''), ('row_security', 'off'), ('TimeZone', 'UTC'), ('DateStyle', 'ISO, YMD'),"
-    " ('IntervalStyle', 'postgres'), ('extra_float_digits', '3'), ('bytea_output', 'hex'), ('lc_monetary', 'C'),"
+    " ('IntervalStyle', 'postgres'), ('extra_float_digits', '3'), ('bytea_output', 'hex'), ('lc_monetary', "
+    "'C'),"
     " ('standard_conforming_strings', 'on'), ('xmloption', 'content'), ('statement_timeout', '0'),"
     " ('lock_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),"
     " ('default_transaction_isolation', 'read committed'), ('default_transaction_read_only', 'off'),"
     " ('default_transaction_deferrable', 'off'), ('pgshunt.copier', 'on')) AS t (s, v)";
 
-/* --- errors -------------------------------------------------------------------------------------------------- */
+/* --- errors
+ * -------------------------------------------------------------------------------------------------- */
 
 static void trim_newline(char *text)
 {
@@ -51,7 +54,8 @@ bool pg_lost(struct pg *pg, struct error *err)
     snprintf(reason, sizeof reason, "%s", pg->conn == NULL ? "closed" : PQerrorMessage(pg->conn));
     trim_newline(reason);
     pg->broken = true;
-    return error_set(err, "08006", "lost the connection to %s: %s", pg->what, reason[0] == '\0' ? "closed" : reason);
+    return error_set(err, "08006", "lost the connection to %s: %s", pg->what,
+                     reason[0] == '\0' ? "closed" : reason);
 }
 
 /* "Failing row contains (…)" is an event's payload: it must not reach a log. */
@@ -92,7 +96,8 @@ bool pg_error_is_transient(const struct error *err)
     return false;
 }
 
-/* --- waiting ------------------------------------------------------------------------------------------------- */
+/* --- waiting
+ * ------------------------------------------------------------------------------------------------- */
 
 static int poll_ms(uint64_t until_ms)
 {
@@ -145,7 +150,8 @@ static bool interrupted(struct pg *pg, enum awaited why, struct error *err)
 /* Waits for input, or for room to write if `write`; takes in what has come. */
 static bool wait_socket(struct pg *pg, bool write, struct error *err)
 {
-    enum awaited why = await(PQsocket(pg->conn), (short)(POLLIN | (write ? POLLOUT : 0)), &pg->wake, pg->deadline_ms);
+    enum awaited why =
+        await(PQsocket(pg->conn), (short)(POLLIN | (write ? POLLOUT : 0)), &pg->wake, pg->deadline_ms);
 
     if (why != AWAITED_SOCKET)
         return interrupted(pg, why, err);
@@ -186,7 +192,8 @@ bool pg_await_result(struct pg *pg, PGresult **result, struct error *err)
     return true;
 }
 
-/* --- giving up ----------------------------------------------------------------------------------------------- */
+/* --- giving up
+ * ----------------------------------------------------------------------------------------------- */
 
 static void *cancel_thread(void *cancel)
 {
@@ -197,7 +204,8 @@ static void *cancel_thread(void *cancel)
     return NULL;
 }
 
-/* Sends a cancel request and waits until the server has taken it, so that it cannot hit the next statement. */
+/* Sends a cancel request and waits until the server has taken it, so that it cannot hit the next statement.
+ */
 static bool cancel(struct pg *pg, uint64_t until_ms)
 {
     PGcancel *request = PQgetCancel(pg->conn);
@@ -278,7 +286,8 @@ static bool drain(struct pg *pg, uint64_t until_ms)
         left = PQflush(pg->conn);
         if (left < 0)
             return false;
-        if (await(PQsocket(pg->conn), (short)(POLLIN | (left == 1 ? POLLOUT : 0)), NULL, until_ms) != AWAITED_SOCKET)
+        if (await(PQsocket(pg->conn), (short)(POLLIN | (left == 1 ? POLLOUT : 0)), NULL, until_ms) !=
+            AWAITED_SOCKET)
             return false;
         if (PQconsumeInput(pg->conn) == 0)
             return false;
@@ -325,7 +334,8 @@ void pg_rollback(struct pg *pg)
     pg->deadline_ms = deadline_ms;
 }
 
-/* --- one statement ------------------------------------------------------------------------------------------- */
+/* --- one statement
+ * ------------------------------------------------------------------------------------------- */
 
 bool pg_ready_for_work(struct pg *pg, struct error *err)
 {
@@ -400,7 +410,8 @@ bool pg_run(struct pg *pg, const char *sql, int count, const char *const *values
     return result != NULL;
 }
 
-/* --- opening and closing ------------------------------------------------------------------------------------- */
+/* --- opening and closing
+ * ------------------------------------------------------------------------------------- */
 
 static void ignore_notice(void *who, const char *message)
 {
@@ -411,9 +422,9 @@ static void ignore_notice(void *who, const char *message)
 static PGconn *start_connection(const char *conninfo, const char *application_name)
 {
     /* A later keyword wins over the same one inside dbname. */
-    const char *const keywords[] = { "dbname",          "application_name",    "client_encoding",
-                                     "keepalives",      "keepalives_idle",     "keepalives_interval",
-                                     "keepalives_count", "tcp_user_timeout",   NULL };
+    const char *const keywords[] = { "dbname",           "application_name", "client_encoding",
+                                     "keepalives",       "keepalives_idle",  "keepalives_interval",
+                                     "keepalives_count", "tcp_user_timeout", NULL };
     const char *const values[] = { conninfo, application_name, "UTF8", "1", "5", "2", "3", "15000", NULL };
 
     return PQconnectStartParams(keywords, values, 1);
@@ -425,8 +436,10 @@ static bool finish_connection(struct pg *pg, uint64_t until_ms, struct error *er
     PostgresPollingStatusType status = PGRES_POLLING_WRITING;
     enum awaited why = AWAITED_SOCKET;
 
-    while (PQstatus(pg->conn) != CONNECTION_BAD && status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED) {
-        why = await(PQsocket(pg->conn), status == PGRES_POLLING_READING ? POLLIN : POLLOUT, &pg->wake, until_ms);
+    while (PQstatus(pg->conn) != CONNECTION_BAD && status != PGRES_POLLING_OK &&
+           status != PGRES_POLLING_FAILED) {
+        why = await(PQsocket(pg->conn), status == PGRES_POLLING_READING ? POLLIN : POLLOUT, &pg->wake,
+                    until_ms);
         if (why != AWAITED_SOCKET)
             break;
         status = PQconnectPoll(pg->conn);

@@ -4,24 +4,27 @@
 
 #include "migrate/pg.h"
 
-enum { PG_FLUSH_BYTES = 64 * 1024 }; /* queued beyond this, a sender waits for the socket: memory stays bounded */
+enum {
+    PG_FLUSH_BYTES = 64 * 1024
+}; /* queued beyond this, a sender waits for the socket: memory stays bounded */
 
 struct pg {
     PGconn *conn;
     struct pg_wake wake;
-    uint64_t deadline_ms;  /* clock_ms(); 0: none */
-    size_t queued_bytes;   /* handed to libpq since its buffer was last known to be empty */
-    char *row;             /* COPY OUT: the last row, libpq's memory */
-    unsigned syncs;        /* pipeline: sent and not yet read */
+    uint64_t deadline_ms; /* clock_ms(); 0: none */
+    size_t queued_bytes;  /* handed to libpq since its buffer was last known to be empty */
+    char *row;            /* COPY OUT: the last row, libpq's memory */
+    unsigned syncs;       /* pipeline: sent and not yet read */
     bool broken;
-    bool copying_in;       /* CopyDone or CopyFail is still owed */
+    bool copying_in; /* CopyDone or CopyFail is still owed */
     char what[96];
     char context[512];
 };
 
 bool pg_ready_for_work(struct pg *pg, struct error *err); /* 08006 if the connection is broken */
 bool pg_lost(struct pg *pg, struct error *err);           /* marks it broken; always false */
-bool pg_failed(struct pg *pg, const PGresult *result, struct error *err); /* the server's error; always false */
+bool pg_failed(struct pg *pg, const PGresult *result,
+               struct error *err); /* the server's error; always false */
 bool pg_flush(struct pg *pg, struct error *err);
 /* Waits until PQgetResult does not block, and calls it. `result` NULL is libpq's NULL. */
 bool pg_await_result(struct pg *pg, PGresult **result, struct error *err);

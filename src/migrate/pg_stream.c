@@ -1,11 +1,12 @@
-/* pg_stream.c - what does not fit in one answer: COPY, rows one by one, pipelines. The other half of pg.c, for the same
- * struct pg and thread. */
+/* pg_stream.c - what does not fit in one answer: COPY, rows one by one, pipelines. The other half of pg.c,
+ * for the same struct pg and thread. */
 #include <stdio.h>
 #include <string.h>
 
 #include "migrate/pg_impl.h"
 
-/* --- COPY ---------------------------------------------------------------------------------------------------- */
+/* --- COPY
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* Reads the answer that begins a COPY; anything else is collected as an error. */
 static bool begin_copy(struct pg *pg, ExecStatusType wanted, struct error *err)
@@ -106,7 +107,8 @@ bool pg_copy_end(struct pg *pg, const char *why_fail, struct error *err)
     return put < 0 ? pg_lost(pg, err) : pg_collect(pg, NULL, err);
 }
 
-/* --- rows one by one ----------------------------------------------------------------------------------------- */
+/* --- rows one by one
+ * ----------------------------------------------------------------------------------------- */
 
 bool pg_rows_send(struct pg *pg, const char *sql, int count, const char *const *values, struct error *err)
 {
@@ -165,7 +167,8 @@ PGresult *pg_rows_next(struct pg *pg, bool *end, struct error *err)
     return result;
 }
 
-/* --- pipelines ----------------------------------------------------------------------------------------------- */
+/* --- pipelines
+ * ----------------------------------------------------------------------------------------------- */
 
 bool pg_pipe_begin(struct pg *pg, struct error *err)
 {
@@ -193,7 +196,7 @@ bool pg_pipe_call(struct pg *pg, const struct pg_call *call, struct error *err)
     for (int i = 0; i < call->count; i++) {
         if (call->values[i] != NULL)
             bytes += call->formats != NULL && call->formats[i] == 1 ? (size_t)call->lengths[i]
-                                                                     : strlen(call->values[i]);
+                                                                    : strlen(call->values[i]);
     }
     if (PQsendQueryPrepared(pg->conn, call->name, call->count, call->values, call->lengths, call->formats,
                             call->binary_result) == 0)
@@ -209,7 +212,8 @@ bool pg_pipe_sync(struct pg *pg, struct error *err)
     return pg_flush(pg, err);
 }
 
-/* The next answer that is not the NULL between two statements. A sync belongs to pg_pipe_end: it is an error here. */
+/* The next answer that is not the NULL between two statements. A sync belongs to pg_pipe_end: it is an error
+ * here. */
 static PGresult *next_answer(struct pg *pg, struct error *err)
 {
     PGresult *result = NULL;

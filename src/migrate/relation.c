@@ -12,11 +12,12 @@
 #include "sql_embedded.h"
 
 enum {
-    FIRST_USER_OID = 16384,       /* FirstNormalObjectId: below, a type has the same OID in every cluster */
-    SERVER_VERSION_MIN = 130000,  /* FETCH … WITH TIES, pg_snapshot */
+    FIRST_USER_OID = 16384,      /* FirstNormalObjectId: below, a type has the same OID in every cluster */
+    SERVER_VERSION_MIN = 130000, /* FETCH … WITH TIES, pg_snapshot */
 };
 
-/* --- small helpers ------------------------------------------------------------------------------------------- */
+/* --- small helpers
+ * ------------------------------------------------------------------------------------------- */
 
 static const char *value(const PGresult *result, int row, int column)
 {
@@ -55,7 +56,8 @@ static bool qualify(const struct event_names *names, char **qualified, struct er
     return take_text(&out, qualified, err);
 }
 
-/* --- reading ------------------------------------------------------------------------------------------------- */
+/* --- reading
+ * ------------------------------------------------------------------------------------------------- */
 
 static bool read_table(struct pg *pg, const char *what, struct relation *rel, struct error *err)
 {
@@ -69,7 +71,8 @@ static bool read_table(struct pg *pg, const char *what, struct relation *rel, st
     else if (strchr("rp", value(result, 0, 1)[0]) == NULL)
         good = error_set(err, "42809", "%s in %s is not a table", rel->qualified, what);
     else if (!PQgetisnull(result, 0, 3))
-        good = error_set(err, "0A000", "partition %s of %s in %s is a foreign table: what is written there is not seen",
+        good = error_set(err, "0A000",
+                         "partition %s of %s in %s is a foreign table: what is written there is not seen",
                          value(result, 0, 3), rel->qualified, what);
     else if (atoi(value(result, 0, 8)) < SERVER_VERSION_MIN)
         good = error_set(err, "0A000", "%s runs PostgreSQL %s: a migration needs 13 or later", what,
@@ -97,15 +100,16 @@ static bool is_stream_column(const struct event_names *names, const char *column
     return false;
 }
 
-static bool fill_column(struct relation_column *column, const struct event_names *names, const PGresult *result,
-                        int row, struct error *err)
+static bool fill_column(struct relation_column *column, const struct event_names *names,
+                        const PGresult *result, int row, struct error *err)
 {
     column->type_oid = (uint32_t)strtoul(value(result, row, 2), NULL, 10);
     column->generated = flag(result, row, 3);
     column->identity_always = flag(result, row, 4);
     column->not_null = flag(result, row, 5);
     column->has_default = flag(result, row, 6);
-    if (!copy_text(&column->name, value(result, row, 0), err) || !copy_text(&column->type, value(result, row, 1), err))
+    if (!copy_text(&column->name, value(result, row, 0), err) ||
+        !copy_text(&column->type, value(result, row, 1), err))
         return false;
     column->is_tenant = strcmp(column->name, names->tenant) == 0;
     column->is_position = strcmp(column->name, names->position) == 0;
@@ -115,7 +119,8 @@ static bool fill_column(struct relation_column *column, const struct event_names
     return true;
 }
 
-static bool read_columns(struct pg *pg, const struct event_names *names, struct relation *rel, struct error *err)
+static bool read_columns(struct pg *pg, const struct event_names *names, struct relation *rel,
+                         struct error *err)
 {
     char oid[16];
     PGresult *result;
@@ -194,8 +199,10 @@ static bool choose_key(const char *what, const struct event_names *names, struct
     if (!good)
         return false;
     if (rel->key_count == 0 || (names->event_id[0] == '\0' && names->version[0] == '\0'))
-        return error_set(err, "42P10", "table %s in %s has no key: neither event_id_column nor stream_columns and "
-                         "version_column are configured", rel->qualified, what);
+        return error_set(err, "42P10",
+                         "table %s in %s has no key: neither event_id_column nor stream_columns and "
+                         "version_column are configured",
+                         rel->qualified, what);
     buf_init(&list);
     for (size_t i = 0; i < rel->key_count; i++) {
         buf_append_text(&list, i == 0 ? "" : ", ");
@@ -244,7 +251,8 @@ static bool read_uniques(struct pg *pg, struct relation *rel, struct error *err)
     return true;
 }
 
-static bool read_sequence(struct pg *pg, const struct event_names *names, struct relation *rel, struct error *err)
+static bool read_sequence(struct pg *pg, const struct event_names *names, struct relation *rel,
+                          struct error *err)
 {
     char oid[16];
     PGresult *result;
@@ -311,7 +319,8 @@ void relation_done(struct relation *rel)
     memset(rel, 0, sizeof *rel);
 }
 
-/* --- comparing two ------------------------------------------------------------------------------------------- */
+/* --- comparing two
+ * ------------------------------------------------------------------------------------------- */
 
 static bool fits_copied(const struct relation_column *from, const struct relation *target, struct error *err)
 {
@@ -319,35 +328,38 @@ static bool fits_copied(const struct relation_column *from, const struct relatio
     size_t type_bytes = strlen(from->type);
 
     if (to == NULL)
-        return error_set(err, "42703", "column \"%s\" is missing in %s of the target", from->name, target->qualified);
+        return error_set(err, "42703", "column \"%s\" is missing in %s of the target", from->name,
+                         target->qualified);
     if (strcmp(from->type, to->type) != 0)
-        return error_set(err, "42804", "column \"%s\" has type %s in the source and %s in the target", from->name,
-                         from->type, to->type);
+        return error_set(err, "42804", "column \"%s\" has type %s in the source and %s in the target",
+                         from->name, from->type, to->type);
     if (from->generated != to->generated)
         return error_set(err, "42804", "column \"%s\" is generated in the %s only", from->name,
                          from->generated ? "source" : "target");
     /* Its binary form names the element's OID, which is another one in another cluster. */
     if (!from->generated && from->type_oid >= FIRST_USER_OID && type_bytes > 2 &&
         strcmp(from->type + type_bytes - 2, "[]") == 0)
-        return error_set(err, "0A000", "column \"%s\" is an array of a type that is not built in (%s)", from->name,
-                         from->type);
+        return error_set(err, "0A000", "column \"%s\" is an array of a type that is not built in (%s)",
+                         from->name, from->type);
     return true;
 }
 
 static bool fits_key(const struct relation *rel, const char *side, struct error *err)
 {
     if (!rel->key_unique) {
-        error_set(err, "42P10", "the key (%s) of %s has no unique index in the %s", rel->key_columns, rel->qualified,
-                  side);
+        error_set(err, "42P10", "the key (%s) of %s has no unique index in the %s", rel->key_columns,
+                  rel->qualified, side);
         return error_hint(err, "CREATE UNIQUE INDEX CONCURRENTLY ON %s (%s), not partial.", rel->qualified,
                           rel->key_columns);
     }
     for (size_t i = 0; i < rel->key_count; i++) {
         if (!find_column(rel, rel->key_names[i])->not_null)
-            return error_set(err, "42P10", "column \"%s\" of the key may be null in the %s", rel->key_names[i], side);
+            return error_set(err, "42P10", "column \"%s\" of the key may be null in the %s",
+                             rel->key_names[i], side);
     }
     if (rel->inheritance_children)
-        return error_set(err, "0A000", "%s has inheritance children in the %s: rows of theirs would not be seen",
+        return error_set(err, "0A000",
+                         "%s has inheritance children in the %s: rows of theirs would not be seen",
                          rel->qualified, side);
     return true;
 }
@@ -370,7 +382,8 @@ static bool fits_position(const struct relation *source, struct error *err)
         return error_set(err, "0A000", "the position column \"%s\" is a %s, not an integer", column->name,
                          column->type);
     }
-    error_set(err, "0A000", "table %s has no position column: there is no order to copy it in", source->qualified);
+    error_set(err, "0A000", "table %s has no position column: there is no order to copy it in",
+              source->qualified);
     return error_hint(err, "position_column of [events] names it.");
 }
 
@@ -389,13 +402,16 @@ bool relation_fits(const struct relation *source, const struct relation *target,
         const struct relation_column *to = &target->columns[i];
 
         if (find_column(source, to->name) == NULL && to->not_null && !to->has_default && !to->generated)
-            return error_set(err, "42703", "column \"%s\" of the target is not null, has no default and is missing in "
-                             "the source", to->name);
+            return error_set(err, "42703",
+                             "column \"%s\" of the target is not null, has no default and is missing in "
+                             "the source",
+                             to->name);
     }
     return true;
 }
 
-bool relation_unchanged(struct pg *pg, const struct relation *rel, const struct event_names *names, struct error *err)
+bool relation_unchanged(struct pg *pg, const struct relation *rel, const struct event_names *names,
+                        struct error *err)
 {
     char *now = NULL;
     bool same;

@@ -1,4 +1,5 @@
-/* relation.h - one store's event table: columns, types, keys, sequence, fingerprint; and what makes two of them fit. */
+/* relation.h - one store's event table: columns, types, keys, sequence, fingerprint; and what makes two of
+ * them fit. */
 #ifndef PGSHUNT_MIGRATE_RELATION_H
 #define PGSHUNT_MIGRATE_RELATION_H
 
@@ -12,27 +13,28 @@
 
 struct relation_column {
     char *name;
-    char *type;          /* format_type() */
+    char *type; /* format_type() */
     uint32_t type_oid;
-    bool generated;      /* GENERATED ALWAYS AS (…) STORED: not copied */
-    bool identity_always;/* needs OVERRIDING SYSTEM VALUE */
+    bool generated;       /* GENERATED ALWAYS AS (…) STORED: not copied */
+    bool identity_always; /* needs OVERRIDING SYSTEM VALUE */
     bool not_null;
-    bool has_default;    /* or an identity: an insert may leave it out */
+    bool has_default; /* or an identity: an insert may leave it out */
     bool is_tenant, is_position, is_event_id, is_version, is_stream;
 };
 
 struct relation {
-    uint32_t oid;                  /* 0: not read */
-    char *qualified;               /* quoted: "public"."events" */
+    uint32_t oid;    /* 0: not read */
+    char *qualified; /* quoted: "public"."events" */
     size_t column_count;
     struct relation_column *columns;
-    char *sequence;                /* of the position column, quoted and qualified; NULL: none */
-    char *key_columns;             /* quoted, comma-separated: event_id, or stream columns + version */
+    char *sequence;    /* of the position column, quoted and qualified; NULL: none */
+    char *key_columns; /* quoted, comma-separated: event_id, or stream columns + version */
     size_t key_count;
-    char *key_names[9];            /* the same, one by one, not quoted */
-    bool key_unique;               /* a unique index that is not partial stands on exactly these */
-    char *fingerprint;             /* DESIGN §4.2: columns, types, pg_inherits, relfilenodes, (the tap has its own: tap_check) */
-    bool inheritance_children;     /* not partitions: refused */
+    char *key_names[9]; /* the same, one by one, not quoted */
+    bool key_unique;    /* a unique index that is not partial stands on exactly these */
+    char *fingerprint;  /* DESIGN §4.2: columns, types, pg_inherits, relfilenodes, (the tap has its own:
+                           tap_check) */
+    bool inheritance_children;                       /* not partitions: refused */
     char *system_identifier, *timeline, *started_at; /* identity of the cluster */
     uint32_t database_oid;
     int server_version;

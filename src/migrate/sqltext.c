@@ -17,7 +17,8 @@ bool sqltext_schema_ok(const char *schema, struct error *err)
 }
 
 /* The value whose {name} stands at `at`, or NULL. */
-static const struct sqltext_value *placeholder(const char *at, const struct sqltext_value *values, size_t count)
+static const struct sqltext_value *placeholder(const char *at, const struct sqltext_value *values,
+                                               size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         size_t bytes = strlen(values[i].name);

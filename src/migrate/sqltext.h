@@ -12,11 +12,12 @@ struct sqltext_value {
     const char *name, *text; /* "{name}" becomes text, as it is: quote before */
 };
 
-/* Our schema goes into texts without quotes, also inside string literals: 42602 unless it is a plain lower-case name. */
+/* Our schema goes into texts without quotes, also inside string literals: 42602 unless it is a plain
+ * lower-case name. */
 bool sqltext_schema_ok(const char *schema, struct error *err);
 
-/* Appends `sql` with "pgshunt." replaced by the schema (the setting pgshunt.copier is left alone) and each {name} by its
- * value; a {name} that is not in `values` stays. Failure is remembered in `out`. */
+/* Appends `sql` with "pgshunt." replaced by the schema (the setting pgshunt.copier is left alone) and each
+ * {name} by its value; a {name} that is not in `values` stays. Failure is remembered in `out`. */
 void sqltext_expand(struct buf *out, const char *sql, const char *schema, const struct sqltext_value *values,
                     size_t count);
 

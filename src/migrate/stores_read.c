@@ -1,6 +1,6 @@
-/* stores_read.c - [stores] of the configuration, parsed by libpq, so that a connection string means here what it means
- * everywhere: environment, service and defaults included.
- * Owns:   what it makes, until stores_free(). Thread: main, before others run.   Start at: stores_read(). */
+/* stores_read.c - [stores] of the configuration, parsed by libpq, so that a connection string means here what
+ * it means everywhere: environment, service and defaults included. Owns:   what it makes, until
+ * stores_free(). Thread: main, before others run.   Start at: stores_read(). */
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,8 +69,8 @@ static bool fill(struct store *store, const PQconninfoOption *options, const PQc
 {
     const char *address = option(options, "hostaddr");
 
-    store->host = address[0] != '\0' ? first_of(address)
-                                     : value_or(options, defaults, "host", "/var/run/postgresql");
+    store->host =
+        address[0] != '\0' ? first_of(address) : value_or(options, defaults, "host", "/var/run/postgresql");
     store->port = value_or(options, defaults, "port", "5432");
     store->user = value_or(options, defaults, "user", "");
     store->dbname = value_or(options, defaults, "dbname", store->user == NULL ? "" : store->user);
@@ -82,8 +82,8 @@ static bool fill(struct store *store, const PQconninfoOption *options, const PQc
     return true;
 }
 
-static bool read_one(const struct config *config, size_t index, const PQconninfoOption *defaults, struct store *store,
-                     struct error *err)
+static bool read_one(const struct config *config, size_t index, const PQconninfoOption *defaults,
+                     struct store *store, struct error *err)
 {
     const char *name = config_store_name(config, index);
     char *why = NULL;
@@ -145,7 +145,8 @@ bool stores_read(const struct config *config, struct stores **read, struct error
     bool good;
 
     *read = NULL;
-    good = stores != NULL && defaults != NULL ? read_all(config, stores, defaults, err) : error_no_memory(err);
+    good =
+        stores != NULL && defaults != NULL ? read_all(config, stores, defaults, err) : error_no_memory(err);
     PQconninfoFree(defaults);
     if (!good) {
         stores_free(stores);

@@ -1,6 +1,6 @@
 /* tap.c - puts a tap on a tenant's rows, looks after it, takes it off.
- * Owns:   nothing. Leaves: names and texts to tap_text.c, the cutover's lock and state to tap_lock.c, the try-out to
- * tap_try.c. Thread: the runner's.   Start at: tap_install(). */
+ * Owns:   nothing. Leaves: names and texts to tap_text.c, the cutover's lock and state to tap_lock.c, the
+ * try-out to tap_try.c. Thread: the runner's.   Start at: tap_install(). */
 #include "migrate/tap.h"
 
 #include <stdio.h>
@@ -19,12 +19,15 @@ enum {
     LOCK_NAP_MS_MAX = 2000,
 };
 
-/* One lock for making shared objects: CREATE … IF NOT EXISTS by two sessions at once can fail. "pgshunt" in ASCII. */
+/* One lock for making shared objects: CREATE … IF NOT EXISTS by two sessions at once can fail. "pgshunt" in
+ * ASCII. */
 #define SETUP_LOCK "31636337386087028"
 
-/* --- short locks --------------------------------------------------------------------------------------------- */
+/* --- short locks
+ * --------------------------------------------------------------------------------------------- */
 
-/* An ordinary autovacuum worker would step aside after deadlock_timeout, for which our waiting is too short. */
+/* An ordinary autovacuum worker would step aside after deadlock_timeout, for which our waiting is too short.
+ */
 static void cancel_vacuum(struct migration *m, const char *pid)
 {
     struct error err;
@@ -45,15 +48,18 @@ static void name_blockers(struct migration *m, char *who, size_t who_bytes)
     snprintf(oid, sizeof oid, "%u", m->source_rel.oid);
     result = pg_query(m->source_pg, sql_tap_blockers, 1, (const char *[]){ oid }, &err);
     for (int row = 0; result != NULL && row < PQntuples(result); row++) {
-        const char *pid = PQgetisnull(result, row, 0) ? "0 (prepared transaction)" : PQgetvalue(result, row, 0);
+        const char *pid =
+            PQgetisnull(result, row, 0) ? "0 (prepared transaction)" : PQgetvalue(result, row, 0);
         const char *note = PQgetvalue(result, row, 5)[0] == 't' ? ", autovacuum against wraparound" : "";
 
-        log_line(m->log, LOG_WARN, "tap", "%s of tenant %s waits for pid %s (user %s, application %s, transaction %s ms%s)",
-                 m->source_rel.qualified, m->tenant, pid, PQgetvalue(result, row, 1), PQgetvalue(result, row, 2),
-                 PQgetvalue(result, row, 3), note);
+        log_line(m->log, LOG_WARN, "tap",
+                 "%s of tenant %s waits for pid %s (user %s, application %s, transaction %s ms%s)",
+                 m->source_rel.qualified, m->tenant, pid, PQgetvalue(result, row, 1),
+                 PQgetvalue(result, row, 2), PQgetvalue(result, row, 3), note);
         if (row == 0)
             snprintf(who, who_bytes, "pid %s (user %s, application %s, transaction %s ms%s)", pid,
-                     PQgetvalue(result, row, 1), PQgetvalue(result, row, 2), PQgetvalue(result, row, 3), note);
+                     PQgetvalue(result, row, 1), PQgetvalue(result, row, 2), PQgetvalue(result, row, 3),
+                     note);
         if (PQgetvalue(result, row, 4)[0] == 't')
             cancel_vacuum(m, pid);
     }
@@ -61,7 +67,8 @@ static void name_blockers(struct migration *m, char *who, size_t who_bytes)
 }
 
 static bool try_once(struct migration *m, const char *sql,
-                     bool (*inside)(struct migration *m, void *who, struct error *err), void *who, struct error *err)
+                     bool (*inside)(struct migration *m, void *who, struct error *err), void *who,
+                     struct error *err)
 {
     static const char begin[] = "BEGIN; SET LOCAL lock_timeout = '100ms'; SET LOCAL synchronous_commit = on";
 
@@ -96,11 +103,14 @@ bool tap_with_short_locks(struct migration *m, const char *sql,
     return true;
 }
 
-/* --- what stands already ------------------------------------------------------------------------------------- */
+/* --- what stands already
+ * ------------------------------------------------------------------------------------- */
 
-bool tap_read_fingerprint(struct pg *pg, const struct tap_names *names, struct buf *fingerprint, struct error *err)
+bool tap_read_fingerprint(struct pg *pg, const struct tap_names *names, struct buf *fingerprint,
+                          struct error *err)
 {
-    PGresult *result = pg_query(pg, sql_tap_fingerprint, 1, (const char *[]){ names->qualified_function }, err);
+    PGresult *result =
+        pg_query(pg, sql_tap_fingerprint, 1, (const char *[]){ names->qualified_function }, err);
 
     if (result == NULL)
         return false;
@@ -121,7 +131,8 @@ static bool table_exists(struct migration *m, const char *table, bool *exists, s
     PGresult *result;
 
     snprintf(qualified, sizeof qualified, "%.60s.%s", m->control_schema, table);
-    result = pg_query(m->source_pg, "SELECT to_regclass($1) IS NOT NULL", 1, (const char *[]){ qualified }, err);
+    result =
+        pg_query(m->source_pg, "SELECT to_regclass($1) IS NOT NULL", 1, (const char *[]){ qualified }, err);
     if (result == NULL)
         return false;
     *exists = PQgetvalue(result, 0, 0)[0] == 't';
@@ -141,7 +152,8 @@ static PGresult *read_row(struct migration *m, const struct tap_names *names, st
     return result;
 }
 
-static bool look(struct migration *m, const struct tap_names *names, struct standing *standing, struct error *err)
+static bool look(struct migration *m, const struct tap_names *names, struct standing *standing,
+                 struct error *err)
 {
     PGresult *result;
     struct buf now;
@@ -160,7 +172,8 @@ static bool look(struct migration *m, const struct tap_names *names, struct stan
         snprintf(standing->definition, sizeof standing->definition, "%s", PQgetvalue(result, 0, 2));
         good = strcmp(PQgetvalue(result, 0, 0), m->tenant) == 0
                    ? tap_read_fingerprint(m->source_pg, names, &now, err)
-                   : error_set(err, "42710", "tap %s belongs to another tenant with the same key", names->function);
+                   : error_set(err, "42710", "tap %s belongs to another tenant with the same key",
+                               names->function);
         standing->whole = good && strcmp(PQgetvalue(result, 0, 3), buf_text(&now)) == 0;
     }
     buf_done(&now);
@@ -168,7 +181,8 @@ static bool look(struct migration *m, const struct tap_names *names, struct stan
     return good;
 }
 
-/* --- putting it on ------------------------------------------------------------------------------------------- */
+/* --- putting it on
+ * ------------------------------------------------------------------------------------------- */
 
 static bool read_login(struct migration *m, char *login, size_t bytes, struct error *err)
 {
@@ -222,8 +236,8 @@ static bool register_tap(struct migration *m, void *who, struct error *err)
                           err);
     if (result != NULL)
         good = strcmp(PQgetvalue(result, 0, 0), "0") == 0 ||
-               error_set(err, "55000", "%s triggers of the tap on %s could not be enabled", PQgetvalue(result, 0, 0),
-                         m->source_rel.qualified);
+               error_set(err, "55000", "%s triggers of the tap on %s could not be enabled",
+                         PQgetvalue(result, 0, 0), m->source_rel.qualified);
     PQclear(result);
     buf_done(&sql);
     buf_done(&fingerprint);
@@ -232,8 +246,8 @@ static bool register_tap(struct migration *m, void *who, struct error *err)
 
 static bool make_tap(struct migration *m, struct tap_text *text, struct error *err)
 {
-    return failpoint("tap.before_install", err) && make_schema(m, err) && run_setup(m, &text->sequences, err) &&
-           run_setup(m, &text->function, err) &&
+    return failpoint("tap.before_install", err) && make_schema(m, err) &&
+           run_setup(m, &text->sequences, err) && run_setup(m, &text->function, err) &&
            tap_with_short_locks(m, buf_text(&text->triggers), register_tap, text, err) &&
            failpoint("tap.after_install", err) && tap_try(m, &text->names, err);
 }
@@ -286,7 +300,8 @@ bool tap_install(struct migration *m, struct error *err)
     return good;
 }
 
-/* --- taking it off ------------------------------------------------------------------------------------------- */
+/* --- taking it off
+ * ------------------------------------------------------------------------------------------- */
 
 static bool run_text(struct migration *m, const char *text, bool short_locks, struct error *err)
 {

@@ -1,7 +1,6 @@
-/* tap_key.h - the number that stands for one tenant's tap in a store: its advisory lock (one 64-bit key), and its row,
- * sequences, function and triggers by name.
- * FNV-1a (64 bits) over schema, NUL, tenant: stable, the same in every release and on every machine. Two tenants with
- * the same key are refused by tap_install(). */
+/* tap_key.h - the number that stands for one tenant's tap in a store: its advisory lock (one 64-bit key), and
+ * its row, sequences, function and triggers by name. FNV-1a (64 bits) over schema, NUL, tenant: stable, the
+ * same in every release and on every machine. Two tenants with the same key are refused by tap_install(). */
 #ifndef PGSHUNT_MIGRATE_TAP_KEY_H
 #define PGSHUNT_MIGRATE_TAP_KEY_H
 

@@ -1,6 +1,6 @@
-/* tap_lock.c - the cutover's own session at the source: the tenant's lock, and the tap's state, which only its holder
- * may change (DESIGN §4.6 steps 3 and 5). And what others may ask about both.
- * Owns:   the session of a struct tap_lock. Thread: the runner's.   Start at: tap_lock_open(). */
+/* tap_lock.c - the cutover's own session at the source: the tenant's lock, and the tap's state, which only
+ * its holder may change (DESIGN §4.6 steps 3 and 5). And what others may ask about both. Owns:   the session
+ * of a struct tap_lock. Thread: the runner's.   Start at: tap_lock_open(). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +14,8 @@
 
 enum {
     CONNECT_MS = 5000,
-    EVICT_MS = 5000,         /* an ended backend has let its lock go by then */
-    REOPEN_MS = 30000,       /* how long tap_open() fights for the lock */
+    EVICT_MS = 5000,              /* an ended backend has let its lock go by then */
+    REOPEN_MS = 30000,            /* how long tap_open() fights for the lock */
     IDLE_TIMEOUTS_SINCE = 140000, /* idle_session_timeout */
 };
 
@@ -26,8 +26,8 @@ struct tap_lock {
     uint64_t wait_ms; /* lock_timeout as the session has it */
 };
 
-static PGresult *ask(struct pg *pg, const struct migration *m, const char *text, int count, const char *const *values,
-                     struct error *err)
+static PGresult *ask(struct pg *pg, const struct migration *m, const char *text, int count,
+                     const char *const *values, struct error *err)
 {
     struct buf sql;
     PGresult *result;
@@ -40,18 +40,21 @@ static PGresult *ask(struct pg *pg, const struct migration *m, const char *text,
 }
 
 /* SELECT schema.function(key, epoch) */
-static bool call(struct tap_lock *lock, const char *function, uint64_t epoch, const char *more, struct error *err)
+static bool call(struct tap_lock *lock, const char *function, uint64_t epoch, const char *more,
+                 struct error *err)
 {
     struct tap_names names;
     char sql[200], epoch_text[24];
 
     tap_names_of(lock->m, &names);
-    snprintf(sql, sizeof sql, "SELECT %.60s.%s($1::bigint, $2::bigint%s)", lock->m->control_schema, function, more);
+    snprintf(sql, sizeof sql, "SELECT %.60s.%s($1::bigint, $2::bigint%s)", lock->m->control_schema, function,
+             more);
     snprintf(epoch_text, sizeof epoch_text, "%" PRIu64, epoch);
     return pg_run(lock->pg, sql, 2, (const char *[]){ names.key_text, epoch_text }, err);
 }
 
-/* --- the session --------------------------------------------------------------------------------------------- */
+/* --- the session
+ * --------------------------------------------------------------------------------------------- */
 
 /* A session that is forgotten (its process stopped, its link cut) gives the lock back by itself. */
 static bool set_timeouts(struct tap_lock *lock, struct error *err)
@@ -59,9 +62,12 @@ static bool set_timeouts(struct tap_lock *lock, struct error *err)
     char sql[256];
     int64_t idle_ms = lock->m->settings.cutover_timeout_ms + 1000;
 
-    snprintf(sql, sizeof sql,
-             "SET synchronous_commit = on; SET idle_in_transaction_session_timeout = %" PRId64 "; %s %" PRId64, idle_ms,
-             PQserverVersion(pg_raw(lock->pg)) >= IDLE_TIMEOUTS_SINCE ? "SET idle_session_timeout =" : "SELECT", idle_ms);
+    snprintf(
+        sql, sizeof sql,
+        "SET synchronous_commit = on; SET idle_in_transaction_session_timeout = %" PRId64 "; %s %" PRId64,
+        idle_ms,
+        PQserverVersion(pg_raw(lock->pg)) >= IDLE_TIMEOUTS_SINCE ? "SET idle_session_timeout =" : "SELECT",
+        idle_ms);
     return pg_run(lock->pg, sql, 0, NULL, err);
 }
 
@@ -89,7 +95,8 @@ bool tap_lock_open(struct migration *m, struct tap_lock **opened, struct error *
     lock->m = m;
     snprintf(what, sizeof what, "store \"%s\"", m->source->name);
     snprintf(application, sizeof application, "pgshunt cutover %.8s", m->id);
-    /* The claim comes last: from then on an earlier owner's tap_set is refused, and its session has been ended. */
+    /* The claim comes last: from then on an earlier owner's tap_set is refused, and its session has been
+     * ended. */
     if (pg_open(m->source->conninfo, what, application, &m->wake, CONNECT_MS, &lock->pg, err) &&
         set_timeouts(lock, err) && tap_evict(lock->pg, m, err) && record(lock, err) &&
         call(lock, "tap_claim", m->epoch, "", err)) {
@@ -113,7 +120,8 @@ int32_t tap_lock_pid(const struct tap_lock *lock)
     return pg_backend_pid(lock->pg);
 }
 
-/* --- the lock ------------------------------------------------------------------------------------------------ */
+/* --- the lock
+ * ------------------------------------------------------------------------------------------------ */
 
 static bool set_lock_timeout(struct tap_lock *lock, uint64_t wait_ms, struct error *err)
 {
@@ -121,7 +129,8 @@ static bool set_lock_timeout(struct tap_lock *lock, uint64_t wait_ms, struct err
 
     if (wait_ms == lock->wait_ms)
         return true;
-    snprintf(sql, sizeof sql, "SET lock_timeout = %" PRIu64, wait_ms == 0 ? 1 : wait_ms); /* 0 would mean for ever */
+    snprintf(sql, sizeof sql, "SET lock_timeout = %" PRIu64,
+             wait_ms == 0 ? 1 : wait_ms); /* 0 would mean for ever */
     if (!pg_run(lock->pg, sql, 0, NULL, err))
         return false;
     lock->wait_ms = wait_ms;
@@ -160,7 +169,8 @@ bool tap_unlock(struct tap_lock *lock, struct error *err)
     return pg_run(lock->pg, "SELECT pg_advisory_unlock_all()", 0, NULL, err);
 }
 
-/* --- the state ----------------------------------------------------------------------------------------------- */
+/* --- the state
+ * ----------------------------------------------------------------------------------------------- */
 
 bool tap_shut(struct tap_lock *lock, struct error *err)
 {
@@ -181,7 +191,8 @@ bool tap_open(struct tap_lock *lock, uint64_t epoch, struct error *err)
         if (!tap_lock_try(lock, wait_ms, &got, err))
             return false;
         if (!got && clock_ms() > until_ms)
-            return error_set(err, "55P03", "the lock of tenant %s could not be had to open its tap", lock->m->tenant);
+            return error_set(err, "55P03", "the lock of tenant %s could not be had to open its tap",
+                             lock->m->tenant);
         if (!got && !pg_nap(&lock->m->wake, wait_ms))
             return error_set(err, "57014", "opening the tap was interrupted");
     }
@@ -208,7 +219,8 @@ bool tap_read(struct pg *pg, const struct migration *m, bool *present, enum tap_
     return true;
 }
 
-/* --- questions ----------------------------------------------------------------------------------------------- */
+/* --- questions
+ * ----------------------------------------------------------------------------------------------- */
 
 static void fill_holder(struct tap_holder *holder, const PGresult *result, int row)
 {
@@ -220,8 +232,8 @@ static void fill_holder(struct tap_holder *holder, const PGresult *result, int r
     snprintf(holder->application, sizeof holder->application, "%s", PQgetvalue(result, row, 5));
 }
 
-bool tap_holders(struct pg *pg, const struct migration *m, struct tap_holder *holders, size_t max, size_t *count,
-                 struct error *err)
+bool tap_holders(struct pg *pg, const struct migration *m, struct tap_holder *holders, size_t max,
+                 size_t *count, struct error *err)
 {
     struct tap_names names;
     PGresult *result;
@@ -246,7 +258,8 @@ static bool evict_once(struct pg *pg, const struct migration *m, int *left, stru
     tap_names_of(m, &names);
     result = ask(pg, m, sql_tap_evict, 1, (const char *[]){ names.key_text }, err);
     if (result == NULL)
-        return error_is(err, "42P01") || error_is(err, "3F000"); /* nothing of ours in this store: nobody to end */
+        return error_is(err, "42P01") ||
+               error_is(err, "3F000"); /* nothing of ours in this store: nobody to end */
     *left = PQntuples(result);
     PQclear(result);
     return true;
@@ -271,7 +284,8 @@ bool tap_evict(struct pg *pg, const struct migration *m, struct error *err)
     }
 }
 
-bool tap_lag(struct pg *pg, const struct migration *m, int64_t *entries, int64_t *oldest_ms, struct error *err)
+bool tap_lag(struct pg *pg, const struct migration *m, int64_t *entries, int64_t *oldest_ms,
+             struct error *err)
 {
     struct tap_names names;
     PGresult *result;

@@ -22,13 +22,15 @@ void tap_names_of(const struct migration *m, struct tap_names *names)
     snprintf(names->trigger, sizeof names->trigger, "pgshunt_tap_%s", hex);
     snprintf(names->qualified_function, sizeof names->qualified_function, "%.60s.%s", m->control_schema,
              names->function);
-    snprintf(names->qualified_state, sizeof names->qualified_state, "%.60s.%s", m->control_schema, names->state);
+    snprintf(names->qualified_state, sizeof names->qualified_state, "%.60s.%s", m->control_schema,
+             names->state);
 }
 
 /* Types whose text is the same in every session, whatever it has set. */
 static bool type_is_plain(const char *type)
 {
-    static const char *const plain[] = { "uuid", "text", "smallint", "integer", "bigint", "character", "name", "numeric" };
+    static const char *const plain[] = { "uuid",   "text",      "smallint", "integer",
+                                         "bigint", "character", "name",     "numeric" };
 
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
         if (strncmp(type, plain[i], strlen(plain[i])) == 0)
@@ -43,8 +45,9 @@ static void append_settings(const struct relation *rel, struct buf *out)
         for (size_t k = 0; k < rel->key_count; k++) {
             if (strcmp(rel->columns[i].name, rel->key_names[k]) != 0 || type_is_plain(rel->columns[i].type))
                 continue;
-            buf_append_text(out, "SET TimeZone = 'UTC' SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' "
-                                 "SET extra_float_digits = 3 SET bytea_output = 'hex' ");
+            buf_append_text(out,
+                            "SET TimeZone = 'UTC' SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' "
+                            "SET extra_float_digits = 3 SET bytea_output = 'hex' ");
             return;
         }
     }
@@ -97,13 +100,20 @@ static void make_texts(const struct migration *m, struct parts *parts, struct ta
 {
     char relation[16], open[24];
     const struct sqltext_value values[] = {
-        { "function", text->names.function }, { "state", text->names.state },
-        { "time", text->names.time },         { "key", text->names.key_text },
-        { "trigger", text->names.trigger },   { "relation", relation },
-        { "value", open },                    { "table", m->source_rel.qualified },
-        { "tenant", buf_text(&parts->tenant) }, { "login", buf_text(&parts->login) },
-        { "tenant_column", buf_text(&parts->column) }, { "settings", buf_text(&parts->settings) },
-        { "new_key", buf_text(&parts->new_key) },      { "old_key", buf_text(&parts->old_key) },
+        { "function", text->names.function },
+        { "state", text->names.state },
+        { "time", text->names.time },
+        { "key", text->names.key_text },
+        { "trigger", text->names.trigger },
+        { "relation", relation },
+        { "value", open },
+        { "table", m->source_rel.qualified },
+        { "tenant", buf_text(&parts->tenant) },
+        { "login", buf_text(&parts->login) },
+        { "tenant_column", buf_text(&parts->column) },
+        { "settings", buf_text(&parts->settings) },
+        { "new_key", buf_text(&parts->new_key) },
+        { "old_key", buf_text(&parts->old_key) },
         { "key_changed", buf_text(&parts->changed) },
     };
     const size_t count = sizeof values / sizeof values[0];
@@ -129,7 +139,8 @@ bool tap_text_make(const struct migration *m, const char *login, struct tap_text
     if (good)
         make_texts(m, &parts, text);
     parts_done(&parts);
-    digest = fnv_add(fnv_add(UINT64_C(0xcbf29ce484222325), buf_text(&text->function)), buf_text(&text->triggers));
+    digest =
+        fnv_add(fnv_add(UINT64_C(0xcbf29ce484222325), buf_text(&text->function)), buf_text(&text->triggers));
     snprintf(text->definition, sizeof text->definition, "%016" PRIx64, digest);
     if (good && !buf_failed(&text->sequences) && !buf_failed(&text->function) && !buf_failed(&text->triggers))
         return true;

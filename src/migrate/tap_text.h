@@ -1,4 +1,5 @@
-/* tap_text.h - the names and the generated SQL of one tap. Pure, apart from what a struct migration already knows. */
+/* tap_text.h - the names and the generated SQL of one tap. Pure, apart from what a struct migration already
+ * knows. */
 #ifndef PGSHUNT_MIGRATE_TAP_TEXT_H
 #define PGSHUNT_MIGRATE_TAP_TEXT_H
 
@@ -6,10 +7,10 @@
 #include "migrate/tap_key.h"
 
 struct tap_names {
-    int64_t key;                 /* advisory lock, and "tap" in our tables */
-    char key_text[24];           /* the same in decimal */
+    int64_t key;                                         /* advisory lock, and "tap" in our tables */
+    char key_text[24];                                   /* the same in decimal */
     char function[32], state[32], time[32], trigger[40]; /* without schema */
-    char qualified_function[96]; /* for to_regproc() */
+    char qualified_function[96];                         /* for to_regproc() */
     char qualified_state[96];
 };
 
@@ -26,14 +27,15 @@ void tap_text_done(struct tap_text *text);
 /* One of the texts that need only names (tap_disable, tap_drop, tap_forget). */
 void tap_text_expand(const struct migration *m, const char *sql, struct buf *out);
 
-/* Runs `sql` in a transaction that waits at most 100 ms for a lock, again and again with back-off, and logs who is in the
- * way; `inside` (may be NULL) is called before its COMMIT. 55P03 after a minute. */
+/* Runs `sql` in a transaction that waits at most 100 ms for a lock, again and again with back-off, and logs
+ * who is in the way; `inside` (may be NULL) is called before its COMMIT. 55P03 after a minute. */
 bool tap_with_short_locks(struct migration *m, const char *sql,
                           bool (*inside)(struct migration *m, void *who, struct error *err), void *who,
                           struct error *err);
 /* INSERT, UPDATE, DELETE through the tap, rolled back; false: the tap itself fails. */
 bool tap_try(struct migration *m, const struct tap_names *names, struct error *err);
 /* tap_fingerprint.sql; empty text: no tap. */
-bool tap_read_fingerprint(struct pg *pg, const struct tap_names *names, struct buf *fingerprint, struct error *err);
+bool tap_read_fingerprint(struct pg *pg, const struct tap_names *names, struct buf *fingerprint,
+                          struct error *err);
 
 #endif

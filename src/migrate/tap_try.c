@@ -1,8 +1,8 @@
-/* tap_try.c - a tap that fails would fail its tenant's writes, so it is tried at once: INSERT, UPDATE and DELETE of a
- * row that nobody has seen, rolled back. Only where nothing else can happen by it: the row is a copy of one of the
- * tenant's with another key and a negative position, so that no sequence moves, and other triggers must keep still.
- * Where that cannot be had it is logged, and the migration goes on.
- * Thread: the runner's.   Start at: tap_try(). */
+/* tap_try.c - a tap that fails would fail its tenant's writes, so it is tried at once: INSERT, UPDATE and
+ * DELETE of a row that nobody has seen, rolled back. Only where nothing else can happen by it: the row is a
+ * copy of one of the tenant's with another key and a negative position, so that no sequence moves, and other
+ * triggers must keep still. Where that cannot be had it is logged, and the migration goes on. Thread: the
+ * runner's.   Start at: tap_try(). */
 #include <stdio.h>
 #include <string.h>
 
@@ -36,7 +36,8 @@ static bool make_insert(const struct migration *m, struct buf *sql)
     buf_append_text(sql, ") OVERRIDING SYSTEM VALUE SELECT ");
     for (size_t i = 0; i < rel->column_count; i++) {
         const struct relation_column *column = &rel->columns[i];
-        const char *fresh = column->is_position || column->is_event_id || column->is_stream ? fresh_value(column) : NULL;
+        const char *fresh =
+            column->is_position || column->is_event_id || column->is_stream ? fresh_value(column) : NULL;
 
         if (column->generated)
             continue;
@@ -105,7 +106,8 @@ static bool check_captured(struct migration *m, const struct tap_names *names, s
 
     snprintf(sql, sizeof sql,
              "SELECT string_agg(op::text, '' ORDER BY id) FROM %.60s.captured WHERE tap = $1::bigint"
-             " AND pid = pg_backend_pid()", m->control_schema);
+             " AND pid = pg_backend_pid()",
+             m->control_schema);
     result = pg_query(m->source_pg, sql, 1, (const char *[]){ names->key_text }, err);
     if (result == NULL)
         return false;
@@ -183,7 +185,8 @@ bool tap_try(struct migration *m, const struct tap_names *names, struct error *e
         error_clear(err);
         good = true; /* a constraint of the table was in the way, not the tap */
     } else if (good && !tried) {
-        log_line(m->log, LOG_INFO, "tap", "the tap on %s is not tried: no row of the tenant to copy, or no key to change",
+        log_line(m->log, LOG_INFO, "tap",
+                 "the tap on %s is not tried: no row of the tenant to copy, or no key to change",
                  m->source_rel.qualified);
     }
     pg_rollback(m->source_pg);

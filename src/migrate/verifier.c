@@ -1,8 +1,7 @@
-/* verifier.c - the hash level: one digest per stream, made inside both servers, compared as two ordered lists; what
- * differs is a suspect, and looked at again between two passes of the mirror.
- * Owns:   two connections of its own for the length of a run, so that the mirror goes on meanwhile.
- * Leaves: the keys applied since to mirror_verify_behind(). Thread: the runner's.
- * Start at: verifier_hash(). */
+/* verifier.c - the hash level: one digest per stream, made inside both servers, compared as two ordered
+ * lists; what differs is a suspect, and looked at again between two passes of the mirror. Owns:   two
+ * connections of its own for the length of a run, so that the mirror goes on meanwhile. Leaves: the keys
+ * applied since to mirror_verify_behind(). Thread: the runner's. Start at: verifier_hash(). */
 #include "migrate/verifier.h"
 
 #include <inttypes.h>
@@ -34,7 +33,8 @@ struct run {
     uint64_t tick_ms;
 };
 
-/* --- two ordered lists --------------------------------------------------------------------------------------- */
+/* --- two ordered lists
+ * --------------------------------------------------------------------------------------- */
 
 bool verifier_side_next(struct verifier_side *side, struct error *err)
 {
@@ -61,7 +61,8 @@ int verifier_compare(const struct verifier_side *a, const struct verifier_side *
     return strcmp(PQgetvalue(a->row, 0, 0), PQgetvalue(b->row, 0, 0));
 }
 
-/* --- the first look ------------------------------------------------------------------------------------------ */
+/* --- the first look
+ * ------------------------------------------------------------------------------------------ */
 
 static bool tick(struct run *run, struct error *err)
 {
@@ -94,7 +95,8 @@ static bool add_suspect(struct run *run, const PGresult *row, struct error *err)
     return true;
 }
 
-static bool merge(struct run *run, struct verifier_side *source, struct verifier_side *target, struct error *err)
+static bool merge(struct run *run, struct verifier_side *source, struct verifier_side *target,
+                  struct error *err)
 {
     if (!verifier_side_next(source, err) || !verifier_side_next(target, err))
         return false;
@@ -107,8 +109,8 @@ static bool merge(struct run *run, struct verifier_side *source, struct verifier
             run->report->events += strtoll(PQgetvalue(source->row, 0, 1), NULL, 10);
         if (!same && !add_suspect(run, order <= 0 ? source->row : target->row, err))
             return false;
-        if ((order <= 0 && !verifier_side_next(source, err)) || (order >= 0 && !verifier_side_next(target, err)) ||
-            !tick(run, err))
+        if ((order <= 0 && !verifier_side_next(source, err)) ||
+            (order >= 0 && !verifier_side_next(target, err)) || !tick(run, err))
             return false;
     }
     return true;
@@ -120,8 +122,8 @@ static bool await_first(struct run *run, struct error *err)
     bool source = false, target = false;
 
     while (!source || !target) {
-        if (!tick(run, err) || !pg_rows_wait(source ? run->target : run->source, TICK_MS / 2, source ? &target : &source,
-                                             err))
+        if (!tick(run, err) ||
+            !pg_rows_wait(source ? run->target : run->source, TICK_MS / 2, source ? &target : &source, err))
             return false;
         if (!pg_nap(&run->m->wake, 0))
             return error_set(err, "57014", "the verification was interrupted");
@@ -137,8 +139,10 @@ static bool compare_segment(struct run *run, int64_t segment, int64_t segments, 
 
     buf_init(&source_sql);
     buf_init(&target_sql);
-    good = verifier_expand(run->m, &run->m->source_rel, sql_verify_streams, segment, segments, &source_sql, err) &&
-           verifier_expand(run->m, &run->m->target_rel, sql_verify_streams, segment, segments, &target_sql, err) &&
+    good = verifier_expand(run->m, &run->m->source_rel, sql_verify_streams, segment, segments, &source_sql,
+                           err) &&
+           verifier_expand(run->m, &run->m->target_rel, sql_verify_streams, segment, segments, &target_sql,
+                           err) &&
            pg_rows_send(run->source, buf_text(&source_sql), 1, (const char *[]){ run->m->tenant }, err) &&
            pg_rows_send(run->target, buf_text(&target_sql), 1, (const char *[]){ run->m->tenant }, err) &&
            await_first(run, err) && merge(run, &source, &target, err);
@@ -181,10 +185,11 @@ static bool first_look(struct run *run, struct error *err)
     return true;
 }
 
-/* --- the second look ----------------------------------------------------------------------------------------- */
+/* --- the second look
+ * ----------------------------------------------------------------------------------------- */
 
-/* Nothing but this thread writes the target, so that between two passes it is what the entries not captured any more
- * make it: a row that is not captured must be the same on both sides. */
+/* Nothing but this thread writes the target, so that between two passes it is what the entries not captured
+ * any more make it: a row that is not captured must be the same on both sides. */
 static bool second_look(struct run *run, struct error *err)
 {
     run->report->suspects = (int64_t)run->suspect_count;
@@ -195,7 +200,8 @@ static bool second_look(struct run *run, struct error *err)
     return true;
 }
 
-/* --- a run --------------------------------------------------------------------------------------------------- */
+/* --- a run
+ * --------------------------------------------------------------------------------------------------- */
 
 static bool open_both(struct run *run, struct error *err)
 {
@@ -209,7 +215,8 @@ static bool open_both(struct run *run, struct error *err)
            pg_open(m->target->conninfo, target, application, &m->wake, CONNECT_MS, &run->target, err);
 }
 
-bool verifier_hash(struct migration *m, struct mirror *mirror, struct verifier_report *report, struct error *err)
+bool verifier_hash(struct migration *m, struct mirror *mirror, struct verifier_report *report,
+                   struct error *err)
 {
     struct run run = { .m = m, .mirror = mirror, .report = report };
     uint64_t begin_ms = clock_ms();

@@ -41,7 +41,8 @@ struct suspect *verifier_suspect_new(const PGresult *row, int first_column)
     return suspect;
 }
 
-/* --- SQL ----------------------------------------------------------------------------------------------------- */
+/* --- SQL
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* What tells streams apart: the configured columns; without any, every event is a stream of its own. */
 static void stream_columns(const struct migration *m, char *const **columns, size_t *count)
@@ -51,7 +52,8 @@ static void stream_columns(const struct migration *m, char *const **columns, siz
 }
 
 struct pieces {
-    struct buf stream, stream_columns, stream_values, stream_match, key, digest, digest_hex, version, tenant, segment;
+    struct buf stream, stream_columns, stream_values, stream_match, key, digest, digest_hex, version, tenant,
+        segment;
 };
 
 static void make_stream(const struct migration *m, const struct relation *rel, struct pieces *p)
@@ -87,8 +89,8 @@ static void make_key(const struct relation *rel, struct pieces *p)
     buf_append_text(&p->key, "]::text"); /* as captured.key::text */
 }
 
-static void pieces_make(const struct migration *m, const struct relation *rel, int64_t segment, int64_t segments,
-                        struct pieces *p)
+static void pieces_make(const struct migration *m, const struct relation *rel, int64_t segment,
+                        int64_t segments, struct pieces *p)
 {
     memset(p, 0, sizeof *p);
     make_stream(m, rel, p);
@@ -109,15 +111,16 @@ static void pieces_make(const struct migration *m, const struct relation *rel, i
     }
     /* Not hashtext(): that may differ between releases. */
     for (int byte = 0; byte < 2; byte++)
-        buf_append_format(&p->segment, "%sget_byte(sha256(convert_to(%s, 'UTF8')), %d)%s", byte == 0 ? "(" : " + ",
-                          buf_text(&p->stream), byte, byte == 0 ? " * 256" : ")");
+        buf_append_format(&p->segment, "%sget_byte(sha256(convert_to(%s, 'UTF8')), %d)%s",
+                          byte == 0 ? "(" : " + ", buf_text(&p->stream), byte, byte == 0 ? " * 256" : ")");
     buf_append_format(&p->segment, " %% %" PRId64 " = %" PRId64, segments, segment);
 }
 
 static bool pieces_done(struct pieces *p)
 {
-    struct buf *const all[] = { &p->stream, &p->stream_columns, &p->stream_values, &p->stream_match, &p->key,
-                                &p->digest, &p->digest_hex,     &p->version,       &p->tenant,       &p->segment };
+    struct buf *const all[] = { &p->stream, &p->stream_columns, &p->stream_values, &p->stream_match,
+                                &p->key,    &p->digest,         &p->digest_hex,    &p->version,
+                                &p->tenant, &p->segment };
     bool failed = false;
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
@@ -136,23 +139,25 @@ bool verifier_expand(const struct migration *m, const struct relation *rel, cons
 
     pieces_make(m, rel, segment, segments, &p);
     snprintf(tap, sizeof tap, "%" PRId64, tap_key(m->control_schema, m->tenant));
-    sqltext_expand(out, text, m->control_schema,
-                   (const struct sqltext_value[]){ { "stream", buf_text(&p.stream) },
-                                                   { "stream_columns", buf_text(&p.stream_columns) },
-                                                   { "stream_values", buf_text(&p.stream_values) },
-                                                   { "stream_match", buf_text(&p.stream_match) },
-                                                   { "key", buf_text(&p.key) },
-                                                   { "digest", buf_text(of_rows ? &p.digest_hex : &p.digest) },
-                                                   { "version", buf_text(&p.version) },
-                                                   { "tenant_column", buf_text(&p.tenant) },
-                                                   { "segment", buf_text(&p.segment) },
-                                                   { "table", rel->qualified },
-                                                   { "tap", tap } },
-                   11);
+    sqltext_expand(
+        out, text, m->control_schema,
+        (const struct sqltext_value[]){ { "stream", buf_text(&p.stream) },
+                                        { "stream_columns", buf_text(&p.stream_columns) },
+                                        { "stream_values", buf_text(&p.stream_values) },
+                                        { "stream_match", buf_text(&p.stream_match) },
+                                        { "key", buf_text(&p.key) },
+                                        { "digest", buf_text(of_rows ? &p.digest_hex : &p.digest) },
+                                        { "version", buf_text(&p.version) },
+                                        { "tenant_column", buf_text(&p.tenant) },
+                                        { "segment", buf_text(&p.segment) },
+                                        { "table", rel->qualified },
+                                        { "tap", tap } },
+        11);
     return pieces_done(&p) && !buf_failed(out) ? true : error_no_memory(err);
 }
 
-/* --- comparing rows ------------------------------------------------------------------------------------------ */
+/* --- comparing rows
+ * ------------------------------------------------------------------------------------------ */
 
 static void add_violation(const struct suspect *suspect, const PGresult *row, const char *what,
                           struct verifier_report *report)
@@ -171,8 +176,8 @@ static void add_violation(const struct suspect *suspect, const PGresult *row, co
                  PQgetvalue(row, 0, 0), what);
 }
 
-static void compare_row(const struct suspect *suspect, const PGresult *source, const PGresult *target, int order,
-                        struct verifier_report *report)
+static void compare_row(const struct suspect *suspect, const PGresult *source, const PGresult *target,
+                        int order, struct verifier_report *report)
 {
     if (order <= 0 && PQgetvalue(source, 0, 2)[0] == 't')
         return; /* captured: not mirrored yet, and compared behind the mirror */
@@ -193,7 +198,8 @@ static bool merge(const struct suspect *suspect, struct verifier_side *source, s
         int order = verifier_compare(source, target);
 
         compare_row(suspect, source->row, target->row, order, report);
-        if ((order <= 0 && !verifier_side_next(source, err)) || (order >= 0 && !verifier_side_next(target, err)))
+        if ((order <= 0 && !verifier_side_next(source, err)) ||
+            (order >= 0 && !verifier_side_next(target, err)))
             return false;
     }
     return true;
@@ -202,7 +208,8 @@ static bool merge(const struct suspect *suspect, struct verifier_side *source, s
 bool verifier_settle(struct migration *m, const struct suspect *suspect, struct verifier_report *report,
                      struct error *err)
 {
-    struct verifier_side source = { .pg = m->source_pg, .ended = true }, target = { .pg = m->target_pg, .ended = true };
+    struct verifier_side source = { .pg = m->source_pg, .ended = true },
+                         target = { .pg = m->target_pg, .ended = true };
     struct buf source_sql, target_sql;
     const char *values[1 + COLUMNS_MAX] = { m->tenant };
     int count = (int)(1 + suspect->columns);

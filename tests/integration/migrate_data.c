@@ -1,7 +1,7 @@
-/* migrate_data.c - the data plane of a migration without its runner: commands on stdin, one answer a line on stdout.
- * test_migrate_data.py plays the runner, the writers and the accidents.
- *   migrate_data SOURCE_CONNINFO TARGET_CONNINFO TENANT MIGRATION_ID EPOCH [setting=value …]
- * Answers: "ok …" or "error SQLSTATE message | detail | hint". A failpoint of the environment ends it on the way. */
+/* migrate_data.c - the data plane of a migration without its runner: commands on stdin, one answer a line on
+ * stdout. test_migrate_data.py plays the runner, the writers and the accidents. migrate_data SOURCE_CONNINFO
+ * TARGET_CONNINFO TENANT MIGRATION_ID EPOCH [setting=value …] Answers: "ok …" or "error SQLSTATE message |
+ * detail | hint". A failpoint of the environment ends it on the way. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,7 +144,8 @@ static bool do_hash(struct harness *h, const char *argument, struct error *err)
 
     (void)argument;
     if (good)
-        printf("streams=%" PRId64 " events=%" PRId64 " suspects=%" PRId64 " violations=%" PRId64 " first=\"%s\" ",
+        printf("streams=%" PRId64 " events=%" PRId64 " suspects=%" PRId64 " violations=%" PRId64
+               " first=\"%s\" ",
                report.streams, report.events, report.suspects, report.violations, report.first);
     return good;
 }
@@ -239,7 +240,8 @@ static bool do_hidden(struct harness *h, const char *argument, struct error *err
     count = mirror_hidden_writers(h->mirror, hidden, 8);
     printf("count=%zu ", count);
     for (size_t i = 0; i < count; i++)
-        printf("pid=%d application=%s entries=%" PRId64 " ", hidden[i].pid, hidden[i].application, hidden[i].entries);
+        printf("pid=%d application=%s entries=%" PRId64 " ", hidden[i].pid, hidden[i].application,
+               hidden[i].entries);
     return true;
 }
 
@@ -260,12 +262,30 @@ static const struct command {
     const char *name;
     bool (*run)(struct harness *h, const char *argument, struct error *err);
 } commands[] = {
-    { "connect", do_connect },     { "disconnect", do_disconnect }, { "install", do_install }, { "remove", do_remove },
-    { "sound", do_sound },         { "claim", do_claim },           { "estimate", do_estimate }, { "copy", do_copy },
-    { "mirror", do_mirror },       { "drain", do_drain },           { "behind", do_behind },   { "hash", do_hash },
-    { "lock_open", do_lock_open }, { "lock", do_lock },             { "shut", do_shut },       { "open", do_open },
-    { "unlock", do_unlock },       { "lock_close", do_lock_close }, { "state", do_state },     { "holders", do_holders },
-    { "lag", do_lag },             { "hidden", do_hidden },         { "epoch", do_epoch },     { "finish", do_finish },
+    { "connect", do_connect },
+    { "disconnect", do_disconnect },
+    { "install", do_install },
+    { "remove", do_remove },
+    { "sound", do_sound },
+    { "claim", do_claim },
+    { "estimate", do_estimate },
+    { "copy", do_copy },
+    { "mirror", do_mirror },
+    { "drain", do_drain },
+    { "behind", do_behind },
+    { "hash", do_hash },
+    { "lock_open", do_lock_open },
+    { "lock", do_lock },
+    { "shut", do_shut },
+    { "open", do_open },
+    { "unlock", do_unlock },
+    { "lock_close", do_lock_close },
+    { "state", do_state },
+    { "holders", do_holders },
+    { "lag", do_lag },
+    { "hidden", do_hidden },
+    { "epoch", do_epoch },
+    { "finish", do_finish },
 };
 
 static void answer(struct harness *h, char *line)
@@ -305,8 +325,10 @@ static void set_numbers(struct migration_settings *settings, int count, char **a
 
 int main(int count, char **arguments)
 {
-    static struct event_names names = { "public", "events", "tenant_id", "global_position", "event_id", "version", 2,
-                                        { "aggregate_type", "aggregate_id" } };
+    static char schema[] = "public", table[] = "events", tenant[] = "tenant_id",
+                position[] = "global_position", event_id[] = "event_id", version[] = "version",
+                type[] = "aggregate_type", id[] = "aggregate_id", none[] = "";
+    static struct event_names names = { schema, table, tenant, position, event_id, version, 2, { type, id } };
     struct harness h = { 0 };
     struct error err;
     char line[512];
@@ -327,7 +349,7 @@ int main(int count, char **arguments)
                                                 .mirror_poll_ms = 100 };
     set_numbers(&h.m.settings, count - 6, arguments + 6);
     if (getenv("KEY_BY_VERSION") != NULL) /* stream and version as the key */
-        names.event_id = "";
+        names.event_id = none;
     h.m.names = &names;
     h.m.control_schema = "pgshunt";
     h.m.log = log_new(LOG_DEBUG, LOG_TEXT, STDERR_FILENO);
