@@ -357,7 +357,8 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
     if (client->local_portal != NULL && slice_is(bind->portal, client->local_portal))
         statement_drop_local(client);
     if (prepared != NULL && !server_has(server, prepared))
-        server_say_parse(server, prepared, false);
+        server_say_prepare(server, prepared);
+    statement_make_executed(client, &message, server);
     in_pipeline(client, server);
     if (prepared == NULL || prepared->plan->statement_count > 0)
         statement_book(client, &message, server);
@@ -434,7 +435,7 @@ static bool on_describe(struct client *client, const struct msg *header)
         break;
     }
     if (prepared != NULL && !server_has(server, prepared))
-        server_say_parse(server, prepared, false);
+        server_say_prepare(server, prepared);
     in_pipeline(client, server);
     statement_forward(client, server, &msg, 'D', 0);
     return true;

@@ -63,7 +63,7 @@ static void leave_loop(struct client *client)
     DL_DELETE(loop->clients, client);
     if (client->cancel_pid != 0)
         HASH_DEL(loop->by_pid, client);
-    loop->client_count--;
+    atomic_fetch_sub(loop->shared->client_count, 1);
     stats_add(loop->stats, STAT_CLIENTS_CLOSED, 1);
 }
 
@@ -196,7 +196,7 @@ static bool may_begin(struct client *client, struct error *err)
         error_set(err, "57P03", "starting: the routing table has not been read yet");
         return error_hint(err, "The control database cannot be reached; SHOW STORES on the admin socket.");
     }
-    if (loop->client_count > loop->shared->max_clients_per_loop)
+    if (atomic_load(loop->shared->client_count) > loop->shared->max_clients)
         return error_set(err, "53300", "sorry, too many clients already (max_client_conn)");
     return true;
 }
@@ -227,6 +227,16 @@ static void begin_session(struct client *client, const struct startup *startup)
                   &err);
 }
 
+/* Each kind of encryption may be asked for once (ProcessStartupPacket of PostgreSQL). */
+static bool asks_first(struct client *client, enum startup_kind kind)
+{
+    bool *asked = kind == STARTUP_SSL ? &client->asked_ssl : &client->asked_gssenc;
+    bool first = !*asked;
+
+    *asked = true;
+    return first;
+}
+
 /* One startup packet. false: no more for now. */
 static bool startup_step(struct client *client)
 {
@@ -246,6 +256,10 @@ static bool startup_step(struct client *client)
     } else if (result == WIRE_MSG && startup->kind == STARTUP_CANCEL) {
         cancel_request(client->loop, startup->cancel_pid, startup->cancel_key);
         client_close(client);
+    } else if (result == WIRE_MSG && startup->kind != STARTUP_SESSION && !asks_first(client, startup->kind)) {
+        error_set(&err, "0A000", "unsupported frontend protocol 1234.%d: server supports 3.0 to 3.0",
+                  startup->kind == STARTUP_SSL ? 5679 : 5680);
+        client_fail(client, &err);
     } else if (result == WIRE_MSG && startup->kind == STARTUP_SESSION) {
         begin_session(client, startup);
     } else if (result == WIRE_MSG) { /* TLS and GSS encryption: not here */
@@ -720,7 +734,7 @@ void client_open(struct loop *loop, int fd)
     shape_init(&client->shape);
     attribution_init(&client->attribution);
     DL_APPEND(loop->clients, client);
-    loop->client_count++;
+    atomic_fetch_add(loop->shared->client_count, 1);
     stats_add(loop->stats, STAT_CLIENTS_ACCEPTED, 1);
     if (!stream_accept(&client->stream, &loop->uv, fd)) {
         client_close(client);

@@ -40,7 +40,8 @@ struct client {
     char startup_tenant[TENANT_BYTES_MAX]; /* the tenant setting in `options`; "" : none */
     const char *user_tenant;               /* [routing] user.NAME; "" : none */
     bool routed;                           /* its database is the default store's */
-    bool negotiate;                        /* asked for more than protocol 3.0 */
+    bool asked_ssl, asked_gssenc;
+    bool negotiate; /* asked for more than protocol 3.0 */
     uint32_t cancel_pid, cancel_key;
 
     /* what it is doing */

@@ -3,6 +3,7 @@
 #define PGSHUNT_PROXY_LOOP_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <utlist.h>
 #include <uv.h>
 
@@ -31,7 +32,8 @@ struct proxy_shared {
     unsigned char mock_key[32]; /* scram_verifier_mock() */
     const char *tenant_setting;
     bool reject_unattributed;
-    unsigned max_clients_per_loop;
+    unsigned max_clients;
+    atomic_uint *client_count; /* of all loops: the one number they share */
 };
 
 struct loop {
@@ -45,7 +47,6 @@ struct loop {
     struct stats *stats;
     struct client *clients; /* list */
     struct client *by_pid;  /* hash by cancel_pid */
-    unsigned client_count;
     uint32_t next_pid;
     struct gates *gates;
     struct stream *lingering; /* streams that close by themselves, or at a time */

@@ -9,6 +9,7 @@
 
 struct proxy {
     struct proxy_shared shared;
+    atomic_uint client_count;
     struct acceptor *acceptor;
     unsigned loop_count;
     struct loop loops[LOOPS_MAX];
@@ -18,7 +19,6 @@ static bool share(struct proxy *proxy, const struct proxy_setup *setup, struct e
 {
     struct proxy_shared *shared = &proxy->shared;
     const struct config *config = setup->config;
-    unsigned loops = setup->switchboard->loop_count;
 
     shared->config = config;
     shared->stores = setup->stores;
@@ -28,8 +28,8 @@ static bool share(struct proxy *proxy, const struct proxy_setup *setup, struct e
     shared->auth_type = config_is(config, CONFIG_AUTH_TYPE, "trust") ? AUTH_TRUST : AUTH_SCRAM;
     shared->tenant_setting = config_text(config, CONFIG_TENANT_SETTING);
     shared->reject_unattributed = config_is(config, CONFIG_UNATTRIBUTED_WRITES, "reject");
-    shared->max_clients_per_loop =
-        (unsigned)((config_number(config, CONFIG_MAX_CLIENT_CONN) + loops - 1) / loops);
+    shared->max_clients = (unsigned)config_number(config, CONFIG_MAX_CLIENT_CONN);
+    shared->client_count = &proxy->client_count;
     if (RAND_bytes(shared->mock_key, sizeof shared->mock_key) != 1)
         return error_set(err, "58000", "OpenSSL has no randomness");
     return auth_file_read(config_text(config, CONFIG_AUTH_FILE), &shared->auth_file, err);

@@ -617,6 +617,16 @@ void server_say_parse(struct server *server, const struct prepared *prepared, bo
         line_at(server, server->line_count - 1)->swallow_error = swallow_error;
 }
 
+void server_say_prepare(struct server *server, const struct prepared *prepared)
+{
+    if (!prepared->sql) {
+        server_say_parse(server, prepared, false);
+        return;
+    }
+    server_say(server, prepared->text);
+    server_note_made(server, prepared->name, prepared->serial);
+}
+
 void server_say_sync(struct server *server, bool silent)
 {
     write_sync(stream_out(&server->stream));

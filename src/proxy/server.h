@@ -118,6 +118,8 @@ void server_say_sync(struct server *server, bool silent);
  * appears in the server's log. */
 void server_say_fail(struct server *server, const char *reason);
 
+/* As the client made it: by Parse, or by SQL's PREPARE. An error is the client's. */
+void server_say_prepare(struct server *server, const struct prepared *prepared);
 bool server_knows_name(const struct server *server, struct slice name); /* … whatever its serial */
 bool server_has(const struct server *server, const struct prepared *prepared);
 void server_note_made(struct server *server, const char *name, uint64_t serial);

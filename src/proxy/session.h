@@ -21,6 +21,8 @@ struct prepared {
     uint32_t *types;
     size_t type_count;
     struct plan *plan;
+    bool sql;           /* made by SQL's PREPARE: `text` is that statement */
+    bool doubt;         /* … of a name that was taken: which of the two the server has is not known */
     struct shape shape; /* of this very text */
     uint64_t serial;    /* never 0, never used twice in a session */
     UT_hash_handle hh;

@@ -211,6 +211,46 @@ static void look_further(const struct client *client, const struct message *mess
     }
 }
 
+/* What an EXECUTE will run, as far as it is known: a prepared statement whose tenants stand in its own text.
+ */
+struct executed {
+    struct plan_statement statement;
+    struct slice text;
+    const struct shape *shape;
+};
+
+static void look_up_executed(const struct client *client, const struct plan_statement *execute,
+                             struct executed *executed)
+{
+    const struct prepared *prepared =
+        execute->name == NULL ? NULL : session_find(&client->session, slice_of(execute->name));
+
+    memset(executed, 0, sizeof *executed);
+    if (prepared == NULL || prepared->doubt || prepared->plan->statement_count != 1) {
+        executed->statement.class = CLASS_WRITE;
+        executed->statement.tables = TABLES_EVENT;
+        executed->statement.tenants_partial = true;
+        return;
+    }
+    executed->statement = prepared->plan->statements[0];
+    executed->text = prepared->text;
+    executed->shape = &prepared->shape;
+}
+
+/* As attribute(); a PREPARE runs nothing, an EXECUTE what was prepared. */
+static bool attribute_one(struct client *client, const struct message *message,
+                          const struct plan_statement **statement, const struct surroundings *around,
+                          struct executed *executed, struct error *err)
+{
+    if ((*statement)->kind != STATEMENT_EXECUTE)
+        return attribute(*statement, message->text, message->shape, message->params, around,
+                         &client->attribution, err);
+    look_up_executed(client, *statement, executed);
+    *statement = &executed->statement;
+    return attribute(&executed->statement, executed->text, executed->shape, NULL, around,
+                     &client->attribution, err);
+}
+
 /* Attributes every statement of the message, adds up where it must go, and asks the gates. */
 static enum arrival find_place(struct client *client, const struct message *message, struct place *place,
                                struct error *err)
@@ -234,20 +274,23 @@ static enum arrival find_place(struct client *client, const struct message *mess
         look_around(client, &around, &memory);
         for (size_t i = 0; i < message->plan->statement_count && answer == GATE_GO; i++) {
             const struct plan_statement *statement = &message->plan->statements[i];
-            bool writes = statement->class == CLASS_WRITE || statement->locks;
+            struct executed executed;
+            bool writes;
 
             if (i > 0)
                 look_further(client, message, statement - 1, &around, &memory);
             if (statement->tables == 0 && statement->locks)
                 answer = place_lock(client, place, &rules, &around, &closed);
-            if (statement->tables == 0 && statement->tenant_count == 0)
+            if (statement->kind == STATEMENT_PREPARE ||
+                (statement->kind != STATEMENT_EXECUTE && statement->tables == 0 &&
+                 statement->tenant_count == 0))
                 continue;
-            if (!attribute(statement, message->text, message->shape, message->params, &around,
-                           &client->attribution, err) ||
+            if (!attribute_one(client, message, &statement, &around, &executed, err) ||
                 !place_add(place, &rules, statement, &client->attribution, err)) {
                 gates_retreat(&client->passes, keep, clock_ms());
                 return REFUSED;
             }
+            writes = statement->class == CLASS_WRITE || statement->locks;
             if (client->attribution.tenancy == TENANCY_UNKNOWN)
                 stats_add(client->loop->stats, STAT_UNATTRIBUTED, 1);
             if (writes && client->attribution.tenancy != TENANCY_NONE)
@@ -369,33 +412,71 @@ static struct slice piece(const struct message *message, size_t index)
     return shape_statement(message->shape, message->text, index, &text) ? text : (struct slice){ 0 };
 }
 
+static void append_literal(struct buf *out, const char *text)
+{
+    buf_append_text(out, " E'");
+    for (; *text != '\0'; text++) {
+        if (*text == '\'' || *text == '\\')
+            buf_append(out, text, 1);
+        buf_append(out, text, 1);
+    }
+    buf_append_text(out, "'");
+}
+
+/* A change whose value came as a parameter, in words that need none. */
+static void reword_setting(const struct plan_statement *statement, struct buf *value, struct buf *words)
+{
+    buf_append_text(words, "SELECT pg_catalog.set_config(");
+    append_literal(words, statement->name);
+    buf_append_text(words, ",");
+    append_literal(words, buf_text(value));
+    buf_append_text(words, statement->kind == STATEMENT_SET_LOCAL ? ", true)" : ", false)");
+}
+
+static bool book_set(struct client *client, const struct message *message,
+                     const struct plan_statement *statement, struct slice *text, struct buf *words)
+{
+    struct slice name = statement->name == NULL ? (struct slice){ 0 } : slice_of(statement->name);
+    bool local = statement->kind == STATEMENT_SET_LOCAL, known, ok;
+    struct slice said = { 0 };
+    struct buf value;
+
+    buf_init(&value);
+    known = !statement->local_unknown &&
+            attribute_set_value(statement, message->text, message->shape, message->params, &value);
+    if (known)
+        said = slice_of(buf_text(&value));
+    if (message->params != NULL && message->params->count > 0) {
+        if (known && name.at != NULL)
+            reword_setting(statement, &value, words);
+        *text = known && name.at != NULL ? slice_of(buf_text(words)) : (struct slice){ 0 };
+    }
+    ok = (local && !client->txn.open) ||
+         session_set(&client->session, name, *text, said, local, (unsigned)client->txn.savepoint_count,
+                     client->sync_sent + 1);
+    buf_done(&value);
+    return ok;
+}
+
 static void book_setting(struct client *client, const struct message *message,
                          const struct plan_statement *statement, struct slice text)
 {
     struct session *session = &client->session;
     struct txn *txn = &client->txn;
-    uint64_t sync = client->sync_sent + 1;
-    unsigned depth = (unsigned)txn->savepoint_count;
     struct slice name = statement->name == NULL ? (struct slice){ 0 } : slice_of(statement->name);
-    struct buf value;
+    struct buf words;
     bool ok;
 
-    buf_init(&value);
-    if (statement->kind == STATEMENT_SET || statement->kind == STATEMENT_SET_LOCAL) {
-        bool known = !statement->local_unknown &&
-                     attribute_set_value(statement, message->text, message->shape, message->params, &value);
-        struct slice said = known ? slice_of(buf_text(&value)) : (struct slice){ 0 };
-        bool local = statement->kind == STATEMENT_SET_LOCAL;
-
-        ok = (local && !txn->open) || session_set(session, name, text, said, local, depth, sync);
-    } else {
-        ok = session_reset(session, name, text, depth, sync);
-    }
-    buf_done(&value);
-    if (txn->open)
+    buf_init(&words);
+    if (statement->kind == STATEMENT_SET || statement->kind == STATEMENT_SET_LOCAL)
+        ok = book_set(client, message, statement, &text, &words);
+    else
+        ok = session_reset(session, name, text, (unsigned)txn->savepoint_count, client->sync_sent + 1);
+    if (txn->open && text.at != NULL)
         ok = txn_note(txn, text) && ok;
     if (!ok || text.at == NULL)
         txn->overflow = session->overflow = true;
+    buf_done(&words);
 }
 
 static void book_end(struct client *client, const struct plan_statement *statement)
@@ -436,6 +517,48 @@ static void book_discard(struct client *client, struct server *server, const str
     } else {
         session_forget(&client->session, slice_of(statement->name));
         server_note_gone(server, slice_of(statement->name));
+    }
+}
+
+/* SQL's PREPARE is remembered like Parse: the names are the same. */
+static void book_prepare(struct client *client, const struct plan_statement *statement, struct slice text,
+                         struct server *server)
+{
+    struct prepared *prepared = session_find(&client->session, slice_of(statement->name));
+    struct plan *plan = NULL;
+
+    if (prepared != NULL || text.at == NULL) {
+        if (prepared != NULL)
+            prepared->doubt = true;
+        return;
+    }
+    if (!statement_plan(client, text, &plan))
+        return; /* unknown at EXECUTE */
+    prepared =
+        session_prepare(&client->session, slice_of(statement->name), text, NULL, 0, plan, &client->shape);
+    if (prepared == NULL) {
+        plan_give(plan);
+        return;
+    }
+    prepared->sql = true;
+    server_note_made(server, prepared->name, prepared->serial);
+}
+
+/* The server has what an EXECUTE in the message names. */
+void statement_make_executed(struct client *client, const struct message *message, struct server *server)
+{
+    if (message->plan == NULL || !message->plan->parsed)
+        return;
+    for (size_t i = 0; i < message->plan->statement_count; i++) {
+        const struct plan_statement *statement = &message->plan->statements[i];
+        const struct prepared *prepared;
+
+        if (statement->kind != STATEMENT_EXECUTE || statement->name == NULL)
+            continue;
+        prepared = session_find(&client->session, slice_of(statement->name));
+        if (prepared == NULL || prepared->doubt || server_has(server, prepared))
+            continue;
+        server_say_prepare(server, prepared);
     }
 }
 
@@ -488,6 +611,9 @@ static void book_one(struct client *client, const struct message *message, size_
         break;
     case STATEMENT_DEALLOCATE:
         book_discard(client, server, statement);
+        break;
+    case STATEMENT_PREPARE:
+        book_prepare(client, statement, text, server);
         break;
     default:
         break;
@@ -801,6 +927,7 @@ static void answer_local_query(struct client *client, const struct msg *header, 
 static void forward_query(struct client *client, const struct msg *header, const struct message *message,
                           struct server *server)
 {
+    statement_make_executed(client, message, server);
     statement_book(client, message, server);
     session_forget(&client->session, slice_of("")); /* a simple Query drops the unnamed statement */
     server->unnamed_serial = 0;

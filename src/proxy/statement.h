@@ -31,6 +31,7 @@ struct message {
 enum arrival { ARRIVED, WAITING, REFUSED };
 enum arrival statement_arrive(struct client *client, const struct message *message, struct server **server,
                               struct error *err);
+void statement_make_executed(struct client *client, const struct message *message, struct server *server);
 void statement_book(struct client *client, const struct message *message, struct server *server);
 void statement_refuse(struct client *client, const struct msg *header, bool simple, const struct error *err);
 void statement_forward(struct client *client, struct server *server, const struct msg *header, char owed,

@@ -46,7 +46,7 @@ static void say_statements(struct client *client, struct server *server)
     HASH_ITER(hh, client->session.prepared, prepared, next) {
         const struct plan *plan = prepared->plan;
 
-        if (prepared->name[0] == '\0' || plan->statement_count != 1 ||
+        if (prepared->sql || prepared->name[0] == '\0' || plan->statement_count != 1 ||
             !(plan->statements[0].tables & (TABLES_EVENT | TABLES_COMPANION)) ||
             count++ >= WARM_STATEMENTS_MAX)
             continue;

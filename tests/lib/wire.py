@@ -146,7 +146,7 @@ class RawClient:
     def __init__(self, port, host="127.0.0.1"):
         self.socket = socket.create_connection((host, port), timeout=TIMEOUT_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.buffer = b""
+        self.buffer = bytearray()
         self.parameters = {}
         self.key = None                # (pid, secret) of BackendKeyData
 
@@ -183,7 +183,8 @@ class RawClient:
             if not chunk:
                 raise Gone(f"{len(self.buffer)} of {count} bytes, then the end")
             self.buffer += chunk
-        taken, self.buffer = self.buffer[:count], self.buffer[count:]
+        taken = bytes(self.buffer[:count])
+        del self.buffer[:count]
         return taken
 
     def read(self):
@@ -217,7 +218,7 @@ class RawClient:
                 self.buffer += chunk
         except ConnectionResetError:
             pass
-        taken, self.buffer = self.buffer, b""
+        taken, self.buffer = bytes(self.buffer), bytearray()
         return taken
 
     def closed(self):
