@@ -325,7 +325,9 @@ BEGIN
 END $$;
 
 -- After a cutover that did not come to its end, or whose end is not known: waits for a switch that may still be
--- committing, and decides. 'migrated': it was switched. 'dual_write': it is the source's again, under a new epoch.
+-- committing, and decides. 'migrated': it was switched. Else nobody can switch it any more: the epoch and the route's
+-- generation are raised. It stays cutover_paused until the caller has opened the tap, so that a crash in between leaves
+-- the gates closed. 'dual_write': an earlier call's answer was lost.
 CREATE FUNCTION migration_take_back(p_id uuid, p_epoch bigint, p_operator text, p_error jsonb, p_instance text,
                                     OUT outcome text, OUT epoch bigint, OUT generation bigint,
                                     OUT others_alive bigint)
@@ -336,18 +338,24 @@ BEGIN
     PERFORM 1 FROM tenant_routing r
       WHERE r.tenant_id = (SELECT tenant_id FROM tenant_migrations WHERE id = p_id) FOR UPDATE;
     SELECT * INTO m FROM tenant_migrations WHERE id = p_id FOR UPDATE;
+    others_alive := instances_alive(p_instance);
+    outcome := m.state;
+    epoch := m.owner_epoch;
     IF m.state IN ('migrated', 'dual_write') AND m.owner_epoch >= p_epoch THEN
-        outcome := m.state; -- switched, or an earlier call's answer was lost
-        epoch := m.owner_epoch;
         SELECT r.generation INTO generation FROM tenant_routing r WHERE r.tenant_id = m.tenant_id;
-        others_alive := instances_alive(p_instance);
         RETURN;
     END IF;
-    outcome := 'dual_write';
+    IF m.state IS DISTINCT FROM 'cutover_paused' OR m.owner_epoch <> p_epoch THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('migration %s is no longer in state cutover_paused under epoch %s', p_id, p_epoch);
+    END IF;
     epoch := p_epoch + 1;
-    SELECT e.generation, e.others_alive INTO generation, others_alive
-      FROM migration_enter(p_id, p_epoch, 'cutover_paused', 'dual_write', p_epoch + 1, 'dual_write',
-                           'cutover rolled back', p_operator, '{}', p_error, p_instance) e;
+    UPDATE tenant_migrations t SET owner_epoch = p_epoch + 1, updated_at = clock_timestamp() WHERE t.id = p_id;
+    UPDATE tenant_routing r SET migration_state = 'cutover_paused' WHERE r.active_migration_id = p_id
+    RETURNING r.generation INTO generation;
+    INSERT INTO migration_audit_log (migration_id, event_type, old_state, new_state, details, operator)
+    VALUES (p_id, 'cutover taken back', m.state, m.state,
+            jsonb_build_object('owner_epoch', p_epoch + 1, 'error', p_error), coalesce(p_operator, session_user));
 END $$;
 
 -- ABORT: the route is normal at once and the wish survives a restart; the migration ends when its tap is gone.

@@ -153,7 +153,9 @@ static bool check_lock_holders(struct runner *r, struct list *list, struct error
         return false;
     for (size_t i = 0; i < count; i++) {
         if (holders[i].prepared)
-            hint(add(list, "lock_holders", CHECK_WARNING, "a prepared transaction has written the tenant"),
+            hint(add(list, "lock_holders", CHECK_WARNING,
+                     "prepared transaction \"%s\" of %s has written the tenant", holders[i].query,
+                     holders[i].user),
                  "COMMIT PREPARED or ROLLBACK PREPARED it; see pg_prepared_xacts.");
         else if (holders[i].age_ms > limit_ms)
             hint(add(list, "lock_holders", CHECK_WARNING,

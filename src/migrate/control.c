@@ -110,8 +110,7 @@ static void answer_published(struct control *c)
 {
     struct letter *letter, *next;
 
-    LL_FOREACH_SAFE(c->publishing, letter, next)
-    {
+    LL_FOREACH_SAFE(c->publishing, letter, next) {
         struct runner_letter *news = (struct runner_letter *)letter;
 
         if (news->sequence == 0 || !publisher_is_applied(c->publisher, news->sequence))
@@ -139,8 +138,7 @@ static void publish(struct control *c)
     }
     c->last_sequence = sequence;
     c->applied_by_ms = clock_ms() + APPLY_MS_MAX;
-    LL_FOREACH(c->publishing, letter)
-    {
+    LL_FOREACH(c->publishing, letter) {
         struct runner_letter *news = (struct runner_letter *)letter;
 
         if (news->sequence == 0)
@@ -167,8 +165,7 @@ static struct running *find_running(struct control *c, const char *id)
 {
     struct running *at;
 
-    LL_FOREACH(c->running, at)
-    {
+    LL_FOREACH(c->running, at) {
         if (strcmp(runner_id(at->runner), id) == 0)
             return at;
     }
@@ -265,9 +262,8 @@ static void grant_slots(struct control *c)
     struct letter *letter, *next;
 
     LL_FOREACH(c->running, at)
-    used += at->has_slot;
-    LL_FOREACH_SAFE(c->slots, letter, next)
-    {
+        used += at->has_slot;
+    LL_FOREACH_SAFE(c->slots, letter, next) {
         struct running *running = find_running(c, ((struct runner_letter *)letter)->migration);
 
         if (used >= most)
@@ -306,8 +302,7 @@ static void join_ended(struct control *c)
     struct running *running, *next;
     bool freed = false;
 
-    LL_FOREACH_SAFE(c->running, running, next)
-    {
+    LL_FOREACH_SAFE(c->running, running, next) {
         if (!running->ended)
             continue;
         LL_DELETE(c->running, running);
@@ -340,15 +335,13 @@ static void stop_runners(struct control *c)
 {
     struct running *running, *next;
 
-    LL_FOREACH(c->running, running)
-    {
+    LL_FOREACH(c->running, running) {
         struct letter *stop = stop_letter_new();
 
         if (stop != NULL)
             letter_send(runner_mailbox(running->runner), stop);
     }
-    LL_FOREACH_SAFE(c->running, running, next)
-    {
+    LL_FOREACH_SAFE(c->running, running, next) {
         LL_DELETE(c->running, running);
         runner_join(running->runner);
         free(running);
@@ -613,6 +606,8 @@ static void answer(struct control *c, struct control_request *request)
     bool fine = true;
     char id[UUID_TEXT_BYTES];
 
+    if (c->ledger != NULL)
+        pg_set_deadline(ledger_pg(c->ledger), clock_ms() + statement_ms_max(c));
     if (needs_ledger(request->verb) && c->ledger == NULL) {
         error_set(&err, "08001", "the control database cannot be reached");
         error_hint(&err, "pgshunt keeps trying; its log says why.");
@@ -771,7 +766,7 @@ static void control_free(struct control *c)
 
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         LL_FOREACH_SAFE(lists[i], letter, next)
-        letter_drop(letter);
+            letter_drop(letter);
     }
     survey_free(c->survey);
     publisher_free(c->publisher);
@@ -786,7 +781,7 @@ static bool build(struct control *c, struct error *err)
                                    .stores = c->setup.stores,
                                    .log = c->setup.log,
                                    .wake = { mailbox_fd(c->mailbox), on_letters, c },
-                                   .look_ms_max = statement_ms_max(c) };
+                                   .look_ms_max = statement_ms_max(c) / 2 }; /* to connect, and to read */
 
     if (!event_names_new(c->setup.config, &c->names, err))
         return false;

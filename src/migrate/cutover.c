@@ -55,11 +55,16 @@ static uint64_t now_us(void)
 static void describe_holders(struct cutover *cut, const struct tap_holder *holders, size_t count,
                              size_t *used)
 {
-    for (size_t i = 0; i < count && *used < sizeof cut->blockers; i++)
-        *used += (size_t)snprintf(
-            cut->blockers + *used, sizeof cut->blockers - *used, "%s%s %d (%s, %s), %" PRIu64 " ms: %s",
-            *used == 0 ? "" : "; ", holders[i].prepared ? "prepared transaction" : "pid", (int)holders[i].pid,
-            holders[i].user, holders[i].application, holders[i].age_ms, holders[i].query);
+    for (size_t i = 0; i < count && *used < sizeof cut->blockers; i++) {
+        char who[24] = "prepared transaction";
+
+        if (!holders[i].prepared)
+            snprintf(who, sizeof who, "pid %d", (int)holders[i].pid);
+        *used +=
+            (size_t)snprintf(cut->blockers + *used, sizeof cut->blockers - *used,
+                             "%s%s (%s, %s), %" PRIu64 " ms: %s", *used == 0 ? "" : "; ", who,
+                             holders[i].user, holders[i].application, holders[i].age_ms, holders[i].query);
+    }
 }
 
 static bool is_described(const struct tap_holder *holders, size_t count, int32_t pid)
@@ -434,24 +439,25 @@ static bool cutover_release(struct cutover *cut)
 
 bool cutover_settle(struct runner *r, struct error *err)
 {
+    const struct error *why = error_is_set(&r->taken_back_for) ? &r->taken_back_for : NULL;
     uint64_t epoch = r->m.epoch;
     bool switched;
 
     r->settling = true;
     if (!runner_ledger_open(r, err) || !failpoint("cutover.before_settle", err))
         return false;
-    if (!ledger_take_back(r->ledger, r->id, NULL, error_is_set(err) ? err : NULL, &epoch, &switched,
-                          &r->routed, err)) {
+    if (!ledger_take_back(r->ledger, r->id, NULL, why, &epoch, &switched, &r->routed, err)) {
         /* Changed by hand, or by a successor: the row is read anew. */
         if (error_is(err, "55000"))
             r->settling = r->owned = false;
         return false;
     }
     r->settling = false;
+    r->owned = true;
     r->m.epoch = epoch;
-    r->state = switched ? MIGRATION_MIGRATED : MIGRATION_DUAL_WRITE;
+    if (switched)
+        r->state = MIGRATION_MIGRATED;
     r->tap_to_open = !switched;
-    error_clear(err);
     return failpoint("cutover.after_settle", err);
 }
 
@@ -477,11 +483,19 @@ static bool open_tap(struct runner *r, struct error *err)
 
 bool cutover_reopen(struct runner *r, struct error *err)
 {
-    if (!failpoint("cutover.before_reopen", err) || !open_tap(r, err) ||
-        !runner_publish(r, clock_ms() + PUBLISH_MS, err) ||
+    const struct error *why = error_is_set(&r->taken_back_for) ? &r->taken_back_for : NULL;
+
+    if (!failpoint("cutover.before_reopen", err) || !open_tap(r, err))
+        return false;
+    if (r->state == MIGRATION_CUTOVER_PAUSED &&
+        !runner_enter(r, MIGRATION_DUAL_WRITE, r->m.epoch, "cutover rolled back", NULL, NULL, why, "warning",
+                      "recoverable", err))
+        return false;
+    if (!runner_publish(r, clock_ms() + PUBLISH_MS, err) ||
         !runner_order_gates(r, GATE_OPEN, clock_ms() + OPEN_MS, err))
         return false;
     r->tap_to_open = false;
+    error_clear(&r->taken_back_for);
     log_line(r->setup->log, LOG_INFO, "runner",
              "migration %s: its cutover is taken back, the tenant lives in \"%s\"", r->id, r->m.source->name);
     return failpoint("cutover.after_reopen", err);
@@ -495,13 +509,14 @@ static void log_completed(struct runner *r)
 bool cutover_recover(struct runner *r, struct error *err)
 {
     /* Settling comes first: it fences whoever had it, also if the source cannot be reached. */
-    if (!cutover_settle(r, err))
+    if (!r->tap_to_open && !cutover_settle(r, err))
         return false;
     if (r->state == MIGRATION_MIGRATED) {
         r->over = tell_everybody(r) && drop_gates(r);
         log_completed(r);
+        return true;
     }
-    return true; /* dual_write: its step opens tap and gates before anything else */
+    return cutover_reopen(r, err);
 }
 
 /* Nothing but gates and lock: the lock is let go, the state written, and only then the gates open. */
@@ -526,7 +541,6 @@ static bool revert_by_route(struct cutover *cut, struct error *err)
 
     tap_lock_close(cut->lock);
     cut->lock = NULL;
-    r->settling = true;
     while (!cutover_settle(r, err)) {
         if (r->stopping || !r->settling || clock_ms() > until_ms)
             return false; /* the runner goes on with it */
@@ -547,12 +561,14 @@ static void revert(struct cutover *cut, struct error *why)
 
     if (r->state != MIGRATION_CUTOVER_PAUSED && r->state != MIGRATION_MIGRATED)
         return; /* nothing was changed yet */
+    r->taken_back_for = *why;
     if (error_is(why, "57014"))
-        runner_log(r, LOG_WARN, "Cutover timeout", "cutover", (now_us() - cut->closed_us) / 1000, 0, why);
+        runner_log(r, LOG_WARN, "Cutover timeout", "cutover",
+                   cut->closed_us == 0 ? 0 : (now_us() - cut->closed_us) / 1000, 0, why);
     fine = r->state == MIGRATION_MIGRATED ? cutover_release(cut)
            : cut->tap_touched             ? revert_by_route(cut, &err)
                                           : revert_simply(cut, why, &err);
-    if (!fine && r->state == MIGRATION_CUTOVER_PAUSED)
+    if (!fine && r->state == MIGRATION_CUTOVER_PAUSED && !r->tap_to_open)
         r->settling = true;
     if (!fine && !r->stopping)
         log_error(r->setup->log, LOG_ERROR, "runner", &err,

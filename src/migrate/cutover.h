@@ -9,12 +9,14 @@
  * request. */
 void cutover_run(struct runner *r, struct control_request *request);
 
-/* For a migration found in cutover_paused: evicts the predecessor's session, settles, and reopens. */
+/* For a migration in cutover_paused whose cutover is not under way: settles, and reopens or finishes. The
+ * gates have been made. */
 bool cutover_recover(struct runner *r, struct error *err);
-/* Decides in the control database whether it was switched: r->state is migrated or dual_write afterwards; in
- * the latter case r->tap_to_open says that the tap and the gates still have to be opened. */
+/* Decides in the control database whether it was switched: then r->state is migrated. If not, nobody can
+ * switch it any more, and r->tap_to_open says that cutover_reopen() is due. */
 bool cutover_settle(struct runner *r, struct error *err);
-/* Opens a tap that may be shut, under the epoch of now, and then the gates. */
+/* Opens a tap that may be shut, under the epoch of now; then the state is dual_write; and then the gates
+ * open. */
 bool cutover_reopen(struct runner *r, struct error *err);
 
 #endif

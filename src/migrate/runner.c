@@ -835,7 +835,8 @@ static bool step_dual_write(struct runner *r, struct error *err)
 {
     uint64_t begun_ms = clock_ms();
 
-    /* Held writes wait for this, whatever the target is doing. */
+    /* The answer to the last step of the way back was lost: held writes wait for it, whatever the target is
+     * doing. */
     if (r->tap_to_open && !(make_gates(r, err) && cutover_reopen(r, err)))
         return false;
     if (breaker_allows(&r->breaker, begun_ms) && !mirror_round(r, err)) {
@@ -862,7 +863,7 @@ static bool step_dual_write(struct runner *r, struct error *err)
 /* Found so at start: was it switched? If not, the tap may be shut, and the gates are closed. */
 static bool step_cutover_paused(struct runner *r, struct error *err)
 {
-    return cutover_recover(r, err);
+    return make_gates(r, err) && cutover_recover(r, err);
 }
 
 static bool step_paused(struct runner *r, struct error *err)
@@ -1007,7 +1008,7 @@ static bool step_abort(struct runner *r, struct error *err)
 {
     r->interrupted = r->stopping;
     /* A cutover that was found half done is settled first: it may have been switched. */
-    if (r->state == MIGRATION_CUTOVER_PAUSED && !cutover_settle(r, err))
+    if (r->state == MIGRATION_CUTOVER_PAUSED && !r->tap_to_open && !cutover_settle(r, err))
         return false;
     if (r->state == MIGRATION_MIGRATED) {
         r->abort_requested = false;

@@ -78,9 +78,10 @@ struct runner {
     bool gates_made;    /* on every loop */
     bool gates_claimed; /* under an epoch of this claim */
     bool tap_checked;
-    bool settling;    /* a cutover's outcome is not known: the row is not claimed before it is */
-    bool tap_to_open; /* a cutover that was not switched has left it shut, perhaps */
-    bool over;        /* the thread ends */
+    bool settling;               /* a cutover's outcome is not known: the row is not claimed before it is */
+    bool tap_to_open;            /* a cutover that was not switched has left it shut, perhaps */
+    struct error taken_back_for; /* why its last cutover is on its way back */
+    bool over;                   /* the thread ends */
 
     /* what the letters said */
     bool stopping;
