@@ -467,23 +467,54 @@ bool copier_check_target(struct migration *m, const struct cursor *cursor, struc
              "START again.");
 }
 
+/* What the source's positions have reached, or may have: "0" if nothing has been given yet. */
+static bool read_highest(struct migration *m, char highest[24], struct error *err)
+{
+    PGresult *result =
+        ask(m, true, m->source_rel.sequence != NULL ? sql_copy_sequence : sql_copy_max, 0, NULL, err);
+
+    if (result == NULL)
+        return false;
+    snprintf(highest, 24, "%s", PQgetisnull(result, 0, 0) ? "0" : PQgetvalue(result, 0, 0));
+    PQclear(result);
+    if (strtoll(highest, NULL, 10) < 1)
+        snprintf(highest, 24, "0");
+    return true;
+}
+
 bool copier_move_sequence(struct migration *m, struct error *err)
 {
     PGresult *result;
     char highest[24];
-    bool known;
 
     if (m->target_rel.sequence == NULL)
         return true;
-    result = ask(m, true, m->source_rel.sequence != NULL ? sql_copy_sequence : sql_copy_max, 0, NULL, err);
-    if (result == NULL)
+    if (!read_highest(m, highest, err))
         return false;
-    known = !PQgetisnull(result, 0, 0);
-    snprintf(highest, sizeof highest, "%s", PQgetvalue(result, 0, 0));
-    PQclear(result);
-    if (!known || strtoll(highest, NULL, 10) < 1)
+    if (strcmp(highest, "0") == 0)
         return true; /* nothing has been given yet */
     result = ask(m, false, sql_copy_move_sequence, 1, (const char *[]){ highest }, err);
     PQclear(result);
     return result != NULL;
+}
+
+bool copier_finish(struct migration *m, uint64_t generation, struct error *err)
+{
+    char highest[24] = "0", epoch[24], generation_text[24];
+    const char *const values[] = { highest, m->id, epoch, generation_text };
+    bool sequence = m->target_rel.sequence != NULL, ours;
+    PGresult *result;
+
+    if (sequence && !read_highest(m, highest, err))
+        return false;
+    snprintf(epoch, sizeof epoch, "%" PRIu64, m->epoch);
+    snprintf(generation_text, sizeof generation_text, "%" PRIu64, generation);
+    sequence = sequence && strcmp(highest, "0") != 0;
+    result = ask(m, false, sequence ? sql_copy_finish : sql_copy_finish_only, 4, values, err);
+    if (result == NULL)
+        return false;
+    ours = PQgetvalue(result, 0, 0)[0] == 't';
+    PQclear(result);
+    return ours ||
+           error_set(err, "55000", "the copy belongs to another owner: epoch %s has been overtaken", epoch);
 }

@@ -23,10 +23,20 @@ enum {
     HOLDERS_MAX = 8,
 };
 
-enum step { STEP_CHECK, STEP_CLOSE, STEP_LOCK, STEP_CATCH_UP, STEP_SHUT, STEP_SWITCH, STEP_RELEASE, STEPS };
+enum step {
+    STEP_CLOSE,
+    STEP_LOCK,
+    STEP_MIRROR,
+    STEP_VERIFY,
+    STEP_TARGET,
+    STEP_SHUT,
+    STEP_SWITCH,
+    STEP_RELEASE,
+    STEPS
+};
 
-static const char *const step_names[STEPS] = { "check",    "close_gates", "lock",   "catch_up",
-                                               "shut_tap", "switch",      "release" };
+static const char *const step_names[STEPS] = { "close_gates", "lock",     "mirror", "verify",
+                                               "target",      "shut_tap", "switch", "release" };
 
 struct cutover {
     struct runner *r;
@@ -289,53 +299,48 @@ static bool cutover_drain(struct cutover *cut, struct error *err)
 /* --- 4: the last pass
  * -------------------------------------------------------------------------------------------- */
 
-/* By the mirror's own connection, under its epoch: this also proves that the target is alive and ours. One
- * statement, because writes are held meanwhile. */
-static bool commit_in_target(struct cutover *cut, struct error *err)
+/* Nobody can write the tenant any more. The mirror compares the source's fingerprints in its own snapshot. */
+static bool mirror_last(struct cutover *cut, struct error *err)
 {
-    struct runner *r = cut->r;
-    char sql[256], epoch[24], generation[24];
-    const char *const values[] = { r->id, epoch, generation };
-    PGresult *result;
-    bool ours;
+    uint64_t begun_us = now_us();
+    bool fine = mirror_drain(cut->r->mirror, err);
 
-    snprintf(epoch, sizeof epoch, "%" PRIu64, r->m.epoch);
-    snprintf(generation, sizeof generation, "%" PRIu64, r->routed.generation + 1);
-    snprintf(sql, sizeof sql,
-             "UPDATE %.60s.copy_cursor SET owner_epoch = $2, generation = $3"
-             " WHERE migration_id = $1 AND worker = 0 AND owner_epoch <= $2 RETURNING true",
-             r->m.control_schema);
-    result = pg_query(r->m.target_pg, sql, 3, values, err);
-    if (result == NULL)
-        return false;
-    ours = PQntuples(result) == 1;
-    PQclear(result);
-    return ours ||
-           error_set(err, "55000", "the copy belongs to another owner: epoch %s has been overtaken", epoch);
+    cut->step_us[STEP_MIRROR] = now_us() - begun_us;
+    return fine;
 }
 
-static bool verify_last_keys(struct cutover *cut, struct error *err)
+static bool verify_last(struct cutover *cut, struct error *err)
 {
-    return mirror_unverified(cut->r->mirror) == 0 || mirror_verify_behind(cut->r->mirror, err);
+    uint64_t begun_us = now_us();
+    bool fine = mirror_unverified(cut->r->mirror) == 0 || mirror_verify_behind(cut->r->mirror, err);
+
+    cut->step_us[STEP_VERIFY] = now_us() - begun_us;
+    return fine;
+}
+
+/* By the mirror's own connection, which proves that the target is alive and ours. */
+static bool finish_target(struct cutover *cut, struct error *err)
+{
+    struct runner *r = cut->r;
+    uint64_t begun_us = now_us();
+    bool fine = relation_unchanged(r->m.target_pg, &r->m.target_rel, r->m.names, err) &&
+                copier_finish(&r->m, r->routed.generation + 1, err);
+
+    cut->step_us[STEP_TARGET] = now_us() - begun_us;
+    return fine;
 }
 
 static bool cutover_catch_up(struct cutover *cut, struct error *err)
 {
     struct runner *r = cut->r;
-    uint64_t begun_us = now_us();
     bool fine;
 
     pg_set_deadline(r->m.source_pg, cut->deadline_ms);
     pg_set_deadline(r->m.target_pg, cut->deadline_ms);
-    /* The mirror compares the source's fingerprints in its own snapshot. */
-    fine = failpoint("cutover.before_catch_up", err) && mirror_drain(r->mirror, err) &&
-           verify_last_keys(cut, err) &&
-           relation_unchanged(r->m.target_pg, &r->m.target_rel, r->m.names, err) &&
-           copier_move_sequence(&r->m, err) && commit_in_target(cut, err) &&
-           failpoint("cutover.after_catch_up", err);
+    fine = failpoint("cutover.before_catch_up", err) && mirror_last(cut, err) && verify_last(cut, err) &&
+           finish_target(cut, err) && failpoint("cutover.after_catch_up", err);
     pg_set_deadline(r->m.source_pg, 0);
     pg_set_deadline(r->m.target_pg, 0);
-    cut->step_us[STEP_CATCH_UP] = now_us() - begun_us;
     if (!fine && is_late(cut) && error_is(err, "57014"))
         return blocked(cut, "the last pass of the mirror", err);
     return fine;
