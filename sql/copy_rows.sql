@@ -6,7 +6,7 @@
 COPY (
   SELECT {columns} FROM {table} e
    WHERE e.{tenant_column} = {tenant} AND e.{position_column} > bigint '{from}' AND e.{position_column} <= bigint '{to}'
-     AND NOT EXISTS (SELECT FROM pgshunt.captured c WHERE c.tap = bigint '{tap}' AND c.key = {key} OFFSET 0)
+     AND NOT EXISTS (SELECT FROM pgshunt.captured c WHERE c.key = {key} AND (c.tap = bigint '{tap}') IS TRUE OFFSET 0)
    ORDER BY e.{position_column}
    FETCH FIRST {limit} ROWS WITH TIES
 ) TO STDOUT (FORMAT binary)

@@ -3,9 +3,9 @@
 -- $1: tenant, $2 …: text arrays, one per key column. {tap}, {k_arrays}, {k_names}, {k_array}: ARRAY[k.k1, …]; {digest};
 -- {table}, {tenant_column}, {match}
 -- captured bool, digest (NULL: no such row); in the order of the keys
-SELECT EXISTS (SELECT FROM pgshunt.captured c WHERE c.tap = bigint '{tap}' AND c.key = {k_array} OFFSET 0)
+SELECT EXISTS (SELECT FROM pgshunt.captured c WHERE c.key = {k_array} AND (c.tap = bigint '{tap}') IS TRUE OFFSET 0)
        OR EXISTS (SELECT FROM pgshunt.captured c
-                   WHERE c.tap = bigint '{tap}' AND c.old_key IS NOT NULL AND c.old_key = {k_array} OFFSET 0),
+                   WHERE c.old_key IS NOT NULL AND c.old_key = {k_array} AND (c.tap = bigint '{tap}') IS TRUE OFFSET 0),
        r.digest
   FROM unnest({k_arrays}) WITH ORDINALITY AS k ({k_names}, n)
   LEFT JOIN LATERAL (SELECT {digest} AS digest FROM {table} e

@@ -8,8 +8,7 @@
 #include "migrate/sqltext.h"
 #include "sql_embedded.h"
 
-/* --- what is declared
- * ---------------------------------------------------------------------------------------- */
+/* --- what is declared --------------------------------------------------------------------------------- */
 
 static bool declare(struct schema_table *table, struct slice name, enum table_class class)
 {
@@ -45,8 +44,7 @@ static struct schema *declared(const struct config *config)
     return NULL;
 }
 
-/* --- what is there
- * ------------------------------------------------------------------------------------------- */
+/* --- what is there ------------------------------------------------------------------------------------ */
 
 static PGresult *ask(struct pg *pg, const struct schema *schema, struct error *err)
 {
@@ -127,8 +125,7 @@ bool catalogue_read(struct pg *pg, const struct config *config, uint64_t generat
     return true;
 }
 
-/* --- comparing
- * ----------------------------------------------------------------------------------------------- */
+/* --- comparing ---------------------------------------------------------------------------------------- */
 
 static bool table_same(const struct schema_table *a, const struct schema_table *b)
 {

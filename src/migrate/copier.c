@@ -37,8 +37,7 @@ struct scan {
     bool batch_open, stopped;
 };
 
-/* --- SQL
- * ----------------------------------------------------------------------------------------------------- */
+/* --- SQL ---------------------------------------------------------------------------------------------- */
 
 /* Expands a text that names one side's table. */
 static bool expand(const struct migration *m, const struct relation *rel, const char *sql, struct buf *out,
@@ -147,8 +146,7 @@ static bool make_copy_in(struct scan *scan, struct error *err)
     return buf_failed(&scan->copy_in) ? error_no_memory(err) : true;
 }
 
-/* --- one batch
- * ----------------------------------------------------------------------------------------------- */
+/* --- one batch ---------------------------------------------------------------------------------------- */
 
 static bool batch_begin(struct scan *scan, struct error *err)
 {
@@ -220,8 +218,7 @@ static bool batch_end(struct scan *scan, struct error *err)
     return throttle(scan, err);
 }
 
-/* --- one scan
- * ------------------------------------------------------------------------------------------------ */
+/* --- one scan ----------------------------------------------------------------------------------------- */
 
 static bool check_tap(struct scan *scan, struct error *err)
 {
@@ -352,8 +349,7 @@ static bool run_scan(struct scan *scan, bool *complete, struct error *err)
     return good;
 }
 
-/* --- the whole copy
- * ------------------------------------------------------------------------------------------ */
+/* --- the whole copy ----------------------------------------------------------------------------------- */
 
 static bool find_position(struct scan *scan, struct error *err)
 {

@@ -25,13 +25,24 @@ static bool open_store(struct migration *m, const struct store *store, struct pg
     return pg_open(store->conninfo, what, application, &m->wake, CONNECT_MS, pg, err);
 }
 
+/* What is asked here is asked by key or in the order of an index, whatever the statistics say: those of a
+ * queue that was empty when it was vacuumed last, or of a table that is being filled, make a pass walk
+ * everything there is. */
+#define PLAN_BY_INDEX                                                                                        \
+    "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off;"                      \
+    " SET enable_mergejoin = off; SET enable_sort = off"
+
+static bool prepare_source(struct migration *m, struct error *err)
+{
+    return pg_run(m->source_pg, PLAN_BY_INDEX, 0, NULL, err);
+}
+
 /* Foreign keys and triggers of the target do not fire for the copier: the rows have been through the
- * source's. Nested loops over the key's index are the right plan for every statement here, whatever the
- * statistics of a table that is being filled say; the mirror asks for them. */
+ * source's. */
 static bool prepare_target(struct migration *m, struct error *err)
 {
-    static const char settings[] = "SET session_replication_role = replica; SET synchronous_commit = on;"
-                                   " SET plan_cache_mode = force_generic_plan";
+    static const char settings[] = PLAN_BY_INDEX "; SET session_replication_role = replica;"
+                                                 " SET synchronous_commit = on";
 
     if (pg_run(m->target_pg, settings, 0, NULL, err))
         return true;
@@ -68,6 +79,7 @@ static bool refresh(struct migration *m, struct pg *pg, const struct store *stor
 static bool connect_both(struct migration *m, bool *source_fresh, bool *target_fresh, struct error *err)
 {
     return open_store(m, m->source, &m->source_pg, source_fresh, err) &&
+           (!*source_fresh || prepare_source(m, err)) &&
            open_store(m, m->target, &m->target_pg, target_fresh, err) &&
            (!*target_fresh || prepare_target(m, err));
 }

@@ -23,11 +23,11 @@ enum {
     LIMIT_NONE = 1000000000,
 };
 
-/* Up to which id captured is known to be settled: all transactions that were handed a lower id have ended. An id is
- * handed out to a transaction that has an xid (it has changed a row). So: remember the last id (mark_id); then an
- * xid that is higher than all of those transactions' (mark_xid: that of our own next transaction that deletes
- * entries; a snapshot's xmax would not do, for it is only the last completed xid + 1); and once a snapshot's xmin
- * is beyond it, what it does not see below mark_id will never come. */
+/* Up to which id captured is known to be settled: all transactions that were handed a lower id have ended. An
+ * id is handed out to a transaction that has an xid (it has changed a row). So: remember the last id
+ * (mark_id); then an xid that is higher than all of those transactions' (mark_xid: that of our own next
+ * transaction that deletes entries; a snapshot's xmax would not do, for it is only the last completed xid +
+ * 1); and once a snapshot's xmin is beyond it, what it does not see below mark_id will never come. */
 struct floor {
     int64_t settled, mark_id;
     uint64_t mark_xid;
@@ -57,8 +57,7 @@ struct mirror {
     struct buf forget;              /* ids the target has committed and the source still holds */
 };
 
-/* --- life
- * ---------------------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------------------- */
 
 struct mirror *mirror_new(struct migration *m)
 {
@@ -110,8 +109,7 @@ int64_t mirror_unverified(const struct mirror *mirror)
     return (int64_t)mirror_keys_count(mirror->keys);
 }
 
-/* --- before the first pass on a connection
- * ------------------------------------------------------------------- */
+/* --- before the first pass on a connection ------------------------------------------------------------ */
 
 /* Mirroring before the scan is done would put rows in the copier's way; and what was captured by another tap,
  * or in another cluster, is not what this copy lacks. */
@@ -213,8 +211,7 @@ static bool get_ready(struct mirror *mirror, struct error *err)
     return true;
 }
 
-/* --- the source's half
- * --------------------------------------------------------------------------------------- */
+/* --- the source's half -------------------------------------------------------------------------------- */
 
 /* Deleting entries need not be durable at once: what comes back after a crash is mirrored once more. */
 static bool send_forget(struct mirror *mirror, struct error *err)
@@ -389,8 +386,7 @@ static void raise_floor(struct floor *floor, const struct batch *batch)
     }
 }
 
-/* --- the target's half
- * --------------------------------------------------------------------------------------- */
+/* --- the target's half -------------------------------------------------------------------------------- */
 
 static bool send_delete(struct mirror *mirror, struct batch *batch, struct error *err)
 {
@@ -485,8 +481,7 @@ static bool commit_target(struct mirror *mirror, struct batch *batch, struct err
     return true;
 }
 
-/* --- one pass
- * ------------------------------------------------------------------------------------------------ */
+/* --- one pass ----------------------------------------------------------------------------------------- */
 
 static void batch_done(struct batch *batch)
 {

@@ -76,8 +76,7 @@ bool mirror_keys_add(struct mirror_keys *keys, size_t columns, const char *const
     return true;
 }
 
-/* --- comparing
- * ----------------------------------------------------------------------------------------------- */
+/* --- comparing ---------------------------------------------------------------------------------------- */
 
 struct chunk {
     struct key *keys[CHUNK_KEYS];

@@ -20,20 +20,18 @@ enum {
 };
 
 /* What every runner's session sets, whatever role, database and postgresql.conf say (DESIGN §4.3): both ends
- * must write a value in the same way, and see all rows. `pgshunt.copier` goes with the login: see
- * sql/tap_function.sql. */
+ * must write a value in the same way, and see all rows. (jit: compiling costs more than any of our
+ * statements.) `pgshunt.copier` goes with the login: see sql/tap_function.sql. */
 static const char session_settings[] =
     "SELECT pg_catalog.set_config(s, v, false) FROM (VALUES"
     " ('search_path', ''), ('row_security', 'off'), ('TimeZone', 'UTC'), ('DateStyle', 'ISO, YMD'),"
-    " ('IntervalStyle', 'postgres'), ('extra_float_digits', '3'), ('bytea_output', 'hex'), ('lc_monetary', "
-    "'C'),"
-    " ('standard_conforming_strings', 'on'), ('xmloption', 'content'), ('statement_timeout', '0'),"
-    " ('lock_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),"
+    " ('IntervalStyle', 'postgres'), ('extra_float_digits', '3'), ('bytea_output', 'hex'),"
+    " ('lc_monetary', 'C'), ('standard_conforming_strings', 'on'), ('xmloption', 'content'), ('jit', 'off'),"
+    " ('statement_timeout', '0'), ('lock_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),"
     " ('default_transaction_isolation', 'read committed'), ('default_transaction_read_only', 'off'),"
     " ('default_transaction_deferrable', 'off'), ('pgshunt.copier', 'on')) AS t (s, v)";
 
-/* --- errors
- * -------------------------------------------------------------------------------------------------- */
+/* --- errors ------------------------------------------------------------------------------------------- */
 
 static void trim_newline(char *text)
 {
@@ -96,8 +94,7 @@ bool pg_error_is_transient(const struct error *err)
     return false;
 }
 
-/* --- waiting
- * ------------------------------------------------------------------------------------------------- */
+/* --- waiting ------------------------------------------------------------------------------------------ */
 
 static int poll_ms(uint64_t until_ms)
 {
@@ -192,8 +189,7 @@ bool pg_await_result(struct pg *pg, PGresult **result, struct error *err)
     return true;
 }
 
-/* --- giving up
- * ----------------------------------------------------------------------------------------------- */
+/* --- giving up ---------------------------------------------------------------------------------------- */
 
 static void *cancel_thread(void *cancel)
 {
@@ -334,8 +330,7 @@ void pg_rollback(struct pg *pg)
     pg->deadline_ms = deadline_ms;
 }
 
-/* --- one statement
- * ------------------------------------------------------------------------------------------- */
+/* --- one statement ------------------------------------------------------------------------------------ */
 
 bool pg_ready_for_work(struct pg *pg, struct error *err)
 {
@@ -410,8 +405,7 @@ bool pg_run(struct pg *pg, const char *sql, int count, const char *const *values
     return result != NULL;
 }
 
-/* --- opening and closing
- * ------------------------------------------------------------------------------------- */
+/* --- opening and closing ------------------------------------------------------------------------------ */
 
 static void ignore_notice(void *who, const char *message)
 {

@@ -5,8 +5,7 @@
 
 #include "migrate/pg_impl.h"
 
-/* --- COPY
- * ---------------------------------------------------------------------------------------------------- */
+/* --- COPY --------------------------------------------------------------------------------------------- */
 
 /* Reads the answer that begins a COPY; anything else is collected as an error. */
 static bool begin_copy(struct pg *pg, ExecStatusType wanted, struct error *err)
@@ -107,8 +106,7 @@ bool pg_copy_end(struct pg *pg, const char *why_fail, struct error *err)
     return put < 0 ? pg_lost(pg, err) : pg_collect(pg, NULL, err);
 }
 
-/* --- rows one by one
- * ----------------------------------------------------------------------------------------- */
+/* --- rows one by one ---------------------------------------------------------------------------------- */
 
 bool pg_rows_send(struct pg *pg, const char *sql, int count, const char *const *values, struct error *err)
 {
@@ -167,8 +165,7 @@ PGresult *pg_rows_next(struct pg *pg, bool *end, struct error *err)
     return result;
 }
 
-/* --- pipelines
- * ----------------------------------------------------------------------------------------------- */
+/* --- pipelines ---------------------------------------------------------------------------------------- */
 
 bool pg_pipe_begin(struct pg *pg, struct error *err)
 {

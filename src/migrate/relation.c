@@ -16,8 +16,7 @@ enum {
     SERVER_VERSION_MIN = 130000, /* FETCH … WITH TIES, pg_snapshot */
 };
 
-/* --- small helpers
- * ------------------------------------------------------------------------------------------- */
+/* --- small helpers ------------------------------------------------------------------------------------ */
 
 static const char *value(const PGresult *result, int row, int column)
 {
@@ -56,8 +55,7 @@ static bool qualify(const struct event_names *names, char **qualified, struct er
     return take_text(&out, qualified, err);
 }
 
-/* --- reading
- * ------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------------ */
 
 static bool read_table(struct pg *pg, const char *what, struct relation *rel, struct error *err)
 {
@@ -319,8 +317,7 @@ void relation_done(struct relation *rel)
     memset(rel, 0, sizeof *rel);
 }
 
-/* --- comparing two
- * ------------------------------------------------------------------------------------------- */
+/* --- comparing two ------------------------------------------------------------------------------------ */
 
 static bool fits_copied(const struct relation_column *from, const struct relation *target, struct error *err)
 {

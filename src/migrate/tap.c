@@ -23,8 +23,7 @@ enum {
  * ASCII. */
 #define SETUP_LOCK "31636337386087028"
 
-/* --- short locks
- * --------------------------------------------------------------------------------------------- */
+/* --- short locks -------------------------------------------------------------------------------------- */
 
 /* An ordinary autovacuum worker would step aside after deadlock_timeout, for which our waiting is too short.
  */
@@ -103,8 +102,7 @@ bool tap_with_short_locks(struct migration *m, const char *sql,
     return true;
 }
 
-/* --- what stands already
- * ------------------------------------------------------------------------------------- */
+/* --- what stands already ------------------------------------------------------------------------------ */
 
 bool tap_read_fingerprint(struct pg *pg, const struct tap_names *names, struct buf *fingerprint,
                           struct error *err)
@@ -181,8 +179,7 @@ static bool look(struct migration *m, const struct tap_names *names, struct stan
     return good;
 }
 
-/* --- putting it on
- * ------------------------------------------------------------------------------------------- */
+/* --- putting it on ------------------------------------------------------------------------------------ */
 
 static bool read_login(struct migration *m, char *login, size_t bytes, struct error *err)
 {
@@ -300,8 +297,7 @@ bool tap_install(struct migration *m, struct error *err)
     return good;
 }
 
-/* --- taking it off
- * ------------------------------------------------------------------------------------------- */
+/* --- taking it off ------------------------------------------------------------------------------------ */
 
 static bool run_text(struct migration *m, const char *text, bool short_locks, struct error *err)
 {

@@ -53,8 +53,7 @@ static bool call(struct tap_lock *lock, const char *function, uint64_t epoch, co
     return pg_run(lock->pg, sql, 2, (const char *[]){ names.key_text, epoch_text }, err);
 }
 
-/* --- the session
- * --------------------------------------------------------------------------------------------- */
+/* --- the session -------------------------------------------------------------------------------------- */
 
 /* A session that is forgotten (its process stopped, its link cut) gives the lock back by itself. */
 static bool set_timeouts(struct tap_lock *lock, struct error *err)
@@ -120,8 +119,7 @@ int32_t tap_lock_pid(const struct tap_lock *lock)
     return pg_backend_pid(lock->pg);
 }
 
-/* --- the lock
- * ------------------------------------------------------------------------------------------------ */
+/* --- the lock ----------------------------------------------------------------------------------------- */
 
 static bool set_lock_timeout(struct tap_lock *lock, uint64_t wait_ms, struct error *err)
 {
@@ -169,8 +167,7 @@ bool tap_unlock(struct tap_lock *lock, struct error *err)
     return pg_run(lock->pg, "SELECT pg_advisory_unlock_all()", 0, NULL, err);
 }
 
-/* --- the state
- * ----------------------------------------------------------------------------------------------- */
+/* --- the state ---------------------------------------------------------------------------------------- */
 
 bool tap_shut(struct tap_lock *lock, struct error *err)
 {
@@ -219,8 +216,7 @@ bool tap_read(struct pg *pg, const struct migration *m, bool *present, enum tap_
     return true;
 }
 
-/* --- questions
- * ----------------------------------------------------------------------------------------------- */
+/* --- questions ---------------------------------------------------------------------------------------- */
 
 static void fill_holder(struct tap_holder *holder, const PGresult *result, int row)
 {

@@ -33,8 +33,7 @@ struct run {
     uint64_t tick_ms;
 };
 
-/* --- two ordered lists
- * --------------------------------------------------------------------------------------- */
+/* --- two ordered lists -------------------------------------------------------------------------------- */
 
 bool verifier_side_next(struct verifier_side *side, struct error *err)
 {
@@ -61,8 +60,7 @@ int verifier_compare(const struct verifier_side *a, const struct verifier_side *
     return strcmp(PQgetvalue(a->row, 0, 0), PQgetvalue(b->row, 0, 0));
 }
 
-/* --- the first look
- * ------------------------------------------------------------------------------------------ */
+/* --- the first look ----------------------------------------------------------------------------------- */
 
 static bool tick(struct run *run, struct error *err)
 {
@@ -185,8 +183,7 @@ static bool first_look(struct run *run, struct error *err)
     return true;
 }
 
-/* --- the second look
- * ----------------------------------------------------------------------------------------- */
+/* --- the second look ---------------------------------------------------------------------------------- */
 
 /* Nothing but this thread writes the target, so that between two passes it is what the entries not captured
  * any more make it: a row that is not captured must be the same on both sides. */
@@ -200,8 +197,7 @@ static bool second_look(struct run *run, struct error *err)
     return true;
 }
 
-/* --- a run
- * --------------------------------------------------------------------------------------------------- */
+/* --- a run -------------------------------------------------------------------------------------------- */
 
 static bool open_both(struct run *run, struct error *err)
 {

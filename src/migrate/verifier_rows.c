@@ -41,8 +41,7 @@ struct suspect *verifier_suspect_new(const PGresult *row, int first_column)
     return suspect;
 }
 
-/* --- SQL
- * ----------------------------------------------------------------------------------------------------- */
+/* --- SQL ---------------------------------------------------------------------------------------------- */
 
 /* What tells streams apart: the configured columns; without any, every event is a stream of its own. */
 static void stream_columns(const struct migration *m, char *const **columns, size_t *count)
@@ -156,8 +155,7 @@ bool verifier_expand(const struct migration *m, const struct relation *rel, cons
     return pieces_done(&p) && !buf_failed(out) ? true : error_no_memory(err);
 }
 
-/* --- comparing rows
- * ------------------------------------------------------------------------------------------ */
+/* --- comparing rows ----------------------------------------------------------------------------------- */
 
 static void add_violation(const struct suspect *suspect, const PGresult *row, const char *what,
                           struct verifier_report *report)
