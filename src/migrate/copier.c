@@ -418,8 +418,9 @@ bool copier_run(struct migration *m, struct cursor *cursor, const struct copier_
     error_clear(err);
     if (cursor->done)
         return true;
-    good = find_position(&scan, err) && make_copy_in(&scan, err) && copier_move_sequence(m, err) &&
-           check_source(m, cursor, err) && (cursor->high != -1 || fix_high(m, cursor, err));
+    good = migration_plan_by_index(m, err) && tap_claim(m, err) && find_position(&scan, err) &&
+           make_copy_in(&scan, err) && copier_move_sequence(m, err) && check_source(m, cursor, err) &&
+           (cursor->high != -1 || fix_high(m, cursor, err));
     complete = good && cursor->position >= cursor->high;
     while (good && !complete && !scan.stopped)
         good = run_scan(&scan, &complete, err);

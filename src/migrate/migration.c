@@ -32,7 +32,7 @@ static bool open_store(struct migration *m, const struct store *store, struct pg
     "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off;"                      \
     " SET enable_mergejoin = off; SET enable_sort = off"
 
-static bool prepare_source(struct migration *m, struct error *err)
+bool migration_plan_by_index(struct migration *m, struct error *err)
 {
     return pg_run(m->source_pg, PLAN_BY_INDEX, 0, NULL, err);
 }
@@ -65,7 +65,8 @@ static bool refresh(struct migration *m, struct pg *pg, const struct store *stor
         return false;
     if (rel->oid != 0 && strcmp(rel->system_identifier, now.system_identifier) != 0)
         good = error_set(err, "55000", "%s is another cluster than before", what);
-    else if (rel->oid != 0)
+    else if (rel->oid != 0 &&
+             rel == &m->source_rel) /* a target may be rewritten: it is verified, not trusted */
         good = relation_same_fingerprint(now.qualified, rel->fingerprint, now.fingerprint, err);
     if (!good) {
         relation_done(&now);
@@ -79,7 +80,6 @@ static bool refresh(struct migration *m, struct pg *pg, const struct store *stor
 static bool connect_both(struct migration *m, bool *source_fresh, bool *target_fresh, struct error *err)
 {
     return open_store(m, m->source, &m->source_pg, source_fresh, err) &&
-           (!*source_fresh || prepare_source(m, err)) &&
            open_store(m, m->target, &m->target_pg, target_fresh, err) &&
            (!*target_fresh || prepare_target(m, err));
 }

@@ -1,5 +1,5 @@
-/* migration.h - one migration as its runner sees it. Owned by the runner's thread; the data plane (tap, copier,
- * mirror, verifier) borrows it for the length of a call. */
+/* migration.h - one migration as its runner sees it. Owned by the runner's thread; the data plane (tap,
+ * copier, mirror, verifier) borrows it for the length of a call. */
 #ifndef PGSHUNT_MIGRATE_MIGRATION_H
 #define PGSHUNT_MIGRATE_MIGRATION_H
 
@@ -11,16 +11,17 @@
 #include "migrate/relation.h"
 #include "route/store.h"
 
-struct migration_settings { /* configuration, overridden by START … WITH, stored in tenant_migrations.config */
-    int64_t batch_size, max_bulk_copy_rate, dual_write_timeout_minutes, cutover_max_lag_events, cutover_timeout_ms,
-        cutover_lock_ms, write_hold_timeout_ms, mirror_poll_ms, copy_segment_seconds;
+struct migration_settings { /* configuration, overridden by START … WITH, stored in tenant_migrations.config
+                             */
+    int64_t batch_size, max_bulk_copy_rate, dual_write_timeout_minutes, cutover_max_lag_events,
+        cutover_timeout_ms, cutover_lock_ms, write_hold_timeout_ms, mirror_poll_ms, copy_segment_seconds;
     bool allow_empty;
     char position_mode[16];
 };
 
 /* [events] of the configuration, split. Immutable; owned by control. */
 struct event_names {
-    char *schema, *table;               /* "public", "events" */
+    char *schema, *table;                         /* "public", "events" */
     char *tenant, *position, *event_id, *version; /* column names; event_id and position may be "" */
     size_t stream_count;
     char *stream[8];
@@ -33,15 +34,19 @@ struct migration {
     uint64_t epoch;
     struct migration_settings settings;
     const struct event_names *names;
-    const char *control_schema;         /* "pgshunt": the schema of our objects in a store, too */
+    const char *control_schema; /* "pgshunt": the schema of our objects in a store, too */
     struct log *log;
-    struct pg_wake wake;                /* of the runner */
-    struct pg *source_pg, *target_pg;   /* opened by migration_connect(), NULL while lost */
+    struct pg_wake wake;                    /* of the runner */
+    struct pg *source_pg, *target_pg;       /* opened by migration_connect(), NULL while lost */
     struct relation source_rel, target_rel; /* read by migration_connect() */
 };
 
-/* (Re)opens what is not open and reads both relations; checks that nothing drifted (columns, types, tap aside). */
+/* (Re)opens what is not open and reads both relations; checks that nothing drifted (columns, types, tap
+ * aside). */
 bool migration_connect(struct migration *m, struct error *err);
 void migration_disconnect(struct migration *m);
+/* Makes the source's session plan by index, whatever the statistics say; the copier and the mirror ask for
+ * it, since others open source_pg, too. */
+bool migration_plan_by_index(struct migration *m, struct error *err);
 
 #endif

@@ -23,40 +23,6 @@ enum {
     LIMIT_NONE = 1000000000,
 };
 
-/* Up to which id captured is known to be settled: all transactions that were handed a lower id have ended. An
- * id is handed out to a transaction that has an xid (it has changed a row). So: remember the last id
- * (mark_id); then an xid that is higher than all of those transactions' (mark_xid: that of our own next
- * transaction that deletes entries; a snapshot's xmax would not do, for it is only the last completed xid +
- * 1); and once a snapshot's xmin is beyond it, what it does not see below mark_id will never come. */
-struct floor {
-    int64_t settled, mark_id;
-    uint64_t mark_xid;
-    enum { MARK_NONE, MARK_ID, MARK_XID } mark;
-};
-
-struct batch {
-    int64_t *ids;
-    size_t count, capacity;
-    int64_t first_id;
-    uint64_t insert_lsn, flush_lsn, xmin;
-    int64_t last_id;
-    struct buf arrays[MIRROR_KEY_COLUMNS_MAX];
-    PGresult *entries; /* kept until the keys have been noted for verify-behind */
-    int64_t rows_put, keys_deleted;
-    bool target_begun, committed, conflict;
-};
-
-struct mirror {
-    struct migration *m;
-    struct mirror_sql sql;
-    struct floor floor;
-    struct mirror_keys *keys;
-    struct mirror_writers *writers;
-    char *tap_fingerprint;
-    int32_t source_pid, target_pid; /* the backends that our statements are prepared in; 0: none */
-    struct buf forget;              /* ids the target has committed and the source still holds */
-};
-
 /* --- life --------------------------------------------------------------------------------------------- */
 
 struct mirror *mirror_new(struct migration *m)
@@ -203,192 +169,18 @@ static bool get_ready(struct mirror *mirror, struct error *err)
         mirror->target_pid == pg_backend_pid(m->target_pg))
         return true;
     mirror_reset(mirror);
-    if (!mirror_sql_make(m, &mirror->sql, err) || !check_cursor(mirror, err) || !note_tap(mirror, err) ||
-        !prepare_source(mirror, err) || !prepare_target(mirror, err))
+    if (!mirror_sql_make(m, &mirror->sql, err) || !migration_plan_by_index(m, err) || !tap_claim(m, err) ||
+        !check_cursor(mirror, err) || !note_tap(mirror, err) || !prepare_source(mirror, err) ||
+        !prepare_target(mirror, err))
         return false;
     mirror->source_pid = pg_backend_pid(m->source_pg);
     mirror->target_pid = pg_backend_pid(m->target_pg);
     return true;
 }
 
-/* --- the source's half -------------------------------------------------------------------------------- */
-
-/* Deleting entries need not be durable at once: what comes back after a crash is mirrored once more. */
-static bool send_forget(struct mirror *mirror, struct error *err)
-{
-    struct pg *pg = mirror->m->source_pg;
-
-    sqltext_array_end(&mirror->forget);
-    return pg_pipe_exec(pg, "BEGIN", err) && pg_pipe_exec(pg, "SET LOCAL synchronous_commit = off", err) &&
-           pg_pipe_call(pg, &(struct pg_call){ "m_forget", 1, (const char *[]){ buf_text(&mirror->forget) } },
-                        err) &&
-           pg_pipe_exec(pg, "COMMIT", err);
-}
-
-static bool read_forget(struct mirror *mirror, struct error *err)
-{
-    struct pg *pg = mirror->m->source_pg;
-    PGresult *result = NULL;
-    bool good = pg_pipe_done(pg, err) && pg_pipe_done(pg, err) && (result = pg_pipe_next(pg, err)) != NULL;
-
-    if (good && mirror->floor.mark == MARK_ID) {
-        mirror->floor.mark_xid = strtoull(PQgetvalue(result, 0, 0), NULL, 10);
-        mirror->floor.mark = MARK_XID;
-    }
-    PQclear(result);
-    good = good && pg_pipe_done(pg, err);
-    if (good)
-        buf_clear(&mirror->forget);
-    return good;
-}
-
-static bool send_read(struct mirror *mirror, int64_t limit, struct error *err)
-{
-    struct migration *m = mirror->m;
-    struct pg *pg = m->source_pg;
-    struct tap_names names;
-    char floor_text[24], limit_text[24], lock[320];
-    const char *const range[] = { floor_text, limit_text, m->tenant };
-
-    tap_names_of(m, &names);
-    snprintf(floor_text, sizeof floor_text, "%" PRId64, mirror->floor.settled);
-    snprintf(limit_text, sizeof limit_text, "%" PRId64, limit);
-    /* The lock comes before the snapshot: a TRUNCATE in between would show an empty table to an older
-     * snapshot. */
-    snprintf(lock, sizeof lock, "LOCK TABLE %.280s IN ACCESS SHARE MODE", m->source_rel.qualified);
-    return pg_pipe_exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
-           pg_pipe_exec(pg, lock, err) && pg_pipe_call(pg, &(struct pg_call){ "m_begin" }, err) &&
-           pg_pipe_call(pg, &(struct pg_call){ "m_table", 1, (const char *[]){ m->source_rel.qualified } },
-                        err) &&
-           pg_pipe_call(pg, &(struct pg_call){ "m_tap", 1, (const char *[]){ names.qualified_function } },
-                        err) &&
-           pg_pipe_call(pg, &(struct pg_call){ "m_entries", 2, range }, err) &&
-           pg_pipe_call(pg, &(struct pg_call){ "m_rows", 3, range, .binary_result = true }, err) &&
-           pg_pipe_call(pg, &(struct pg_call){ "m_flushed" }, err) && pg_pipe_exec(pg, "COMMIT", err) &&
-           pg_pipe_sync(pg, err);
-}
-
-static bool read_begin(struct mirror *mirror, struct batch *batch, struct error *err)
-{
-    struct pg *pg = mirror->m->source_pg;
-    PGresult *result;
-
-    if (!pg_pipe_done(pg, err) || !pg_pipe_done(pg, err))
-        return false;
-    result = pg_pipe_next(pg, err);
-    if (result == NULL)
-        return false;
-    batch->insert_lsn = identity_parse_lsn(PQgetvalue(result, 0, 0));
-    batch->xmin = strtoull(PQgetvalue(result, 0, 1), NULL, 10);
-    batch->last_id = strtoll(PQgetvalue(result, 0, 2), NULL, 10);
-    PQclear(result);
-    return true;
-}
-
-static bool read_fingerprints(struct mirror *mirror, struct error *err)
-{
-    struct migration *m = mirror->m;
-    PGresult *table = pg_pipe_next(m->source_pg, err);
-    PGresult *tap = table == NULL ? NULL : pg_pipe_next(m->source_pg, err);
-    struct buf now;
-    bool good = tap != NULL;
-
-    buf_init(&now);
-    for (int i = 0; good && i < PQnfields(table); i++)
-        buf_append_format(&now, "%s\n", PQgetvalue(table, 0, i));
-    if (good && buf_failed(&now))
-        good = error_no_memory(err);
-    good = good &&
-           relation_same_fingerprint(m->source_rel.qualified, m->source_rel.fingerprint, buf_text(&now), err);
-    if (good && (PQntuples(tap) == 0 || strcmp(PQgetvalue(tap, 0, 0), mirror->tap_fingerprint) != 0)) {
-        error_set(err, "55000", "the tap on %s has changed under the migration", m->source_rel.qualified);
-        good = error_hint(err, "Changes may be missing: ABORT MIGRATION and START again.");
-    }
-    buf_done(&now);
-    PQclear(table);
-    PQclear(tap);
-    return good;
-}
-
-static bool add_entry(struct mirror *mirror, struct batch *batch, int row, struct error *err)
-{
-    const PGresult *entries = batch->entries;
-    size_t columns = mirror->m->source_rel.key_count;
-
-    if (PQgetvalue(entries, row, 1)[0] == 'T') {
-        error_set(err, "55000", "table %s was truncated", mirror->m->source_rel.qualified);
-        return error_hint(err, "ABORT MIGRATION, then START again.");
-    }
-    batch->ids[batch->count++] = strtoll(PQgetvalue(entries, row, 0), NULL, 10);
-    mirror_writers_saw(mirror->writers, atoi(PQgetvalue(entries, row, 2)), PQgetvalue(entries, row, 3));
-    for (size_t key = 0; key < 2; key++) { /* the new one, then the old one, if there is one */
-        for (size_t i = 0; i < columns; i++) {
-            int field = (int)(4 + key * columns + i);
-
-            if (!PQgetisnull(entries, row, field))
-                sqltext_array_add(&batch->arrays[i], PQgetvalue(entries, row, field));
-        }
-    }
-    return true;
-}
-
-static bool read_entries(struct mirror *mirror, struct batch *batch, struct error *err)
-{
-    size_t columns = mirror->m->source_rel.key_count;
-    int rows;
-
-    batch->entries = pg_pipe_next(mirror->m->source_pg, err);
-    if (batch->entries == NULL)
-        return false;
-    rows = PQntuples(batch->entries);
-    batch->ids = calloc((size_t)rows + 1, sizeof *batch->ids);
-    if (batch->ids == NULL)
-        return error_no_memory(err);
-    for (int row = 0; row < rows; row++) {
-        if (!add_entry(mirror, batch, row, err))
-            return false;
-    }
-    batch->first_id = rows > 0 ? batch->ids[0] : INT64_MAX;
-    for (size_t i = 0; i < columns; i++) {
-        sqltext_array_end(&batch->arrays[i]);
-        if (buf_failed(&batch->arrays[i]))
-            return error_no_memory(err);
-    }
-    return true;
-}
-
-static bool read_end(struct mirror *mirror, struct batch *batch, struct error *err)
-{
-    struct pg *pg = mirror->m->source_pg;
-    PGresult *result = pg_pipe_next(pg, err);
-
-    if (result == NULL)
-        return false;
-    batch->flush_lsn = identity_parse_lsn(PQgetvalue(result, 0, 0));
-    PQclear(result);
-    return pg_pipe_done(pg, err); /* COMMIT */
-}
-
-static void raise_floor(struct floor *floor, const struct batch *batch)
-{
-    int64_t below_first = batch->first_id - 1;
-
-    if (floor->mark == MARK_XID && batch->xmin > floor->mark_xid) {
-        int64_t settled = below_first < floor->mark_id ? below_first : floor->mark_id;
-
-        if (settled > floor->settled)
-            floor->settled = settled;
-        floor->mark = MARK_NONE;
-    }
-    if (floor->mark == MARK_NONE) {
-        floor->mark_id = batch->last_id;
-        floor->mark = MARK_ID;
-    }
-}
-
 /* --- the target's half -------------------------------------------------------------------------------- */
 
-static bool send_delete(struct mirror *mirror, struct batch *batch, struct error *err)
+static bool send_delete(struct mirror *mirror, struct mirror_batch *batch, struct error *err)
 {
     struct migration *m = mirror->m;
     struct pg *pg = m->target_pg;
@@ -425,7 +217,7 @@ static bool send_row(struct mirror *mirror, const PGresult *row, struct error *e
                         &(struct pg_call){ "m_insert", columns, values, lengths, formats }, err);
 }
 
-static bool pass_rows(struct mirror *mirror, struct batch *batch, struct error *err)
+static bool pass_rows(struct mirror *mirror, struct mirror_batch *batch, struct error *err)
 {
     struct pg *pg = mirror->m->source_pg;
     PGresult *row;
@@ -442,7 +234,7 @@ static bool pass_rows(struct mirror *mirror, struct batch *batch, struct error *
 }
 
 /* Reads what the target says to BEGIN, hold, delete and the inserts. */
-static bool read_target(struct mirror *mirror, struct batch *batch, struct error *err)
+static bool read_target(struct mirror *mirror, struct mirror_batch *batch, struct error *err)
 {
     struct pg *pg = mirror->m->target_pg;
     PGresult *deleted;
@@ -459,7 +251,7 @@ static bool read_target(struct mirror *mirror, struct batch *batch, struct error
 }
 
 /* COMMIT goes along when the source has flushed what was read; else it waits for that. */
-static bool commit_target(struct mirror *mirror, struct batch *batch, struct error *err)
+static bool commit_target(struct mirror *mirror, struct mirror_batch *batch, struct error *err)
 {
     struct migration *m = mirror->m;
     struct pg *pg = m->target_pg;
@@ -483,7 +275,7 @@ static bool commit_target(struct mirror *mirror, struct batch *batch, struct err
 
 /* --- one pass ----------------------------------------------------------------------------------------- */
 
-static void batch_done(struct batch *batch)
+static void batch_done(struct mirror_batch *batch)
 {
     PQclear(batch->entries);
     free(batch->ids);
@@ -491,21 +283,22 @@ static void batch_done(struct batch *batch)
         buf_done(&batch->arrays[i]);
 }
 
-static bool transfer(struct mirror *mirror, int64_t limit, struct batch *batch, struct error *err)
+static bool transfer(struct mirror *mirror, int64_t limit, struct mirror_batch *batch, struct error *err)
 {
     struct pg *source = mirror->m->source_pg;
     bool forget = buf_bytes(&mirror->forget) > 0;
 
-    return pg_pipe_begin(source, err) && (!forget || send_forget(mirror, err)) &&
-           send_read(mirror, limit, err) && (!forget || read_forget(mirror, err)) &&
-           read_begin(mirror, batch, err) && read_fingerprints(mirror, err) &&
-           read_entries(mirror, batch, err) && (batch->count == 0 || send_delete(mirror, batch, err)) &&
-           pass_rows(mirror, batch, err) && read_end(mirror, batch, err) && pg_pipe_end(source, err) &&
+    return pg_pipe_begin(source, err) && (!forget || mirror_send_forget(mirror, err)) &&
+           mirror_send_read(mirror, limit, err) && (!forget || mirror_read_forget(mirror, err)) &&
+           mirror_read_begin(mirror, batch, err) && mirror_read_fingerprints(mirror, err) &&
+           mirror_read_entries(mirror, batch, err) &&
+           (batch->count == 0 || send_delete(mirror, batch, err)) && pass_rows(mirror, batch, err) &&
+           mirror_read_end(mirror, batch, err) && pg_pipe_end(source, err) &&
            (batch->count == 0 || commit_target(mirror, batch, err));
 }
 
 /* Leaves both connections outside a pipeline and a transaction, or broken. */
-static void clean_up(struct mirror *mirror, struct batch *batch)
+static void clean_up(struct mirror *mirror, struct mirror_batch *batch)
 {
     struct migration *m = mirror->m;
     struct error ignored;
@@ -520,7 +313,7 @@ static void clean_up(struct mirror *mirror, struct batch *batch)
     buf_clear(&mirror->forget); /* if they were not deleted, they are mirrored once more */
 }
 
-static bool note_keys(struct mirror *mirror, const struct batch *batch, struct error *err)
+static bool note_keys(struct mirror *mirror, const struct mirror_batch *batch, struct error *err)
 {
     size_t columns = mirror->m->source_rel.key_count;
     const char *values[MIRROR_KEY_COLUMNS_MAX];
@@ -542,7 +335,7 @@ static bool note_keys(struct mirror *mirror, const struct batch *batch, struct e
     return true;
 }
 
-static void note_forget(struct mirror *mirror, const struct batch *batch)
+static void note_forget(struct mirror *mirror, const struct mirror_batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++)
         buf_append_format(&mirror->forget, "%s%" PRId64, buf_bytes(&mirror->forget) == 0 ? "{" : ",",
@@ -553,14 +346,14 @@ static void note_forget(struct mirror *mirror, const struct batch *batch)
 
 /* Reads and mirrors at most `limit` entries. The entries themselves are deleted by the next transfer, or
  * forget_now(). */
-static bool pass(struct mirror *mirror, int64_t limit, struct batch *batch, struct error *err)
+static bool pass(struct mirror *mirror, int64_t limit, struct mirror_batch *batch, struct error *err)
 {
     memset(batch, 0, sizeof *batch);
     if (!transfer(mirror, limit, batch, err)) {
         clean_up(mirror, batch);
         return false;
     }
-    raise_floor(&mirror->floor, batch);
+    mirror_raise_floor(&mirror->floor, batch);
     if (batch->count == 0)
         return true;
     /* First what must not be lost if we fail here, then what may. */
@@ -573,7 +366,7 @@ static bool pass(struct mirror *mirror, int64_t limit, struct batch *batch, stru
 /* On a unique violation the rows in the way must be captured, too: their entries join the batch by making it
  * wider. With all of them, the target becomes what the source's snapshot was: then only a row that is not
  * ours can be in the way. */
-static bool pass_widening(struct mirror *mirror, struct batch *batch, struct error *err)
+static bool pass_widening(struct mirror *mirror, struct mirror_batch *batch, struct error *err)
 {
     int64_t limit = mirror->m->settings.batch_size;
 
@@ -597,16 +390,16 @@ static bool forget_now(struct mirror *mirror, struct error *err)
 
     if (buf_bytes(&mirror->forget) == 0)
         return true;
-    good = pg_pipe_begin(pg, err) && send_forget(mirror, err) && pg_pipe_sync(pg, err) &&
-           read_forget(mirror, err) && pg_pipe_end(pg, err) && failpoint("mirror.after_entries", err);
+    good = pg_pipe_begin(pg, err) && mirror_send_forget(mirror, err) && pg_pipe_sync(pg, err) &&
+           mirror_read_forget(mirror, err) && pg_pipe_end(pg, err) && failpoint("mirror.after_entries", err);
     if (!good)
-        clean_up(mirror, &(struct batch){ 0 });
+        clean_up(mirror, &(struct mirror_batch){ 0 });
     return good;
 }
 
 bool mirror_run(struct mirror *mirror, struct mirror_pass *report, struct error *err)
 {
-    struct batch batch = { 0 };
+    struct mirror_batch batch = { 0 };
     bool good = get_ready(mirror, err) && pass_widening(mirror, &batch, err) && forget_now(mirror, err);
 
     *report = (struct mirror_pass){ 0 };
@@ -627,7 +420,7 @@ bool mirror_drain(struct mirror *mirror, struct error *err)
     bool good = get_ready(mirror, err), empty = false;
 
     while (good && !empty) {
-        struct batch batch = { 0 };
+        struct mirror_batch batch = { 0 };
 
         /* The entries of one pass are deleted on the way of the next: its snapshot, behind that, must see
          * none. */

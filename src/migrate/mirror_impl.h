@@ -1,4 +1,5 @@
-/* mirror_impl.h - what the files of the mirror share: mirror.c (passes), mirror_sql.c (texts), mirror_keys.c
+/* mirror_impl.h - what the files of the mirror share: mirror.c (passes), mirror_read.c (their
+ * reading half), mirror_sql.c (texts), mirror_keys.c
  * (what was applied and not yet compared), mirror_hidden.c (writers past the proxy). Nobody else includes it.
  */
 #ifndef PGSHUNT_MIGRATE_MIRROR_IMPL_H
@@ -36,5 +37,50 @@ void mirror_writers_free(struct mirror_writers *writers);
 void mirror_writers_know(struct mirror_writers *writers, int32_t pid);
 void mirror_writers_saw(struct mirror_writers *writers, int32_t pid, const char *application);
 size_t mirror_writers_hidden(const struct mirror_writers *writers, struct mirror_hidden *out, size_t max);
+
+/* Up to which id captured is known to be settled: all transactions that were handed a lower id have ended. An
+ * id is handed out to a transaction that has an xid (it has changed a row). So: remember the last id
+ * (mark_id); then an xid that is higher than all of those transactions' (mark_xid: that of our own next
+ * transaction that deletes entries; a snapshot's xmax would not do, for it is only the last completed xid +
+ * 1); and once a snapshot's xmin is beyond it, what it does not see below mark_id will never come. */
+struct mirror_floor {
+    int64_t settled, mark_id;
+    uint64_t mark_xid;
+    enum { MARK_NONE, MARK_ID, MARK_XID } mark;
+};
+
+struct mirror_batch {
+    int64_t *ids;
+    size_t count, capacity;
+    int64_t first_id;
+    uint64_t insert_lsn, flush_lsn, xmin;
+    int64_t last_id;
+    struct buf arrays[MIRROR_KEY_COLUMNS_MAX];
+    PGresult *entries; /* kept until the keys have been noted for verify-behind */
+    int64_t rows_put, keys_deleted;
+    bool target_begun, committed, conflict;
+};
+
+struct mirror {
+    struct migration *m;
+    struct mirror_sql sql;
+    struct mirror_floor floor;
+    struct mirror_keys *keys;
+    struct mirror_writers *writers;
+    char *tap_fingerprint;
+    int32_t source_pid, target_pid; /* the backends that our statements are prepared in; 0: none */
+    struct buf forget;              /* ids the target has committed and the source still holds */
+};
+
+/* The source's half of a pass, in the order of its pipeline: what is sent, then what is read. */
+bool mirror_send_forget(struct mirror *mirror, struct error *err);
+bool mirror_send_read(struct mirror *mirror, int64_t limit, struct error *err); /* and syncs */
+bool mirror_read_forget(struct mirror *mirror, struct error *err);
+bool mirror_read_begin(struct mirror *mirror, struct mirror_batch *batch, struct error *err);
+bool mirror_read_fingerprints(struct mirror *mirror, struct error *err);
+bool mirror_read_entries(struct mirror *mirror, struct mirror_batch *batch, struct error *err);
+bool mirror_read_end(struct mirror *mirror, struct mirror_batch *batch,
+                     struct error *err); /* behind the rows */
+void mirror_raise_floor(struct mirror_floor *floor, const struct mirror_batch *batch);
 
 #endif

@@ -249,13 +249,15 @@ static bool make_tap(struct migration *m, struct tap_text *text, struct error *e
            failpoint("tap.after_install", err) && tap_try(m, &text->names, err);
 }
 
-static bool claim(struct migration *m, const struct tap_names *names, struct error *err)
+bool tap_claim(struct migration *m, struct error *err)
 {
+    struct tap_names names;
     char sql[160], epoch[24];
 
+    tap_names_of(m, &names);
     snprintf(sql, sizeof sql, "SELECT %.60s.tap_claim($1::bigint, $2::bigint)", m->control_schema);
     snprintf(epoch, sizeof epoch, "%llu", (unsigned long long)m->epoch);
-    return pg_run(m->source_pg, sql, 2, (const char *[]){ names->key_text, epoch }, err);
+    return pg_run(m->source_pg, sql, 2, (const char *[]){ names.key_text, epoch }, err);
 }
 
 static bool install(struct migration *m, struct tap_text *text, struct error *err)
@@ -266,7 +268,7 @@ static bool install(struct migration *m, struct tap_text *text, struct error *er
     if (!look(m, &text->names, &standing, err))
         return false;
     if (standing.ours && standing.whole && strcmp(standing.definition, text->definition) == 0)
-        return claim(m, &text->names, err);
+        return tap_claim(m, err);
     if (standing.ours) {
         error_set(err, "55000", "the tap on %s has been changed since it was put on: changes may be missing",
                   m->source_rel.qualified);

@@ -14,6 +14,8 @@
 
 enum {
     CONNECT_MS = 5000,
+    ANSWER_MS =
+        3000, /* beyond what a statement may wait for a lock: a frozen source holds up a pause no longer */
     EVICT_MS = 5000,              /* an ended backend has let its lock go by then */
     REOPEN_MS = 30000,            /* how long tap_open() fights for the lock */
     IDLE_TIMEOUTS_SINCE = 140000, /* idle_session_timeout */
@@ -47,6 +49,7 @@ static bool call(struct tap_lock *lock, const char *function, uint64_t epoch, co
     char sql[200], epoch_text[24];
 
     tap_names_of(lock->m, &names);
+    pg_set_deadline(lock->pg, clock_ms() + ANSWER_MS);
     snprintf(sql, sizeof sql, "SELECT %.60s.%s($1::bigint, $2::bigint%s)", lock->m->control_schema, function,
              more);
     snprintf(epoch_text, sizeof epoch_text, "%" PRIu64, epoch);
@@ -94,11 +97,10 @@ bool tap_lock_open(struct migration *m, struct tap_lock **opened, struct error *
     lock->m = m;
     snprintf(what, sizeof what, "store \"%s\"", m->source->name);
     snprintf(application, sizeof application, "pgshunt cutover %.8s", m->id);
-    /* The claim comes last: from then on an earlier owner's tap_set is refused, and its session has been
-     * ended. */
+    /* The claim comes first: it refuses an earlier owner, which must not end a later one's session. */
     if (pg_open(m->source->conninfo, what, application, &m->wake, CONNECT_MS, &lock->pg, err) &&
-        set_timeouts(lock, err) && tap_evict(lock->pg, m, err) && record(lock, err) &&
-        call(lock, "tap_claim", m->epoch, "", err)) {
+        set_timeouts(lock, err) && call(lock, "tap_claim", m->epoch, "", err) &&
+        tap_evict(lock->pg, m, err) && record(lock, err)) {
         *opened = lock;
         return true;
     }
@@ -144,6 +146,7 @@ bool tap_lock_try(struct tap_lock *lock, uint64_t wait_ms, bool *got, struct err
     if (lock->held)
         return true;
     tap_names_of(lock->m, &names);
+    pg_set_deadline(lock->pg, clock_ms() + wait_ms + ANSWER_MS);
     if (!set_lock_timeout(lock, wait_ms, err))
         return false;
     if (pg_run(lock->pg, "SELECT pg_advisory_lock($1::bigint)", 1, (const char *[]){ names.key_text }, err)) {
@@ -164,6 +167,7 @@ bool tap_unlock(struct tap_lock *lock, struct error *err)
     if (!lock->held)
         return true;
     lock->held = false;
+    pg_set_deadline(lock->pg, clock_ms() + ANSWER_MS);
     return pg_run(lock->pg, "SELECT pg_advisory_unlock_all()", 0, NULL, err);
 }
 
@@ -249,10 +253,12 @@ bool tap_holders(struct pg *pg, const struct migration *m, struct tap_holder *ho
 static bool evict_once(struct pg *pg, const struct migration *m, int *left, struct error *err)
 {
     struct tap_names names;
+    char epoch[24];
     PGresult *result;
 
     tap_names_of(m, &names);
-    result = ask(pg, m, sql_tap_evict, 1, (const char *[]){ names.key_text }, err);
+    snprintf(epoch, sizeof epoch, "%" PRIu64, m->epoch);
+    result = ask(pg, m, sql_tap_evict, 2, (const char *[]){ names.key_text, epoch }, err);
     if (result == NULL)
         return error_is(err, "42P01") ||
                error_is(err, "3F000"); /* nothing of ours in this store: nobody to end */

@@ -32,6 +32,9 @@ void tap_text_expand(const struct migration *m, const char *sql, struct buf *out
 bool tap_with_short_locks(struct migration *m, const char *sql,
                           bool (*inside)(struct migration *m, void *who, struct error *err), void *who,
                           struct error *err);
+/* Tells an open tap that its owner has our epoch now, so that an earlier one can shut it no more (55000: a
+ * later one has it). Whoever works on a migration does so first. */
+bool tap_claim(struct migration *m, struct error *err);
 /* INSERT, UPDATE, DELETE through the tap, rolled back; false: the tap itself fails. */
 bool tap_try(struct migration *m, const struct tap_names *names, struct error *err);
 /* tap_fingerprint.sql; empty text: no tap. */
