@@ -184,10 +184,21 @@ static bool check_tap(struct runner *r, struct list *list, struct error *err)
     return true;
 }
 
+static void check_stores(struct runner *r, struct list *list)
+{
+    if (r->connected)
+        add(list, "stores", CHECK_OK, "both are connected");
+    else
+        hint(add(list, "stores", CHECK_BLOCKER, "%s",
+                 error_is_set(&r->last_error) ? r->last_error.message : "a store cannot be reached"),
+             "It is tried again; SHOW STORES tells which.");
+}
+
 /* What needs no question to anybody. */
 static void check_memory(struct runner *r, struct list *list)
 {
     check_state(r, list);
+    check_stores(r, list);
     check_lag(r, list);
     check_verification(r, list);
     check_verify_behind(r, list);

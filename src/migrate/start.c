@@ -231,11 +231,36 @@ static bool check_rows(struct runner *r, struct error *err)
     return copier_check_target(&r->m, &none, err);
 }
 
+/* Positions are kept. That is sound as long as nobody but this copy gives out positions in the target: a
+ * tenant that lives there already takes them from the target's sequence, and the source will give out the
+ * same ones. */
+static bool check_neighbours(struct runner *r, struct error *err)
+{
+    const char *values[] = { r->m.target->name, r->m.tenant };
+    PGresult *result = pg_query(ledger_pg(r->ledger), sql_find_neighbour, 2, values, err);
+    bool alone;
+
+    if (result == NULL)
+        return false;
+    alone = PQntuples(result) == 0;
+    if (!alone)
+        error_set(err, "0A000",
+                  "store \"%s\" is the home of tenant \"%.100s\", or will be: positions would collide",
+                  r->m.target->name, PQgetvalue(result, 0, 0));
+    PQclear(result);
+    return alone ||
+           error_hint(err,
+                      "Positions are kept as they are (position_mode = preserve), which needs a target of "
+                      "the tenant's own: move it to another store.");
+}
+
 /* auto means preserve where that is certain to fit. */
 static bool choose_positions(struct runner *r, struct error *err)
 {
     bool others;
 
+    if (!check_neighbours(r, err))
+        return false;
     if (strcmp(r->m.settings.position_mode, "auto") != 0)
         return true;
     if (!any_row(r, r->m.target_pg, &r->m.target_rel, " IS DISTINCT FROM", &others, err))

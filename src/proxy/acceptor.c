@@ -104,6 +104,7 @@ static bool bind_one(struct acceptor *acceptor, const struct addrinfo *address, 
 /* "host:port", "[v6]:port", "*:port". */
 static bool bind_address(struct acceptor *acceptor, char *text, struct error *err)
 {
+    char what[300];
     const struct addrinfo wanted = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };
     struct addrinfo *found, *each;
     char *colon = strrchr(text, ':'), *host = text;
@@ -112,6 +113,7 @@ static bool bind_address(struct acceptor *acceptor, char *text, struct error *er
 
     if (colon == NULL)
         return error_set(err, "F0000", "listen: expected host:port, found \"%s\"", text);
+    snprintf(what, sizeof what, "%s", text);
     *colon = '\0';
     if (*host == '[' && colon > host && colon[-1] == ']') {
         host++;
@@ -119,9 +121,9 @@ static bool bind_address(struct acceptor *acceptor, char *text, struct error *er
     }
     rc = getaddrinfo(strcmp(host, "*") == 0 || *host == '\0' ? NULL : host, colon + 1, &wanted, &found);
     if (rc != 0)
-        return error_set(err, "F0000", "listen: \"%s\": %s", text, gai_strerror(rc));
+        return error_set(err, "F0000", "listen: \"%s\": %s", what, gai_strerror(rc));
     for (each = found; each != NULL && ok; each = each->ai_next)
-        ok = bind_one(acceptor, each, text, err);
+        ok = bind_one(acceptor, each, what, err);
     freeaddrinfo(found);
     return ok;
 }

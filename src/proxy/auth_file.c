@@ -88,7 +88,7 @@ static bool read_line(struct auth_file *file, const char *line)
     if (*line == '\0' || *line == ';' || *line == '#')
         return true;
     name = read_quoted(&line);
-    if (name != NULL) {
+    if (name != NULL && *name != '\0') {
         line += strspn(line, " \t");
         secret = read_quoted(&line);
     }

@@ -581,6 +581,10 @@ void client_server_lost(struct client *client, struct server *server)
               client->user, server->store->name);
     if (owed)
         answer_for(client, server, &why);
+    else if (!server->warm && index == client->last_store && client->state == CLIENT_IDLE) {
+        client->refused = true; /* what the session had there is gone: its next statement says so, once */
+        client->refused_why = why;
+    }
     client->servers[index] = NULL;
     if (client->answering == index)
         client->answering = -1;

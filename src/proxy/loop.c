@@ -175,8 +175,10 @@ static void on_tick(uv_timer_t *timer)
     gates_tick(loop->gates, loop_lease_is_valid(loop), clock_ms());
     if (++loop->ticks % SCAN_EVERY_TICKS != 0)
         return;
-    DL_FOREACH_SAFE(loop->clients, client, next)
+    DL_FOREACH_SAFE(loop->clients, client, next) {
         client_expired(client);
+        warm_again(client);
+    }
 }
 
 /* ---- life ---- */

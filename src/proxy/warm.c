@@ -37,6 +37,19 @@ void warm_note(struct client *client)
     }
 }
 
+void warm_again(struct client *client)
+{
+    const struct route *route;
+
+    if (!client->warm_failed || client->state == CLIENT_CLOSING)
+        return;
+    route = route_table_get(client->loop->table, client->warm_tenant);
+    if (route != NULL && route->migration_state == ROUTING_DUAL_WRITE && route->target != NULL)
+        warm_up(client, route);
+    else
+        client->warm_failed = false; /* nobody asks any more */
+}
+
 /* The statements that will follow the tenant. */
 static void say_statements(struct client *client, struct server *server)
 {

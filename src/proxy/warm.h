@@ -9,6 +9,8 @@
 struct loop;
 
 void warm_note(struct client *client); /* its transaction has written: see its passes */
+/* From the loop's clock: one that failed is tried again, while the tenant still is in dual_write. */
+void warm_again(struct client *client);
 void warm_ready(struct client *client, struct server *server);
 void warm_lost(struct client *client, const struct server *server);
 /* Counts a gate's answer's warm_ready and warm_failed over the loop's clients. */

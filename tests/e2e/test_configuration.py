@@ -39,8 +39,14 @@ def test_a_good_file_is_said_to_be_good(plain):
     assert code == 0, said
 
 
-def test_the_example_is_good(plain):
-    code, said = plain.command("-t", TOP / "proxy.conf.example")
+def test_the_example_is_good(plain, tmp_path):
+    """But for the one file that it cannot bring along."""
+    users, example = tmp_path / "users.txt", tmp_path / "proxy.conf"
+    users.write_text('"app" "secret"\n')
+    text = (TOP / "proxy.conf.example").read_text()
+    assert "/etc/pgshunt/users.txt" in text
+    example.write_text(text.replace("/etc/pgshunt/users.txt", str(users)))
+    code, said = plain.command("-t", example)
     assert code == 0, said
 
 

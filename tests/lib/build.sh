@@ -11,7 +11,7 @@ build_pgshunt() { # folder relative to the top, meson options...
   shift
   if [ -e "$folder/build.ninja" ]; then
     # A folder from an earlier run keeps its objects; options may have changed since.
-    meson configure "$folder" "$@" >/dev/null || return 1
+    meson setup --reconfigure "$folder" "$top" "$@" >/dev/null || return 1   # SQL files may have come, too
   else
     meson setup "$folder" "$top" "$@" || return 1
   fi
