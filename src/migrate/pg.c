@@ -16,7 +16,7 @@
 #include "migrate/pg_impl.h"
 
 enum {
-    CANCEL_MS = 3000, /* a cancelled statement that has not ended by then costs the connection */
+    CANCEL_MS = 1000, /* a cancelled statement that has not ended by then costs the connection */
 };
 
 /* What every runner's session sets, whatever role, database and postgresql.conf say (DESIGN §4.3): both ends

@@ -258,6 +258,43 @@ static bool do_finish(struct harness *h, const char *argument, struct error *err
     return copier_move_sequence(&h->m, err) && cursor_remove(&h->m, err);
 }
 
+/* Something long on the source under a deadline, of the kind that `argument` names; then whether the
+ * connection still serves. */
+static bool do_give_up(struct harness *h, const char *argument, struct error *err)
+{
+    static const char rows[] =
+        "COPY (SELECT n, pg_sleep(0.005) FROM generate_series(1, 4000) n) TO STDOUT (FORMAT binary)";
+    struct pg *pg = h->m.source_pg;
+    struct error given_up = { 0 }, ignored;
+    struct slice row;
+    uint64_t begun_ms = clock_ms();
+    bool end = false, good = true;
+
+    (void)err;
+    pg_set_deadline(pg, begun_ms + 300);
+    if (strcmp(argument, "query") == 0)
+        good = pg_run(pg, "SELECT pg_sleep(20)", 0, NULL, &given_up);
+    else if (strcmp(argument, "copy_out") == 0)
+        for (good = pg_copy_out(pg, rows, 0, NULL, &given_up); good && !end;)
+            good = pg_copy_row(pg, &row, &end, &given_up);
+    else if (strcmp(argument, "copy_in") == 0)
+        good = pg_run(pg, "CREATE TEMP TABLE IF NOT EXISTS given_up (n text)", 0, NULL, &given_up) &&
+               pg_copy_in(pg, "COPY given_up FROM STDIN", &given_up) &&
+               pg_copy_put(pg, (struct slice){ "a\n", 2 }, &given_up) && (pg_abandon(pg), false);
+    else if (strcmp(argument, "pipeline") == 0)
+        good = pg_pipe_begin(pg, &given_up) && pg_pipe_exec(pg, "BEGIN", &given_up) &&
+               pg_pipe_exec(pg, "SELECT pg_sleep(20)", &given_up) && pg_pipe_exec(pg, "COMMIT", &given_up) &&
+               pg_pipe_sync(pg, &given_up) && pg_pipe_done(pg, &given_up) && pg_pipe_done(pg, &given_up);
+    printf("good=%d state=%s ms=%" PRIu64 " ", good,
+           given_up.sqlstate[0] == '\0' ? "none" : given_up.sqlstate, clock_ms() - begun_ms);
+    pg_set_deadline(pg, 0);
+    if (!pg_is_broken(pg))
+        pg_rollback(pg);
+    printf("broken=%d serves=%d ", pg_is_broken(pg),
+           !pg_is_broken(pg) && pg_run(pg, "SELECT 1", 0, NULL, &ignored));
+    return true;
+}
+
 static const struct command {
     const char *name;
     bool (*run)(struct harness *h, const char *argument, struct error *err);
@@ -286,6 +323,7 @@ static const struct command {
     { "hidden", do_hidden },
     { "epoch", do_epoch },
     { "finish", do_finish },
+    { "give_up", do_give_up },
 };
 
 static void answer(struct harness *h, char *line)

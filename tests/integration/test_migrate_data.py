@@ -531,3 +531,27 @@ def test_an_empty_tenant(stores, start):
     assert data("copy") == {"done": "1", "events": "0"}
     assert data("hash")["violations"] == "0"
     data("drain")
+
+
+@pytest.mark.parametrize("what", ["query", "copy_out", "copy_in", "pipeline"])
+def test_what_is_given_up_leaves_the_connection_usable(stores, start, what):
+    data = start(uuid.uuid4())
+    data("connect")
+    answer = data(f"give_up {what}")
+    assert answer["good"] == "0" and answer["state"] == ("none" if what == "copy_in" else "57014"), answer
+    assert answer["broken"] == "0" and answer["serves"] == "1" and int(answer["ms"]) < 2000, answer
+    assert data("state")["present"] == "0"
+
+
+@pytest.mark.parametrize("what", ["query", "copy_out", "pipeline"])
+def test_a_frozen_server_costs_the_connection_and_no_more(stores, start, what):
+    data = start(uuid.uuid4())
+    data("connect")
+    stores[0].freeze()
+    try:
+        answer = data(f"give_up {what}")
+    finally:
+        stores[0].thaw()
+    assert answer["state"] == "57014" and answer["broken"] == "1" and int(answer["ms"]) < 6000, answer
+    data("connect")
+    assert data("state")["present"] == "0"
