@@ -43,7 +43,7 @@ enum control_verb {
     CONTROL_START,           /* tenant, from, to, options */
     CONTROL_CUTOVER,         /* id, force, options; answered when the cutover has ended */
     CONTROL_CHECK_CUTOVER,
-    CONTROL_ABORT,           /* id, reason */
+    CONTROL_ABORT,           /* id, reason, purge */
     CONTROL_FIND,            /* id (or a unique prefix): one row (id, tenant_id, state, progress_percentage,
                                 events_copied, total_events, sync_lag_events, error_message); WATCH and WAIT poll it */
 };
@@ -60,6 +60,7 @@ struct control_request {
     char operator_name[64];   /* admin peer user, for the audit */
     char *tenant, *from, *to, *id, *reason, *filter;
     bool force;
+    bool purge; /* ABORT: delete what was brought to the target */
     size_t option_count;
     struct control_option options[CONTROL_OPTIONS_MAX];
     uint64_t tag;             /* the asker's own */

@@ -63,7 +63,7 @@ enum command_slot {
 };
 
 /* Optional keywords that mean something by being there. */
-enum { COMMAND_ALL = 1, COMMAND_ACTIVE = 2, COMMAND_FORCE = 4 };
+enum { COMMAND_ALL = 1, COMMAND_ACTIVE = 2, COMMAND_FORCE = 4, COMMAND_PURGE = 8 };
 
 struct command_column {
     const char *name; /* NULL ends the list */

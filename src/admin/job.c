@@ -81,6 +81,7 @@ static bool fill_request(const struct job *job, struct control_request *request,
     snprintf(request->operator_name, sizeof request->operator_name, "%s", job->operator_name);
     request->tag = job_tag(job);
     request->force = (command->flags & COMMAND_FORCE) != 0;
+    request->purge = (command->flags & COMMAND_PURGE) != 0;
     if (fill_tenant(job, request, &bad, err) && copy_text(&request->id, command->slots[SLOT_ID]) &&
         copy_text(&request->from, command->slots[SLOT_SOURCE]) &&
         copy_text(&request->to, command->slots[SLOT_TARGET]) &&

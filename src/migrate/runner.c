@@ -3,6 +3,7 @@
  * Leaves: the checks of START to start.c, CHECK CUTOVER and LAG to check.c, the cutover to cutover.c; what is
  * written where to ledger.c, tap, copier, mirror and verifier; publishing to control.c. Thread: its own;
  * everything reaches it by letter.   Start at: steps[], then carry_on(). */
+#include "migrate/purge.h"
 #include "migrate/runner.h"
 
 #include <inttypes.h>
@@ -77,6 +78,7 @@ static void take_request(struct runner *r, struct control_request *request)
             return;
         }
         r->abort = request;
+        r->purge_requested = r->purge_requested || request->purge;
         r->abort_requested = r->interrupted = true;
         return;
     }
@@ -863,7 +865,10 @@ static bool step_dual_write(struct runner *r, struct error *err)
 /* Found so at start: was it switched? If not, the tap may be shut, and the gates are closed. */
 static bool step_cutover_paused(struct runner *r, struct error *err)
 {
-    return make_gates(r, err) && cutover_recover(r, err);
+    /* A gate that this process has made open, for an earlier state, would let writes run into a tap that is
+     * shut. */
+    return make_gates(r, err) && runner_order_gates(r, GATE_CLOSE, clock_ms() + LETTER_TIMEOUT_MS, err) &&
+           cutover_recover(r, err);
 }
 
 static bool step_paused(struct runner *r, struct error *err)
@@ -963,12 +968,15 @@ static bool abort_end(struct runner *r, struct error *err)
 {
     const char *who = r->abort == NULL ? NULL : r->abort->operator_name;
     struct rows *rows;
+    int64_t purged = 0;
 
     if (!runner_connect_source(r, err) || !tap_evict(r->m.source_pg, &r->m, err) || !tap_remove(&r->m, err))
         return false;
     if (r->tap_to_open)
         drop_gates(r);
     r->tap_to_open = false;
+    if (r->purge_requested && !purge_target(&r->m, &purged, err))
+        return false;
     if (!failpoint("runner.before_rolled_back", err) ||
         !runner_enter(r, MIGRATION_ROLLED_BACK, r->m.epoch, "migration aborted", who, NULL, NULL, NULL, NULL,
                       err))
@@ -1234,6 +1242,7 @@ bool runner_start(const struct runner_setup *setup, const char *id, struct contr
     runner_init(r, setup, id);
     if (request != NULL && request->verb == CONTROL_ABORT) {
         r->abort = request;
+        r->purge_requested = request->purge;
         r->abort_requested = true;
     } else {
         r->start = request;

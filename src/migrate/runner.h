@@ -93,6 +93,8 @@ struct runner {
     struct letter *requests;       /* waiting to be served, oldest first; utlist's single links */
     struct control_request *abort; /* the ABORT under way */
     bool abort_requested, abort_written;
+    bool purge_requested; /* ABORT … PURGE TARGET; forgotten by a restart: what is left is then refused by
+                             START */
 
     /* progress, verification, failures */
     int64_t total_events;

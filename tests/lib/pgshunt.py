@@ -271,7 +271,12 @@ class Pgshunt:
     def wait_state(self, identity, state, timeout_s=60):
         """Polls until the migration is in `state`; an end that is not `state` fails at once."""
         def there():
-            seen = self.migration(identity)
+            try:
+                seen = self.migration(identity)
+            except psycopg.Error as away:      # its control database is on its way back
+                if away.sqlstate != "08001":
+                    raise
+                return None
             if seen["state"] == state:
                 return seen
             if seen["state"] in MIGRATION_ENDS:
@@ -289,7 +294,12 @@ class Pgshunt:
         latest = []
 
         def ready():
-            answer, rows = self.check_cutover(identity)
+            try:
+                answer, rows = self.check_cutover(identity)
+            except psycopg.Error as away:
+                if away.sqlstate != "08001":
+                    raise
+                return False
             latest[:] = rows
             return answer
         try:

@@ -84,6 +84,7 @@ static const struct {
       "id=a cutover_timeout_ms:30000" },
     { "CHECK CUTOVER 'a'", COMMAND_CHECK_CUTOVER, "id=a" },
     { "ABORT MIGRATION 'a'", COMMAND_ABORT_MIGRATION, "id=a" },
+    { "ABORT MIGRATION 'a' PURGE TARGET", COMMAND_ABORT_MIGRATION, "id=a" },
     { "ABORT MIGRATION 'a' REASON 'too slow; again'", COMMAND_ABORT_MIGRATION,
       "id=a reason=too slow; again" },
     { "WATCH MIGRATION 'a'", COMMAND_WATCH_MIGRATION, "id=a" },
