@@ -334,6 +334,8 @@ void pg_rollback(struct pg *pg)
 
 bool pg_ready_for_work(struct pg *pg, struct error *err)
 {
+    if (pg == NULL)
+        return error_set(err, "08003", "not connected");
     if (pg->broken || PQstatus(pg->conn) == CONNECTION_BAD)
         return pg_lost(pg, err);
     pg->context[0] = '\0';
@@ -501,7 +503,7 @@ int32_t pg_backend_pid(const struct pg *pg)
 
 bool pg_is_broken(const struct pg *pg)
 {
-    return pg->broken || PQstatus(pg->conn) == CONNECTION_BAD;
+    return pg == NULL || pg->broken || PQstatus(pg->conn) == CONNECTION_BAD;
 }
 
 void pg_set_deadline(struct pg *pg, uint64_t until_ms)

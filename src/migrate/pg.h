@@ -27,7 +27,7 @@ bool pg_open(const char *conninfo, const char *what, const char *application_nam
 void pg_close(struct pg *pg); /* NULL is fine */
 PGconn *pg_raw(struct pg *pg);
 int32_t pg_backend_pid(const struct pg *pg);
-bool pg_is_broken(const struct pg *pg);
+bool pg_is_broken(const struct pg *pg); /* NULL is; a statement on it fails with 08003 */
 
 /* Statements after this moment (clock_ms) fail with 57014; 0: none. */
 void pg_set_deadline(struct pg *pg, uint64_t until_ms);
