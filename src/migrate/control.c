@@ -18,7 +18,6 @@
 #include <utlist.h>
 
 #include "base/clock.h"
-#include "base/failpoint.h"
 #include "migrate/answers.h"
 #include "migrate/runner.h"
 #include "migrate/settings.h"
@@ -488,8 +487,7 @@ static uint64_t statement_ms_max(const struct control *c)
 
 static bool open_ledger(struct control *c, struct error *err)
 {
-    if (!failpoint("control.before_connect", err) ||
-        !ledger_open(&c->ledger_setup, "pgshunt control",
+    if (!ledger_open(&c->ledger_setup, "pgshunt control",
                      &(struct pg_wake){ mailbox_fd(c->mailbox), on_letters, c }, statement_ms_max(c),
                      &c->ledger, err))
         return false;
@@ -499,13 +497,14 @@ static bool open_ledger(struct control *c, struct error *err)
     /* After a reconnect our row is still there; a heartbeat goes on with it. */
     if (c->started_at[0] == '\0' ? !register_instance(c, true, err) : !heartbeat(c, err))
         return false;
-    return listen(c, err) && read_routes(c, err) && adopt_orphans(c, err);
+    return listen(c, err) && read_routes(c, err);
 }
 
 static void drop_ledger(struct control *c)
 {
     ledger_close(c->ledger);
     c->ledger = NULL;
+    c->orphans_next_ms = 0;
     c->connect_wait_ms = c->connect_wait_ms == 0 ? RECONNECT_MS_MIN : c->connect_wait_ms * 2;
     if (c->connect_wait_ms > RECONNECT_MS_MAX)
         c->connect_wait_ms = RECONNECT_MS_MAX;
@@ -659,7 +658,9 @@ static void tend_ledger(struct control *c)
         fine = heartbeat(c, &err);
     if (fine && c->read_routes)
         fine = read_routes(c, &err);
-    if (fine && clock_ms() >= c->orphans_next_ms)
+    /* Only after the first publication: it makes the gate of a tenant in cutover_paused, closed. A runner's
+     * order that came first would make it open. */
+    if (fine && c->ready && clock_ms() >= c->orphans_next_ms)
         fine = adopt_orphans(c, &err);
     if (!fine && !c->stopping)
         log_error(c->setup.log, LOG_WARN, "control", &err, "the control database");
@@ -697,7 +698,8 @@ static void wait(struct control *c)
     struct pollfd fds[2] = { { mailbox_fd(c->mailbox), POLLIN, 0 }, { -1, POLLIN, 0 } };
     uint64_t now_ms = clock_ms(), due = due_ms(c), left_ms = due > now_ms ? due - now_ms : 0;
 
-    if (c->requests != NULL || (c->read_routes && c->ledger != NULL))
+    if (c->requests != NULL ||
+        (c->ledger != NULL && (c->read_routes || (c->ready && now_ms >= c->orphans_next_ms))))
         return;
     if (c->ledger != NULL)
         fds[1].fd = PQsocket(pg_raw(ledger_pg(c->ledger)));
