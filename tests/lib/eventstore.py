@@ -44,9 +44,6 @@ def create_database(cluster, dbname, template=None, table=True):
 
 def grant_pgshunt(cluster, dbname):
     """What pgshunt's role needs in one database, by the project's own script (rights on a database are not copied)."""
-    if not ROLES_SQL.exists():          # FALLBACK, goes as soon as sql/roles.sql is there
-        cluster.execute(dbname, f"ALTER ROLE {PGSHUNT} SUPERUSER")
-        return
     cluster.psql(dbname, "-f", ROLES_SQL, pgshunt_role=PGSHUNT, events_owner=OWNER)
 
 
