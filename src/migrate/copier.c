@@ -460,8 +460,9 @@ bool copier_check_target(struct migration *m, const struct cursor *cursor, struc
     error_set(err, "55000", "store \"%s\" holds %" PRId64 " events of tenant %s, %" PRId64 " were expected",
               m->target->name, there, m->tenant, cursor->events);
     return error_hint(
-        err, "They are left over from something else, as of an attempt that was aborted without PURGE TARGET: "
-             "delete them there, then START again.");
+        err,
+        "They are left over from something else, as of an attempt that was aborted without PURGE TARGET: "
+        "delete them there, then START again.");
 }
 
 /* What the source's positions have reached, or may have: "0" if nothing has been given yet. */

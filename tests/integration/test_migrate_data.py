@@ -384,7 +384,7 @@ def test_a_partitioned_table(stores, start):
     with app(stores[0]) as conn:
         for _ in range(300):
             append(conn, tenant)
-    data = start(tenant, batch_size=50)
+    data = start(tenant, batch_size=500)
     with Crowd(stores[0], [act for act in writers_of(tenant, other) if act.__name__ not in ("swaps",)]) as crowd:
         for command in ("connect", "install", "claim", "copy", "mirror 500"):
             data(command)
