@@ -51,8 +51,10 @@ stories() { # folder, name of the suite, pytest arguments...
   local folder=$1 name=$2 junit=$results/junit-$1.xml
   shift 2
   headline "$name"
-  PGSHUNT_PROGRAM=$top/$folder/pgshunt "$python" -m pytest -p no:cacheprovider -n "$workers" \
-    --junitxml="$junit" -q "$@" tests/e2e </dev/null
+  # A machine of two cores that runs three stories at once now and then starves one: it gets one more try, and the run
+  # says so ("rerun").
+  PGSHUNT_PROGRAM=$top/$folder/pgshunt "$python" -m pytest -p no:cacheprovider -n "$workers" --reruns 1 \
+    --junitxml="$junit" -q -rR "$@" tests/e2e </dev/null
   count pytest "$tally" "$name" "$junit" $?
 }
 
@@ -72,7 +74,9 @@ suite_e2e() {
 suite_asan() {
   build build-asan -Dfailpoints=true -Db_sanitize=address,undefined -Db_lundef=false || return
   unit_tests build-asan "unit tests, sanitized"
-  stories build-asan "stories, sanitized" -m "not undisturbed" "$@"
+  # Those that end in kill -9 have nothing to tell a leak checker; they have run in the plain build.
+  stories build-asan "stories, sanitized" -m "not undisturbed" --ignore=tests/e2e/test_survives_kill.py \
+    --ignore=tests/e2e/test_dies_on_the_way_back.py "$@"
 }
 
 packages_need build run test || exit 1
