@@ -4,4 +4,4 @@ DELETE FROM {table}
  WHERE {tenant_column} = $1
    AND {position_column} <= (SELECT max(p)
                                FROM (SELECT {position_column} AS p FROM {table}
-                                      WHERE {tenant_column} = $1 ORDER BY {position_column} LIMIT $2::bigint) some)
+                                      WHERE {tenant_column} = $1 ORDER BY {position_column} LIMIT $2::bigint) AS batch)

@@ -26,6 +26,8 @@ def reach(proxy, phase):
     if phase == "bulk_copy":
         identity = proxy.start_migration(TENANT, "dedicated", SLOW_COPY)
         proxy.wait_state(identity, "bulk_copy")
+        # The state begins with putting the tap in, which waits for whoever has written: the story begins behind it.
+        wait_until("rows are copied", lambda: int(proxy.migration(identity)["events_copied"]) > 0, 30, 0.02)
     else:
         identity = proxy.start_migration(TENANT, "dedicated")
         proxy.wait_state(identity, "dual_write")
