@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/book.h"
+#include "proxy/local.h"
 #include "proxy/loop.h"
 #include "proxy/statement.h"
 #include "wire/read.h"
@@ -86,7 +88,7 @@ static enum arrival arrive_anywhere(struct client *client, struct server **serve
     static struct plan nothing = { .refs = 1, .parsed = true };
     struct message message = { .plan = &nothing };
 
-    return statement_arrive(client, &message, server, err);
+    return arrive_at(client, &message, server, err);
 }
 
 static void in_pipeline(struct client *client, struct server *server)
@@ -194,7 +196,7 @@ static enum arrival arrive_for_parse(struct client *client, const struct msg *ms
     bind.params.types = client->loop->scratch.types;
     bind.params.type_count = parse->type_count;
     message.params = &bind.params;
-    return statement_arrive(client, &message, server, err);
+    return arrive_at(client, &message, server, err);
 }
 
 /* Takes the plan over if it keeps the statement. Returns its serial, 0 if there is one of that name already
@@ -246,7 +248,7 @@ static bool run_parse(struct client *client, const struct msg *msg, const struct
     struct server *server;
     struct error err;
 
-    if (statement_is_local(client, plan)) {
+    if (local_answers(client, plan)) {
         remember(client, parse, plan);
         return say(client, msg, write_parse_complete);
     }
@@ -296,7 +298,7 @@ static bool on_parse(struct client *client, const struct msg *header)
         return false;
     if (!read_parse(client, &msg, &parse))
         return malformed(client, "Parse");
-    if (!statement_plan(client, parse.text, &plan))
+    if (!arrive_plan(client, parse.text, &plan))
         return no_memory(client, &msg);
     done = run_parse(client, &msg, &parse, plan);
     plan_give(plan);
@@ -308,13 +310,13 @@ static bool on_parse(struct client *client, const struct msg *header)
 static bool bind_local(struct client *client, const struct msg *msg, const struct bind *bind,
                        const struct prepared *prepared)
 {
-    statement_drop_local(client);
+    local_drop_portal(client);
     client->local_portal = strndup(bind->portal.at, bind->portal.bytes);
     client->local_text =
         (struct slice){ strndup(prepared->text.at, prepared->text.bytes), prepared->text.bytes };
     client->local_plan = plan_take(prepared->plan);
     if (client->local_portal == NULL || client->local_text.at == NULL) {
-        statement_drop_local(client);
+        local_drop_portal(client);
         return no_memory(client, msg);
     }
     return say(client, msg, write_bind_complete);
@@ -341,12 +343,12 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
     if (prepared != NULL) {
         add_types(bind, prepared);
         message = (struct message){ prepared->plan, prepared->text, &prepared->shape, &bind->params, false };
-        if (statement_is_local(client, prepared->plan))
+        if (local_answers(client, prepared->plan))
             return bind_local(client, msg, bind, prepared);
     }
     if (refuse_failed(client, msg))
         return true;
-    switch (statement_arrive(client, &message, &server, &err)) {
+    switch (arrive_at(client, &message, &server, &err)) {
     case WAITING:
         return false;
     case REFUSED:
@@ -355,13 +357,13 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
         break;
     }
     if (client->local_portal != NULL && slice_is(bind->portal, client->local_portal))
-        statement_drop_local(client);
+        local_drop_portal(client);
     if (prepared != NULL && !server_has(server, prepared))
         server_say_prepare(server, prepared);
-    statement_make_executed(client, &message, server);
+    book_make_executed(client, &message, server);
     in_pipeline(client, server);
     if (prepared == NULL || prepared->plan->statement_count > 0)
-        statement_book(client, &message, server);
+        book_message(client, &message, server);
     if (bind->portal.bytes > 0 && client->txn.open)
         client->txn.pinned = true; /* it stays where it was opened; the unnamed one ends with the next Bind */
     statement_forward(client, server, msg, 'B', 0);
@@ -422,7 +424,7 @@ static bool on_describe(struct client *client, const struct msg *header)
         return say(client, &msg, write_no_data);
     if (what == 'S')
         prepared = session_find(&client->session, name);
-    if (prepared != NULL && statement_is_local(client, prepared->plan))
+    if (prepared != NULL && local_answers(client, prepared->plan))
         return say(client, &msg, describe_nothing);
     if (refuse_failed(client, &msg))
         return true;
@@ -448,7 +450,7 @@ static bool execute_local(struct client *client, const struct msg *msg)
 
     buf_consume(&client->stream.in, msg->total_bytes);
     buf_init(&answer);
-    done = statement_local(client, &client->local_plan->statements[0], client->local_text, &answer);
+    done = local_run(client, &client->local_plan->statements[0], client->local_text, &answer);
     client_say(client, &answer, 0, !done);
     return true;
 }
@@ -472,7 +474,7 @@ static bool on_execute(struct client *client, const struct msg *header)
         return execute_local(client, &msg);
     if (refuse_failed(client, &msg))
         return true;
-    server = statement_current(client);
+    server = arrive_current(client);
     if (server == NULL) {
         error_set(&err, "34000", "portal \"%.*s\" does not exist", (int)portal.bytes, portal.at);
         return refuse(client, &msg, &err);
@@ -498,10 +500,10 @@ static bool on_close(struct client *client, const struct msg *header)
     if (!read_done(&body) || (what != 'S' && what != 'P'))
         return malformed(client, "Close");
     if (what == 'P' && client->local_portal != NULL && slice_is(name, client->local_portal)) {
-        statement_drop_local(client);
+        local_drop_portal(client);
         return say(client, &msg, write_close_complete);
     }
-    server = client->txn.open && client->txn.branch < 0 ? NULL : statement_current(client);
+    server = client->txn.open && client->txn.branch < 0 ? NULL : arrive_current(client);
     if (what == 'S')
         session_forget(&client->session, name);
     if (server == NULL) /* nobody has it, or it is closed where it is made again under another serial */
@@ -531,13 +533,13 @@ static bool on_sync(struct client *client, const struct msg *header)
 
     client->skip_to_sync = false;
     if (server == NULL && !client->txn.open)
-        server = statement_current(client);
+        server = arrive_current(client);
     if (server != NULL && server->state != SERVER_READY)
         server = NULL;
     if (server == NULL) {
         buf_consume(&client->stream.in, header->total_bytes);
         buf_init(&answer);
-        statement_local_ready(client, &answer, false);
+        local_ready(client, &answer, false);
     } else if (server->copy_in) { /* the server ignores it while it expects CopyData */
         statement_forward(client, server, header, 0, 0);
         return true;
@@ -547,7 +549,7 @@ static bool on_sync(struct client *client, const struct msg *header)
     }
     if (!client->txn.open) {
         txn_reset(&client->txn);
-        statement_drop_local(client);
+        local_drop_portal(client);
     }
     return true;
 }

@@ -6,8 +6,10 @@
 
 #include "base/clock.h"
 #include "base/config.h"
+#include "proxy/book.h"
 #include "proxy/cancel.h"
 #include "proxy/join.h"
+#include "proxy/local.h"
 #include "proxy/loop.h"
 #include "proxy/relay.h"
 #include "proxy/statement.h"
@@ -45,7 +47,7 @@ static void client_free(struct client *client)
     free(client->database);
     session_done(&client->session);
     txn_reset(&client->txn);
-    statement_drop_local(client);
+    local_drop_portal(client);
     shape_done(&client->shape);
     attribution_done(&client->attribution);
     free(client);
@@ -164,7 +166,7 @@ static bool keep_parameters(struct client *client, const struct startup *startup
 
 static void log_in(struct client *client)
 {
-    const struct store *home = statement_home(client);
+    const struct store *home = arrive_home(client);
 
     client_enter(client, EV_KNOWN);
     client->waiting_store = (int)home->index;
@@ -485,7 +487,7 @@ void client_ready_seen(struct client *client, struct server *server, char tx_sta
         }
     }
     if (client->sync_seen == client->sync_sent && server != NULL)
-        statement_reconcile(client, server, tx_status);
+        book_reconcile(client, server, tx_status);
 }
 
 /* ---- news of servers ---- */

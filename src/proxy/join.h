@@ -3,7 +3,7 @@
 #ifndef PGSHUNT_PROXY_JOIN_H
 #define PGSHUNT_PROXY_JOIN_H
 
-#include "proxy/statement.h"
+#include "proxy/arrive.h"
 
 /* A READY server at `store` that is like the session and has the open transaction. WAITING: the client will
  * be retried by client_server_ready() / client_server_quiet(). REFUSED: unavailable, or it cannot be made

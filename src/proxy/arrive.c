@@ -1,0 +1,393 @@
+/* arrive.c - see arrive.h. */
+#include "proxy/arrive.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "proxy/join.h"
+#include "proxy/loop.h"
+#include "wire/write.h"
+
+/* ---- planning ---- */
+
+/* Encodings in which a byte of a multi-byte character may look like ASCII (src/backend/utils/mb/README). */
+static bool encoding_is_safe(const char *name)
+{
+    static const char *const unsafe[] = {
+        "SJIS", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "SHIFT_JIS_2004"
+    };
+
+    for (size_t i = 0; name != NULL && i < sizeof unsafe / sizeof unsafe[0]; i++)
+        if (strcasecmp(name, unsafe[i]) == 0)
+            return false;
+    return true;
+}
+
+static const struct schema *default_schema(const struct client *client)
+{
+    return client->loop->catalogue->schemas[stores_default(client->loop->shared->stores)->index];
+}
+
+bool arrive_plan(struct client *client, struct slice text, struct plan **plan)
+{
+    const struct session *session = &client->session;
+    const char *strings = session_reported(session, "standard_conforming_strings"), *path = NULL;
+    struct plan_context context = {
+        .schema = default_schema(client),
+        .standard_conforming_strings = strings == NULL || strcmp(strings, "off") != 0,
+        .encoding_safe = encoding_is_safe(session_reported(session, "client_encoding")),
+        .temp_shadows = session->temp_shadows,
+    };
+
+    if (session_value(session, "search_path", &path) == SESSION_FOUND)
+        context.search_path = slice_of(path);
+    stats_add(client->loop->stats, STAT_STATEMENTS, 1);
+    return planner_plan(client->loop->planner, text, &context, &client->shape, plan);
+}
+
+/* ---- attribution ---- */
+
+static uint32_t tenant_type(const struct client *client)
+{
+    const struct schema *schema = default_schema(client);
+
+    for (size_t i = 0; i < schema->table_count; i++) {
+        const struct schema_table *table = &schema->tables[i];
+
+        if (table->class == TABLE_EVENT && table->tenant_column >= 0)
+            return table->columns[table->tenant_column].type_oid;
+    }
+    return 25; /* text: taken as it is */
+}
+
+/* A tenant from a setting in canonical form; `out` empty and false if it is no value of the column's type. */
+static bool canonical(const struct client *client, const char *value, char out[TENANT_BYTES_MAX])
+{
+    out[0] = '\0';
+    return value[0] == '\0' || tenant_canonical(tenant_type(client), slice_of(value), out);
+}
+
+void arrive_look_around(const struct client *client, struct surroundings *around, struct around *memory)
+{
+    const struct loop *loop = client->loop;
+    const char *value = client->startup_tenant;
+    enum session_value found = session_value(&client->session, loop->shared->tenant_setting, &value);
+
+    memset(around, 0, sizeof *around);
+    around->setting_unknown = found == SESSION_UNKNOWN || !canonical(client, value, memory->setting);
+    around->setting_tenant = memory->setting;
+    canonical(client, client->user_tenant, memory->user);
+    around->user_tenant = memory->user;
+    around->transaction_tenant = client->txn.open || client->txn.branch >= 0 ? client->txn.tenant : "";
+    around->strict = route_table_away_count(loop->table) > 0 || route_table_paused_count(loop->table) > 0;
+}
+
+const struct store *arrive_home(struct client *client)
+{
+    const struct proxy_shared *shared = client->loop->shared;
+    struct place_rules rules = { client->loop->table, stores_default(shared->stores), true };
+    struct surroundings around;
+    struct around memory;
+
+    if (!client->routed)
+        return rules.default_store;
+    arrive_look_around(client, &around, &memory);
+    if (around.setting_tenant[0] != '\0')
+        return place_of_tenant(&rules, around.setting_tenant);
+    if (around.user_tenant[0] != '\0')
+        return place_of_tenant(&rules, around.user_tenant);
+    return rules.default_store;
+}
+
+/* ---- gates ---- */
+
+static struct gate_ask asks(const struct client *client, const struct place *place)
+{
+    const struct server *server = place->store == NULL ? NULL : client->servers[place->store->index];
+
+    return (struct gate_ask){
+        .backend_pid = server == NULL ? 0 : server->pid,
+        .sync = client->sync_sent + 1,
+        .first_sync = client->txn.open ? client->txn.first_sync : client->sync_sent + 1,
+        .lease_valid = loop_lease_is_valid(client->loop),
+        .now_ms = clock_ms(),
+    };
+}
+
+/* Passes for every tenant that the statement writes. */
+static enum gate_answer ask_gates(struct client *client, const struct place *place, struct gate **closed)
+{
+    const struct attribution *found = &client->attribution;
+    struct gates *gates = client->loop->gates;
+    struct gate_ask ask;
+    enum gate_answer answer = GATE_GO;
+
+    if (gates_count(gates) == 0)
+        return GATE_GO;
+    ask = asks(client, place);
+    if (place->unknown_write)
+        return gates_enter(gates, NULL, &ask, &client->passes, closed);
+    for (size_t i = 0; i < found->tenant_count && answer == GATE_GO; i++)
+        answer = gates_enter(gates, found->tenants[i], &ask, &client->passes, closed);
+    return answer;
+}
+
+/* A lock on no table (an advisory one) belongs where the rows are that it protects: with the tenant that
+ * stands around it, if there is one. */
+static enum gate_answer place_lock(struct client *client, struct place *place,
+                                   const struct place_rules *rules, const struct surroundings *around,
+                                   struct gate **closed)
+{
+    const char *tenant = around->transaction_tenant;
+    struct gate_ask ask;
+
+    if (tenant[0] == '\0' && !around->setting_unknown)
+        tenant = around->setting_tenant;
+    if (tenant[0] == '\0')
+        tenant = around->user_tenant;
+    if (tenant[0] == '\0' || place->store != NULL)
+        return GATE_GO;
+    place->store = place_of_tenant(rules, tenant);
+    place->tenant_rows = place->write = true;
+    ask = asks(client, place);
+    return gates_enter(client->loop->gates, tenant, &ask, &client->passes, closed);
+}
+
+static enum arrival hold(struct client *client, struct gate *closed)
+{
+    stats_add(client->loop->stats, STAT_HELD, 1);
+    client_enter(client, EV_HOLD);
+    gate_wait(closed, &client->waiter, clock_ms());
+    return WAITING;
+}
+
+/* ---- where to ---- */
+
+/* What an earlier statement of the same message changes for the later ones: nothing of it is booked yet. */
+static void look_further(const struct client *client, const struct message *message,
+                         const struct plan_statement *statement, struct surroundings *around,
+                         struct around *memory)
+{
+    struct buf value;
+
+    switch (statement->kind) {
+    case STATEMENT_SET:
+    case STATEMENT_SET_LOCAL:
+        if (statement->name != NULL && strcasecmp(statement->name, client->loop->shared->tenant_setting) != 0)
+            break;
+        buf_init(&value);
+        around->setting_unknown =
+            statement->name == NULL || statement->local_unknown ||
+            !attribute_set_value(statement, message->text, message->shape, message->params, &value) ||
+            !canonical(client, buf_text(&value), memory->setting);
+        buf_done(&value);
+        break;
+    case STATEMENT_EXECUTE:
+        around->setting_unknown = true; /* what it runs is not looked up here */
+        break;
+    case STATEMENT_RESET:
+    case STATEMENT_RESET_ALL:
+    case STATEMENT_DISCARD_ALL:
+    case STATEMENT_ROLLBACK_TO:
+        around->setting_unknown = true;
+        break;
+    case STATEMENT_COMMIT:
+    case STATEMENT_ROLLBACK:
+        around->transaction_tenant = "";
+        around->setting_unknown = true;
+        break;
+    default:
+        break;
+    }
+}
+
+/* What an EXECUTE will run, as far as it is known: a prepared statement whose tenants stand in its own text.
+ */
+struct executed {
+    struct plan_statement statement;
+    struct slice text;
+    const struct shape *shape;
+};
+
+static void look_up_executed(const struct client *client, const struct plan_statement *execute,
+                             struct executed *executed)
+{
+    const struct prepared *prepared =
+        execute->name == NULL ? NULL : session_find(&client->session, slice_of(execute->name));
+
+    memset(executed, 0, sizeof *executed);
+    if (prepared == NULL || prepared->doubt || prepared->plan->statement_count != 1) {
+        executed->statement.class = CLASS_WRITE;
+        executed->statement.tables = TABLES_EVENT;
+        executed->statement.tenants_partial = true;
+        return;
+    }
+    executed->statement = prepared->plan->statements[0];
+    executed->text = prepared->text;
+    executed->shape = &prepared->shape;
+}
+
+/* As attribute(); a PREPARE runs nothing, an EXECUTE what was prepared. */
+static bool attribute_one(struct client *client, const struct message *message,
+                          const struct plan_statement **statement, const struct surroundings *around,
+                          struct executed *executed, struct error *err)
+{
+    if ((*statement)->kind != STATEMENT_EXECUTE)
+        return attribute(*statement, message->text, message->shape, message->params, around,
+                         &client->attribution, err);
+    look_up_executed(client, *statement, executed);
+    *statement = &executed->statement;
+    return attribute(&executed->statement, executed->text, executed->shape, NULL, around,
+                     &client->attribution, err);
+}
+
+/* Attributes every statement of the message, adds up where it must go, and asks the gates. */
+static enum arrival find_place(struct client *client, const struct message *message, struct place *place,
+                               struct error *err)
+{
+    const struct proxy_shared *shared = client->loop->shared;
+    struct place_rules rules = { client->loop->table, stores_default(shared->stores),
+                                 shared->reject_unattributed };
+    const struct gate_pass *keep = client->passes;
+    struct surroundings around;
+    struct around memory;
+    struct gate *closed = NULL;
+    enum gate_answer answer = GATE_GO;
+
+    place_init(place);
+    if (message->plan == NULL || !message->plan->parsed) {
+        if (!place_add_unparsed(place, &rules, message->plan == NULL || message->plan->touches, err))
+            return REFUSED;
+        if (place->write)
+            answer = ask_gates(client, place, &closed);
+    } else {
+        arrive_look_around(client, &around, &memory);
+        for (size_t i = 0; i < message->plan->statement_count && answer == GATE_GO; i++) {
+            const struct plan_statement *statement = &message->plan->statements[i];
+            struct executed executed;
+            bool writes;
+
+            if (i > 0)
+                look_further(client, message, statement - 1, &around, &memory);
+            if (statement->tables == 0 && statement->locks)
+                answer = place_lock(client, place, &rules, &around, &closed);
+            if (statement->kind == STATEMENT_PREPARE ||
+                (statement->kind != STATEMENT_EXECUTE && statement->tables == 0 &&
+                 statement->tenant_count == 0))
+                continue;
+            if (!attribute_one(client, message, &statement, &around, &executed, err) ||
+                !place_add(place, &rules, statement, &client->attribution, err)) {
+                gates_retreat(&client->passes, keep, clock_ms());
+                return REFUSED;
+            }
+            writes = statement->class == CLASS_WRITE || statement->locks;
+            if (client->attribution.tenancy == TENANCY_UNKNOWN)
+                stats_add(client->loop->stats, STAT_UNATTRIBUTED, 1);
+            if (writes && client->attribution.tenancy != TENANCY_NONE)
+                answer = ask_gates(client, place, &closed);
+        }
+    }
+    if (answer == GATE_GO)
+        return ARRIVED;
+    gates_retreat(&client->passes, keep, clock_ms());
+    if (answer == GATE_HOLD)
+        return hold(client, closed);
+    error_no_memory(err);
+    return REFUSED;
+}
+
+struct server *arrive_current(struct client *client)
+{
+    int index = client->txn.branch >= 0 ? client->txn.branch : client->last_store;
+    struct server *server;
+
+    if (index < 0)
+        index = (int)stores_default(client->loop->shared->stores)->index;
+    server = client->servers[index];
+    return server != NULL && server->state == SERVER_READY ? server : NULL;
+}
+
+/* The transaction has failed on its branch (as far as the client knows everything that was answered). */
+bool arrive_has_failed(const struct client *client)
+{
+    return client->txn.open && client->txn.branch >= 0 && client->tx_status == 'E' &&
+           client->sync_sent == client->sync_seen;
+}
+
+static enum arrival wait_for(struct client *client, enum client_event event, unsigned store_index)
+{
+    client->waiting_store = (int)store_index;
+    client_enter(client, event);
+    return WAITING;
+}
+
+/* Another store still owes the client answers: those come first. Without a Sync it keeps them to itself. */
+static bool owes_elsewhere(struct client *client, int index)
+{
+    struct server *server = client->answering < 0 ? NULL : client->servers[client->answering];
+
+    if (server == NULL || client->answering == index || server->visible == 0)
+        return false;
+    if (server->pipeline)
+        write_flush(stream_out(&server->stream));
+    return true;
+}
+
+enum arrival arrive_at(struct client *client, const struct message *message, struct server **server,
+                       struct error *err)
+{
+    const struct stores *stores = client->loop->shared->stores;
+    struct txn *txn = &client->txn;
+    const struct gate_pass *keep = client->passes;
+    struct place place;
+    enum arrival arrival;
+    int index;
+
+    *server = NULL;
+    if (client->refused) {
+        client->refused = false;
+        *err = client->refused_why;
+        return REFUSED;
+    }
+    if (txn->lost) {
+        txn->lost = false;
+        error_set(err, "08006", "the transaction was lost: its store closed the connection");
+        error_hint(err, "Begin it again; nothing of it has been committed.");
+        return REFUSED;
+    }
+    place_init(&place);
+    if (client->servers[txn->branch < 0 ? 0 : txn->branch] != NULL && arrive_has_failed(client)) {
+        index = txn->branch; /* PostgreSQL's own 25P02, and ROLLBACK */
+    } else {
+        arrival = client->routed ? find_place(client, message, &place, err) : ARRIVED;
+        if (arrival != ARRIVED)
+            return arrival;
+        if (place.store != NULL)
+            index = (int)place.store->index;
+        else
+            index = txn->branch >= 0 ? txn->branch : client->last_store;
+        if (index < 0 || !client->routed)
+            index = (int)stores_default(stores)->index;
+        if (txn->branch >= 0 && index != txn->branch) {
+            arrival = join_leave_branch(client, &place, &index, err);
+            if (arrival == WAITING) {
+                gates_retreat(&client->passes, keep, clock_ms());
+                return wait_for(client, EV_SWITCH, (unsigned)txn->branch);
+            }
+            if (arrival == REFUSED)
+                return REFUSED;
+        }
+    }
+    if (owes_elsewhere(client, index)) {
+        gates_retreat(&client->passes, keep, clock_ms());
+        return wait_for(client, EV_SWITCH, (unsigned)client->answering);
+    }
+    arrival = join_server(client, &stores->at[index], server, err);
+    if (arrival == WAITING) { /* asked again when it goes on: a login must not hold up a drain */
+        gates_retreat(&client->passes, keep, clock_ms());
+        wait_for(client, EV_JOIN, (unsigned)index);
+    }
+    return arrival;
+}

@@ -1,0 +1,38 @@
+/* arrive.h - a message on its way to a server: planned, attributed, placed, let through its gates, its server
+ * joined. May be called again for the same message until it says ARRIVED or REFUSED; nothing is remembered
+ * here (book.h). Start at arrive_at(). */
+#ifndef PGSHUNT_PROXY_ARRIVE_H
+#define PGSHUNT_PROXY_ARRIVE_H
+
+#include "proxy/client.h"
+
+struct message {
+    struct plan *plan; /* NULL: could not be read */
+    struct slice text;
+    const struct shape *shape;
+    const struct parameters *params; /* NULL: none */
+    bool simple;                     /* Query: refusals end with ReadyForQuery */
+};
+
+enum arrival { ARRIVED, WAITING, REFUSED };
+
+/* A reference to the plan of `text`; client->shape is filled. false: no memory. */
+bool arrive_plan(struct client *client, struct slice text, struct plan **plan);
+/* *server is where the message goes now. WAITING: the client's state says for what. */
+enum arrival arrive_at(struct client *client, const struct message *message, struct server **server,
+                       struct error *err);
+/* The store a session begins at: where its tenant lives (user mapping, startup setting), else the default
+ * store. */
+const struct store *arrive_home(struct client *client);
+/* The READY server of the transaction, else of the last statement, else of the default store; NULL: there is
+ * none. */
+struct server *arrive_current(struct client *client);
+/* The transaction has failed on its branch (as far as the client knows everything that was answered). */
+bool arrive_has_failed(const struct client *client);
+
+struct around { /* the memory behind struct surroundings */
+    char setting[TENANT_BYTES_MAX], user[TENANT_BYTES_MAX];
+};
+void arrive_look_around(const struct client *client, struct surroundings *around, struct around *memory);
+
+#endif

@@ -1,0 +1,328 @@
+/* book.c - see book.h. */
+#include "proxy/book.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "proxy/loop.h"
+
+/* The text of statement `index`; .at NULL: it cannot be told apart from its neighbours. */
+static struct slice piece(const struct message *message, size_t index)
+{
+    struct slice text;
+
+    if (message->plan->statement_count == 1 && message->params != NULL)
+        return message->text;
+    return shape_statement(message->shape, message->text, index, &text) ? text : (struct slice){ 0 };
+}
+
+static void append_literal(struct buf *out, const char *text)
+{
+    buf_append_text(out, " E'");
+    for (; *text != '\0'; text++) {
+        if (*text == '\'' || *text == '\\')
+            buf_append(out, text, 1);
+        buf_append(out, text, 1);
+    }
+    buf_append_text(out, "'");
+}
+
+/* A change whose value came as a parameter, in words that need none. */
+static void reword_setting(const struct plan_statement *statement, struct buf *value, struct buf *words)
+{
+    buf_append_text(words, "SELECT pg_catalog.set_config(");
+    append_literal(words, statement->name);
+    buf_append_text(words, ",");
+    append_literal(words, buf_text(value));
+    buf_append_text(words, statement->kind == STATEMENT_SET_LOCAL ? ", true)" : ", false)");
+}
+
+static bool book_set(struct client *client, const struct message *message,
+                     const struct plan_statement *statement, struct slice *text, struct buf *words)
+{
+    struct slice name = statement->name == NULL ? (struct slice){ 0 } : slice_of(statement->name);
+    bool local = statement->kind == STATEMENT_SET_LOCAL, known, ok;
+    struct slice said = { 0 };
+    struct buf value;
+
+    buf_init(&value);
+    known = !statement->local_unknown &&
+            attribute_set_value(statement, message->text, message->shape, message->params, &value);
+    if (known)
+        said = slice_of(buf_text(&value));
+    if (message->params != NULL && message->params->count > 0) {
+        if (known && name.at != NULL)
+            reword_setting(statement, &value, words);
+        *text = known && name.at != NULL ? slice_of(buf_text(words)) : (struct slice){ 0 };
+    }
+    ok = (local && !client->txn.open) ||
+         session_set(&client->session, name, *text, said, local, (unsigned)client->txn.savepoint_count,
+                     client->sync_sent + 1);
+    buf_done(&value);
+    return ok;
+}
+
+static void book_setting(struct client *client, const struct message *message,
+                         const struct plan_statement *statement, struct slice text)
+{
+    struct session *session = &client->session;
+    struct txn *txn = &client->txn;
+    struct slice name = statement->name == NULL ? (struct slice){ 0 } : slice_of(statement->name);
+    struct buf words;
+    bool ok;
+
+    buf_init(&words);
+    if (statement->kind == STATEMENT_SET || statement->kind == STATEMENT_SET_LOCAL)
+        ok = book_set(client, message, statement, &text, &words);
+    else
+        ok = session_reset(session, name, text, (unsigned)txn->savepoint_count, client->sync_sent + 1);
+    if (txn->open && text.at != NULL)
+        ok = txn_note(txn, text) && ok;
+    if (!ok || text.at == NULL)
+        txn->overflow = session->overflow = true;
+    buf_done(&words);
+}
+
+void book_end(struct client *client, const struct plan_statement *statement)
+{
+    int branch = client->txn.branch;
+
+    if (statement->and_chain) {
+        txn_chain(&client->txn);
+        return;
+    }
+    txn_reset(&client->txn);
+    client->txn.branch =
+        branch; /* until the Sync: what follows in the pipeline is an implicit transaction there */
+}
+
+void book_savepoint(struct client *client, const struct plan_statement *statement, struct slice text)
+{
+    struct txn *txn = &client->txn;
+    const char *name = statement->name == NULL ? "" : statement->name;
+
+    if (statement->kind == STATEMENT_SAVEPOINT) {
+        if (!txn_savepoint(txn, text, name))
+            txn->overflow = true;
+    } else if (statement->kind == STATEMENT_RELEASE) {
+        if (txn_release(txn, name))
+            session_release(&client->session, (unsigned)txn->savepoint_count);
+    } else if (txn_rollback_to(txn, name)) {
+        session_rollback_to(&client->session, (unsigned)txn->savepoint_count - 1);
+    }
+}
+
+static void book_discard(struct client *client, struct server *server, const struct plan_statement *statement)
+{
+    if (statement->kind == STATEMENT_DISCARD_ALL ||
+        (statement->kind == STATEMENT_DEALLOCATE && statement->name == NULL)) {
+        session_forget_all(&client->session);
+        server_note_all_gone(server);
+    } else {
+        session_forget(&client->session, slice_of(statement->name));
+        server_note_gone(server, slice_of(statement->name));
+    }
+}
+
+/* SQL's PREPARE is remembered like Parse: the names are the same. */
+static void book_prepare(struct client *client, const struct plan_statement *statement, struct slice text,
+                         struct server *server)
+{
+    struct prepared *prepared = session_find(&client->session, slice_of(statement->name));
+    struct plan *plan = NULL;
+
+    if (prepared != NULL || text.at == NULL) {
+        if (prepared != NULL)
+            prepared->doubt = true;
+        return;
+    }
+    if (!arrive_plan(client, text, &plan))
+        return; /* unknown at EXECUTE */
+    prepared =
+        session_prepare(&client->session, slice_of(statement->name), text, NULL, 0, plan, &client->shape);
+    if (prepared == NULL) {
+        plan_give(plan);
+        return;
+    }
+    prepared->sql = true;
+    server_note_made(server, prepared->name, prepared->serial);
+}
+
+/* The server has what an EXECUTE in the message names. */
+void book_make_executed(struct client *client, const struct message *message, struct server *server)
+{
+    if (message->plan == NULL || !message->plan->parsed)
+        return;
+    for (size_t i = 0; i < message->plan->statement_count; i++) {
+        const struct plan_statement *statement = &message->plan->statements[i];
+        const struct prepared *prepared;
+
+        if (statement->kind != STATEMENT_EXECUTE || statement->name == NULL)
+            continue;
+        prepared = session_find(&client->session, slice_of(statement->name));
+        if (prepared == NULL || prepared->doubt || server_has(server, prepared))
+            continue;
+        server_say_prepare(server, prepared);
+    }
+}
+
+void book_begin(struct client *client, struct slice text, char isolation)
+{
+    struct txn *txn = &client->txn;
+
+    if (!txn->open)
+        txn->first_sync = client->sync_sent + 1;
+    if (text.at == NULL || !txn_begin(txn, text, isolation))
+        txn->open = txn->overflow = true; /* cannot be told to another server */
+}
+
+static void book_one(struct client *client, const struct message *message, size_t index,
+                     struct server *server)
+{
+    const struct plan_statement *statement = &message->plan->statements[index];
+    struct slice text = piece(message, index);
+    struct txn *txn = &client->txn;
+
+    switch (statement->kind) {
+    case STATEMENT_BEGIN:
+        book_begin(client, text, statement->isolation);
+        break;
+    case STATEMENT_COMMIT:
+    case STATEMENT_ROLLBACK:
+    case STATEMENT_PREPARE_TRANSACTION:
+        book_end(client, statement);
+        break;
+    case STATEMENT_SAVEPOINT:
+    case STATEMENT_RELEASE:
+    case STATEMENT_ROLLBACK_TO:
+        book_savepoint(client, statement, text);
+        break;
+    case STATEMENT_SET_TRANSACTION:
+        if (statement->isolation != 0)
+            txn->isolation = statement->isolation;
+        if (txn->open && (text.at == NULL || !txn_note(txn, text)))
+            txn->overflow = true;
+        break;
+    case STATEMENT_SET:
+    case STATEMENT_SET_LOCAL:
+    case STATEMENT_RESET:
+    case STATEMENT_RESET_ALL:
+        book_setting(client, message, statement, text);
+        break;
+    case STATEMENT_DISCARD_ALL: /* on a server that joins there is nothing to discard but settings */
+        book_setting(client, message, statement, slice_of("RESET SESSION AUTHORIZATION; RESET ALL"));
+        book_discard(client, server, statement);
+        break;
+    case STATEMENT_DEALLOCATE:
+        book_discard(client, server, statement);
+        break;
+    case STATEMENT_PREPARE:
+        book_prepare(client, statement, text, server);
+        break;
+    default:
+        break;
+    }
+}
+
+/* The transaction's tenant, and whether the statement reads anything that would not move with it. */
+static void book_tenant(struct client *client, const struct message *message,
+                        const struct plan_statement *statement)
+{
+    struct txn *txn = &client->txn;
+    struct surroundings around;
+    struct around memory;
+    struct error err;
+    bool of_tenant = false;
+
+    if (statement->tables & (TABLES_EVENT | TABLES_COMPANION)) {
+        arrive_look_around(client, &around, &memory);
+        around.strict = false;
+        if (attribute(statement, message->text, message->shape, message->params, &around,
+                      &client->attribution, &err) &&
+            client->attribution.tenancy == TENANCY_KNOWN && client->attribution.tenant_count == 1 &&
+            !client->attribution.null_tenant) {
+            if (txn->tenant[0] == '\0')
+                memcpy(txn->tenant, client->attribution.tenants[0], sizeof txn->tenant);
+            of_tenant = strcmp(txn->tenant, client->attribution.tenants[0]) == 0;
+        }
+    }
+    if (statement->tables & TABLES_DEFAULT)
+        of_tenant = false;
+    txn_used(txn, statement, of_tenant || statement->tables == 0);
+}
+
+static void report_ddl(struct client *client)
+{
+    struct stale_letter *letter = stale_letter_new(STALE_CATALOGUE, "");
+
+    if (letter != NULL)
+        letter_send(client->loop->shared->switchboard->control, &letter->letter);
+}
+
+/* Some setting has changed, and which one cannot be read. */
+static void book_unknown(struct client *client)
+{
+    session_set(&client->session, (struct slice){ 0 }, slice_of(""), (struct slice){ 0 }, false,
+                (unsigned)client->txn.savepoint_count, client->sync_sent + 1);
+    client->session.overflow = true; /* and cannot be made again elsewhere */
+}
+
+static bool ends_and_goes_on(const struct plan *plan)
+{
+    for (size_t i = 0; i + 1 < plan->statement_count; i++)
+        if (plan->statements[i].kind == STATEMENT_COMMIT || plan->statements[i].kind == STATEMENT_ROLLBACK)
+            return true;
+    return false;
+}
+
+void book_message(struct client *client, const struct message *message, struct server *server)
+{
+    struct txn *txn = &client->txn;
+    bool failed = arrive_has_failed(client);
+
+    client->last_store = (int)server->store->index;
+    txn->branch = client->last_store;
+    if (message->plan == NULL || !message->plan->parsed) {
+        txn->wrote = txn->read = txn->read_other = true;
+        return;
+    }
+    client->session.mixed = ends_and_goes_on(message->plan);
+    for (size_t i = 0; i < message->plan->statement_count; i++) {
+        const struct plan_statement *statement = &message->plan->statements[i];
+
+        if (failed && statement->kind != STATEMENT_COMMIT && statement->kind != STATEMENT_ROLLBACK &&
+            statement->kind != STATEMENT_ROLLBACK_TO)
+            continue; /* PostgreSQL answers 25P02 */
+        if (client->routed && (statement->class != CLASS_NEUTRAL || statement->tables != 0))
+            book_tenant(client, message, statement);
+        else
+            txn_used(txn, statement, true);
+        book_one(client, message, i, server);
+        if (statement->sets && statement->kind == STATEMENT_PREPARE)
+            client->session.prepared_sets = true;
+        else if (statement->sets || (statement->kind == STATEMENT_EXECUTE && client->session.prepared_sets))
+            book_unknown(client);
+        if (statement->shadows)
+            client->session.temp_shadows = true;
+        if (statement->ddl && (statement->tables & (TABLES_EVENT | TABLES_COMPANION)))
+            report_ddl(client);
+    }
+}
+
+/* Real news: a BEGIN that failed, a procedure that committed, a COMMIT that did not happen. */
+void book_reconcile(struct client *client, struct server *server, char tx_status)
+{
+    struct txn *txn = &client->txn;
+    int index = (int)server->store->index;
+
+    if (tx_status == 'I' && txn->open && txn->branch == index) {
+        txn_reset(txn);
+    } else if (tx_status != 'I' && !txn->open) {
+        txn_reset(txn);
+        txn->open = txn->overflow =
+            true; /* begun in a way we did not see: cannot be told to another server */
+        txn->wrote = true;
+        txn->branch = index;
+    }
+}

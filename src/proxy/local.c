@@ -1,0 +1,108 @@
+/* local.c - see local.h. */
+#include "proxy/local.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "proxy/book.h"
+#include "proxy/loop.h"
+#include "wire/write.h"
+
+static char status_of(const struct client *client)
+{
+    return client->txn.failed ? 'E' : client->txn.open ? 'T' : 'I';
+}
+
+/* Says `answer` and a ReadyForQuery of our own behind it. */
+void local_ready(struct client *client, struct buf *answer, bool failed)
+{
+    char status = status_of(client);
+
+    write_ready(answer, status);
+    client->sync_sent++;
+    client_say(client, answer, status, failed);
+}
+
+bool local_answers(const struct client *client, const struct plan *plan)
+{
+    const struct txn *txn = &client->txn;
+    const struct plan_statement *statement;
+
+    if (!client->routed || plan == NULL || !plan->parsed || plan->statement_count != 1)
+        return false;
+    statement = &plan->statements[0];
+    if (!txn->open)
+        return statement->kind == STATEMENT_BEGIN && txn->branch < 0 &&
+               route_table_away_count(client->loop->table) > 0;
+    if (txn->branch >= 0)
+        return false;
+    switch (statement->kind) {
+    case STATEMENT_COMMIT:
+    case STATEMENT_ROLLBACK:
+        return true;
+    case STATEMENT_SAVEPOINT:
+        return !txn->failed;
+    case STATEMENT_RELEASE:
+        return !txn->failed && txn_has_savepoint(txn, statement->name);
+    case STATEMENT_ROLLBACK_TO:
+        return txn_has_savepoint(txn, statement->name);
+    default:
+        return false;
+    }
+}
+
+/* "START TRANSACTION" has a tag of its own. */
+static const char *begin_tag(struct slice text)
+{
+    while (text.bytes > 0 && isspace((unsigned char)*text.at)) {
+        text.at++;
+        text.bytes--;
+    }
+    return text.bytes >= 5 && strncasecmp(text.at, "start", 5) == 0 ? "START TRANSACTION" : "BEGIN";
+}
+
+/* Does what a local statement asks for, and appends its CommandComplete. False: it ended a transaction badly.
+ */
+bool local_run(struct client *client, const struct plan_statement *statement, struct slice text,
+               struct buf *answer)
+{
+    struct txn *txn = &client->txn;
+    bool failed = txn->failed;
+
+    switch (statement->kind) {
+    case STATEMENT_BEGIN:
+        book_begin(client, text, statement->isolation);
+        write_command_complete(answer, begin_tag(text));
+        break;
+    case STATEMENT_COMMIT:
+    case STATEMENT_ROLLBACK:
+        failed = failed || statement->kind == STATEMENT_ROLLBACK;
+        write_command_complete(answer, failed ? "ROLLBACK" : "COMMIT");
+        book_end(client, statement);
+        return !failed;
+    case STATEMENT_SAVEPOINT:
+        book_savepoint(client, statement, text);
+        write_command_complete(answer, "SAVEPOINT");
+        break;
+    case STATEMENT_RELEASE:
+        book_savepoint(client, statement, text);
+        write_command_complete(answer, "RELEASE");
+        break;
+    default:
+        book_savepoint(client, statement, text);
+        txn->failed = false;
+        write_command_complete(answer, "ROLLBACK");
+    }
+    return true;
+}
+
+void local_drop_portal(struct client *client)
+{
+    free(client->local_portal);
+    plan_give(client->local_plan);
+    free((char *)client->local_text.at);
+    client->local_portal = NULL;
+    client->local_plan = NULL;
+    client->local_text = (struct slice){ 0 };
+}
