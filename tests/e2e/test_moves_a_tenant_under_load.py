@@ -74,6 +74,7 @@ def test_the_pause_is_short_and_honest(proxy, stores, appenders):
 def test_slow_copy_under_load_mirrors_what_changes_meanwhile(proxy, stores, appenders):
     """A copy of several seconds, in many batches: what is written meanwhile is captured and mirrored afterwards."""
     identity = proxy.start_migration(TENANT, "dedicated", "max_bulk_copy_rate = 1500, batch_size = 100")
+    proxy.wait_state(identity, "bulk_copy")
     with connect(proxy, stores) as conn:
         conn.execute("UPDATE events SET payload = '{\"changed\": true}' WHERE tenant_id = %s AND version = 2", [TENANT])
         conn.execute("DELETE FROM events WHERE tenant_id = %s AND version = 10 AND actor_id = 'importer'", [TENANT])

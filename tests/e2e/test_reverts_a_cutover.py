@@ -6,9 +6,11 @@ import time
 import psycopg
 import pytest
 
+import eventstore
 from conftest import OTHER, TENANT, connect
 from events import Appender, append, place
 from eventstore import APP, APP_PASSWORD
+from pgcluster import wait_until
 from pgshunt import failpoints
 
 
@@ -209,3 +211,46 @@ def test_cutover_again_and_again(proxy, stores, ready):
             proxy.wait_state(ready, "dual_write", 10)
         slow.commit()
     assert_back_and_then_done(proxy, stores, ready)
+
+
+@pytest.mark.parametrize("point", ["cutover.after_catch_up", "cutover.before_switch"])
+def test_a_target_killed_between_the_final_pass_and_the_switch(make_proxy, stores, point):
+    """Before the tap is shut the cutover may turn back, afterwards it goes through: what was acknowledged is there."""
+    limits = {"cutover_timeout_ms": 8000, "write_hold_timeout_ms": 20000}
+    proxy = make_proxy(settings={"migration": {"position_mode": "preserve", **limits}}).start(failpoint=f"{point}=sleep:1200")
+    stores.fill({TENANT: 300})
+    appender = Appender(proxy, stores, TENANT, reconnect=True)
+    appender.start()
+    identity = proxy.start_migration(TENANT, "dedicated")
+    proxy.wait_state(identity, "dual_write")
+    proxy.wait_cutover_ready(identity)
+    cutover = threading.Thread(target=lambda: suppressed(lambda: proxy.cutover(identity)))
+    cutover.start()
+    time.sleep(0.6)
+    stores.dedicated.kill()
+    cutover.join(30)
+    stores.dedicated.start()
+    for _ in range(3):
+        if settled(proxy, identity) == "migrated":
+            break
+        proxy.wait_cutover_ready(identity)
+        suppressed(lambda: proxy.cutover(identity))
+    assert proxy.state(identity) == "migrated"
+    appender.wait_appended(10)
+    appender.stop()
+    appender.check(stores.dedicated)
+    assert eventstore.broken_streams(stores.dedicated, stores.dbname, TENANT) == []
+
+
+def suppressed(call):
+    """What it says is not what this is about."""
+    try:
+        call()
+    except psycopg.Error:
+        pass
+
+
+def settled(proxy, identity):
+    """Its state when no cutover is under way."""
+    wait_until("the cutover is over", lambda: proxy.state(identity) in ("migrated", "dual_write"), 30, 0.1)
+    return proxy.state(identity)
