@@ -286,6 +286,35 @@ BEGIN
     others_alive := instances_alive(p_instance);
 END $$;
 
+-- Before the tap: the route says bulk_copy, so that every loop of every instance makes the tenant's gate; the migration
+-- is pending until the tap stands.
+CREATE FUNCTION migration_announce(p_id uuid, p_epoch bigint, p_instance text, OUT generation bigint,
+                                   OUT others_alive bigint)
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    m tenant_migrations;
+BEGIN
+    SELECT * INTO m FROM tenant_migrations t WHERE t.id = p_id AND t.state = 'pending' AND t.owner_epoch = p_epoch
+       FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('migration %s is no longer pending under epoch %s', p_id, p_epoch);
+    END IF;
+    INSERT INTO tenant_routing AS r (tenant_id, store_id, migration_state, target_store_id, active_migration_id)
+    VALUES (m.tenant_id, m.source_store_id, 'bulk_copy', m.target_store_id, p_id)
+    ON CONFLICT (tenant_id) DO UPDATE
+       SET migration_state = 'bulk_copy', target_store_id = m.target_store_id, active_migration_id = p_id
+     WHERE r.store_id = m.source_store_id
+       AND (r.active_migration_id IS NULL OR r.active_migration_id = p_id)
+    RETURNING r.generation INTO generation;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('the route of tenant "%s" was changed by hand', m.tenant_id),
+            HINT = 'ABORT MIGRATION ends the migration; the route stays as it is.';
+    END IF;
+    others_alive := instances_alive(p_instance);
+END $$;
+
 -- Instances, besides the caller's, whose lease has not run out by this database's clock.
 CREATE FUNCTION instances_alive(p_instance text) RETURNS bigint LANGUAGE sql VOLATILE SET search_path FROM CURRENT
 AS $$

@@ -9,8 +9,7 @@
 
 enum { PREFIX_MIN = 4, OID_OID = 26, OID_NUMERIC = 1700 };
 
-/* --- from a query
- * ------------------------------------------------------------------------------------------------ */
+/* --- from a query --- */
 
 /* Its columns with their types; what no driver knows as itself is text. */
 static enum rows_type type_of(Oid oid)
@@ -60,8 +59,7 @@ static bool ask(struct ledger *ledger, const char *sql, int count, const char *c
     return *rows != NULL || error_no_memory(err);
 }
 
-/* --- finding
- * ----------------------------------------------------------------------------------------------------- */
+/* --- finding --- */
 
 static bool not_found(const char *prefix, struct error *err)
 {
@@ -111,8 +109,7 @@ bool answers_find(struct ledger *ledger, const char *prefix, struct found_migrat
     return fine;
 }
 
-/* --- the SHOWs
- * --------------------------------------------------------------------------------------------------- */
+/* --- the SHOWs --- */
 
 bool answers_migrations(struct ledger *ledger, const struct control_request *request, struct rows **rows,
                         struct error *err)

@@ -13,8 +13,7 @@
 
 enum { ASK_GATES_MS = 2000, HOLDERS_MAX = 16, HIDDEN_MAX = 8 };
 
-/* --- what is found
- * ----------------------------------------------------------------------------------------------- */
+/* --- what is found --- */
 
 struct list {
     struct check *checks;
@@ -223,8 +222,7 @@ bool check_cutover(struct runner *r, struct check *checks, size_t *count, struct
     return fine;
 }
 
-/* --- answers
- * ----------------------------------------------------------------------------------------------------- */
+/* --- answers --- */
 
 static struct rows *checks_as_rows(const struct check *checks, size_t count)
 {

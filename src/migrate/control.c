@@ -67,8 +67,7 @@ struct control {
     bool stopping;
 };
 
-/* --- requests
- * ---------------------------------------------------------------------------------------------------- */
+/* --- requests --- */
 
 static void request_drop(struct letter *letter)
 {
@@ -101,8 +100,7 @@ struct control_request *control_request_new(enum control_verb verb, struct mailb
     return request;
 }
 
-/* --- publishing
- * -------------------------------------------------------------------------------------------------- */
+/* --- publishing --- */
 
 /* Answers the runners whose route every loop has applied. */
 static void answer_published(struct control *c)
@@ -155,8 +153,7 @@ static void complain_of_loops(struct control *c)
              "an event loop has not applied the published routes for %d ms", (int)APPLY_MS_MAX);
 }
 
-/* --- letters
- * ----------------------------------------------------------------------------------------------------- */
+/* --- letters --- */
 
 static void grant_slots(struct control *c);
 
@@ -251,8 +248,7 @@ static bool on_letters(void *who)
     return c->stopping;
 }
 
-/* --- runners
- * ----------------------------------------------------------------------------------------------------- */
+/* --- runners --- */
 
 static void grant_slots(struct control *c)
 {
@@ -347,8 +343,7 @@ static void stop_runners(struct control *c)
     }
 }
 
-/* --- routes
- * ------------------------------------------------------------------------------------------------------ */
+/* --- routes --- */
 
 /* A row of read_routes.sql. A proxy that does not know a store must not guess where its tenants live. */
 static bool take_route(struct control *c, const PGresult *result, int row, struct error *err)
@@ -422,8 +417,7 @@ static void take_notifies(struct control *c)
     }
 }
 
-/* --- the connection and the lease
- * -------------------------------------------------------------------------------- */
+/* --- the connection and the lease --- */
 
 static bool listen(struct control *c, struct error *err)
 {
@@ -529,8 +523,7 @@ static void keep_connected(struct control *c)
     drop_ledger(c);
 }
 
-/* --- admin requests
- * ---------------------------------------------------------------------------------------------- */
+/* --- admin requests --- */
 
 /* To the migration's runner, or what is to be said without one. Takes the request. */
 static void pass_to_runner(struct control *c, struct control_request *request,
@@ -641,8 +634,7 @@ static void answer_one(struct control *c)
     answer(c, (struct control_request *)letter);
 }
 
-/* --- the story
- * --------------------------------------------------------------------------------------------------- */
+/* --- the story --- */
 
 /* What is due on the control connection. */
 static void tend_ledger(struct control *c)
@@ -733,8 +725,7 @@ static void *control_main(void *who)
     return NULL;
 }
 
-/* --- starting and stopping
- * --------------------------------------------------------------------------------------- */
+/* --- starting and stopping --- */
 
 /* The same after a restart: whoever has the row then is our own predecessor. */
 static void name_instance(struct control *c)

@@ -59,8 +59,7 @@ static uint64_t now_us(void)
     return clock_us();
 }
 
-/* --- who is in the way
- * ------------------------------------------------------------------------------------------- */
+/* --- who is in the way --- */
 
 static void describe_holders(struct cutover *cut, const struct tap_holder *holders, size_t count,
                              size_t *used)
@@ -132,8 +131,7 @@ static bool is_late(const struct cutover *cut)
     return clock_ms() >= cut->deadline_ms;
 }
 
-/* --- 1: preconditions
- * -------------------------------------------------------------------------------------------- */
+/* --- 1: preconditions --- */
 
 static bool take_options(struct cutover *cut, struct error *err)
 {
@@ -186,8 +184,7 @@ static bool cutover_check(struct cutover *cut, struct error *err)
            catch_up_before(cut, err) && failpoint("cutover.after_check", err);
 }
 
-/* --- 2: the state, and the gates
- * --------------------------------------------------------------------------------- */
+/* --- 2: the state, and the gates --- */
 
 /* Whoever has held the tenant's lock for longer than the cutover may take will not let go in time. */
 static bool look_for_old_holders(struct cutover *cut, struct error *err)
@@ -257,8 +254,7 @@ static bool open_gates(struct cutover *cut, struct error *err)
     return fine;
 }
 
-/* --- 3: the tap's lock: nobody past the proxy is left
- * ------------------------------------------------------------ */
+/* --- 3: the tap's lock: nobody past the proxy is left --- */
 
 static uint64_t lock_wait_ms(const struct cutover *cut)
 {
@@ -296,8 +292,7 @@ static bool cutover_drain(struct cutover *cut, struct error *err)
     return failpoint("cutover.after_drain", err);
 }
 
-/* --- 4: the last pass
- * -------------------------------------------------------------------------------------------- */
+/* --- 4: the last pass --- */
 
 /* Nobody can write the tenant any more. The mirror compares the source's fingerprints in its own snapshot. */
 static bool mirror_last(struct cutover *cut, struct error *err)
@@ -346,8 +341,7 @@ static bool cutover_catch_up(struct cutover *cut, struct error *err)
     return fine;
 }
 
-/* --- 5, 6: the point of return
- * ----------------------------------------------------------------------------------- */
+/* --- 5, 6: the point of return --- */
 
 static bool cutover_shut_tap(struct cutover *cut, struct error *err)
 {
@@ -382,8 +376,7 @@ static bool cutover_switch(struct cutover *cut, struct error *err)
     return outcome == LEDGER_DONE && failpoint("cutover.after_switch", err);
 }
 
-/* --- 7: held writes go to the new store
- * -------------------------------------------------------------------------- */
+/* --- 7: held writes go to the new store --- */
 
 /* Beyond the switch nothing can fail any more, only take longer. false: pgshunt is being stopped. */
 static bool tell_everybody(struct runner *r)
@@ -439,8 +432,7 @@ static bool cutover_release(struct cutover *cut)
     return true;
 }
 
-/* --- the way back
- * ------------------------------------------------------------------------------------------------ */
+/* --- the way back --- */
 
 bool cutover_settle(struct runner *r, struct error *err)
 {
@@ -580,8 +572,7 @@ static void revert(struct cutover *cut, struct error *why)
                   "migration %s: its cutover is not rolled back yet", r->id);
 }
 
-/* --- what it cost
- * ------------------------------------------------------------------------------------------------ */
+/* --- what it cost --- */
 
 static double pause_ms(const struct cutover *cut)
 {
@@ -659,8 +650,7 @@ static void answer(struct cutover *cut, struct control_request *request, struct 
         runner_answer(request, NULL, why);
 }
 
-/* --- the runbook
- * ------------------------------------------------------------------------------------------------- */
+/* --- the runbook --- */
 
 static bool go(struct cutover *cut, struct error *err)
 {

@@ -42,8 +42,7 @@ static bool flag_at(const PGresult *result, int column)
     return PQgetvalue(result, 0, column)[0] == 't';
 }
 
-/* --- opening and closing
- * ----------------------------------------------------------------------------------------- */
+/* --- opening and closing --- */
 
 /* Only the operator's own changes are audited as made by hand (sql/control_001.sql, made_by_hand()). */
 static const char ledger_settings[] =
@@ -94,8 +93,7 @@ bool ledger_is_broken(const struct ledger *ledger)
     return ledger == NULL || pg_is_broken(ledger->pg);
 }
 
-/* --- the schema
- * -------------------------------------------------------------------------------------------------- */
+/* --- the schema --- */
 
 /* In order; the version is the place in this list, from 1. */
 static const char *const versions[] = { sql_control_001 };
@@ -197,8 +195,7 @@ bool ledger_upgrade(struct ledger *ledger, struct error *err)
     return false;
 }
 
-/* --- one migration
- * ----------------------------------------------------------------------------------------------- */
+/* --- one migration --- */
 
 bool ledger_create(struct ledger *ledger, const struct migration_record *record, struct error *err)
 {
@@ -369,6 +366,16 @@ bool migration_enter(struct ledger *ledger, const char *id, const struct migrati
     return fine && failpoint("ledger.after_enter", err);
 }
 
+bool ledger_announce(struct ledger *ledger, const char *id, uint64_t epoch, struct ledger_routed *routed,
+                     struct error *err)
+{
+    struct number number;
+    const char *const values[] = { id, number_text(&number, (int64_t)epoch), ledger->setup->instance };
+
+    return fetch_routed(ledger, "SELECT generation, others_alive FROM migration_announce($1, $2, $3)", 3,
+                        values, routed, err);
+}
+
 enum ledger_outcome ledger_switch(struct ledger *ledger, const char *id, uint64_t epoch, uint64_t generation,
                                   const char *operator_name, const char *details,
                                   struct ledger_routed *routed, struct error *err)
@@ -432,8 +439,7 @@ bool ledger_abort(struct ledger *ledger, const char *id, uint64_t epoch, const c
                         values, routed, err);
 }
 
-/* --- what changes without a change of state
- * ---------------------------------------------------------------------- */
+/* --- what changes without a change of state --- */
 
 bool ledger_progress(struct ledger *ledger, const char *id, uint64_t epoch,
                      const struct ledger_progress *progress, struct error *err)
@@ -508,8 +514,7 @@ bool ledger_write_recovered(struct ledger *ledger, const char *id, struct error 
                   1, &id, err);
 }
 
-/* --- stores and instances
- * ---------------------------------------------------------------------------------------- */
+/* --- stores and instances --- */
 
 bool ledger_know_store(struct ledger *ledger, const char *store, const char *system_identifier,
                        uint32_t database_oid, struct error *err)

@@ -28,8 +28,7 @@ bool ledger_is_broken(const struct ledger *ledger); /* NULL: yes */
  * 0A000: it is newer than this program. */
 bool ledger_upgrade(struct ledger *ledger, struct error *err);
 
-/* --- one migration
- * --------------------------------------------------------------------------------------------- */
+/* --- one migration --- */
 
 struct migration_record {
     char id[UUID_TEXT_BYTES];
@@ -78,6 +77,10 @@ struct ledger_routed {   /* what a change of the route came to */
 bool migration_enter(struct ledger *ledger, const char *id, const struct migration_move *move,
                      struct ledger_routed *routed, struct error *err);
 
+/* Before the tap, from pending: the route says bulk_copy, so that gates are made everywhere. */
+bool ledger_announce(struct ledger *ledger, const char *id, uint64_t epoch, struct ledger_routed *routed,
+                     struct error *err);
+
 enum ledger_outcome { LEDGER_DONE, LEDGER_REFUSED, LEDGER_UNKNOWN };
 
 /* The switch. REFUSED: somebody changed the route or the migration, nothing was switched. UNKNOWN: the
@@ -111,8 +114,7 @@ bool ledger_write_failed(struct ledger *ledger, const char *id, int64_t entries,
                          struct error *err);
 bool ledger_write_recovered(struct ledger *ledger, const char *id, struct error *err);
 
-/* --- stores and instances
- * -------------------------------------------------------------------------------------- */
+/* --- stores and instances --- */
 
 /* Compares with what is recorded, or records it. 55000: the store answers with another identity. */
 bool ledger_know_store(struct ledger *ledger, const char *store, const char *system_identifier,

@@ -55,8 +55,7 @@ void publisher_free(struct publisher *p)
 
     if (p == NULL)
         return;
-    HASH_ITER(hh, p->routes, known, next)
-    {
+    HASH_ITER(hh, p->routes, known, next) {
         HASH_DEL(p->routes, known);
         free(known);
     }
@@ -65,8 +64,7 @@ void publisher_free(struct publisher *p)
     free(p);
 }
 
-/* --- what is known
- * ----------------------------------------------------------------------------------------------- */
+/* --- what is known --- */
 
 bool publisher_route(struct publisher *p, const struct route *route, struct error *err)
 {
@@ -132,8 +130,7 @@ void publisher_routes_known(struct publisher *p)
     p->routes_known = true;
 }
 
-/* --- posting
- * ----------------------------------------------------------------------------------------------------- */
+/* --- posting --- */
 
 static struct route_table *build_table(const struct publisher *p)
 {
@@ -213,8 +210,7 @@ uint64_t publisher_generation(const struct publisher *p)
     return p->generation;
 }
 
-/* --- for SHOW
- * ---------------------------------------------------------------------------------------------------- */
+/* --- for SHOW --- */
 
 size_t publisher_away_count(const struct publisher *p, const struct store *store)
 {

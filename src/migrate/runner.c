@@ -35,8 +35,7 @@ enum {
     BREAKER_TRIALS = 3,
 };
 
-/* --- letters
- * ----------------------------------------------------------------------------------------------------- */
+/* --- letters --- */
 
 void runner_answer(struct control_request *request, struct rows *rows, const struct error *err)
 {
@@ -181,9 +180,7 @@ static bool tell_control(struct runner *r, enum runner_news news, const struct r
     return true;
 }
 
-/* --- log
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- log --- */
 
 void runner_log(struct runner *r, enum log_level level, const char *event, const char *operation,
                 uint64_t duration_ms, int64_t events, const struct error *err)
@@ -205,8 +202,7 @@ void runner_log(struct runner *r, enum log_level level, const char *event, const
     log_event(r->setup->log, level, "runner", event, fields, used);
 }
 
-/* --- gates, routes, states
- * --------------------------------------------------------------------------------------- */
+/* --- gates, routes, states --- */
 
 static bool op_answered(struct runner *r, enum gate_op op)
 {
@@ -287,7 +283,9 @@ bool runner_publish(struct runner *r, uint64_t until_ms, struct error *err)
     memcpy(route.tenant, r->m.tenant, sizeof route.tenant);
     route.store = r->state == MIGRATION_MIGRATED ? r->m.target : r->m.source;
     route.generation = r->routed.generation;
-    route.migration_state = r->abort_written ? ROUTING_NORMAL : migration_routing(r->state);
+    route.migration_state = r->abort_written                                ? ROUTING_NORMAL
+                            : r->announced && r->state == MIGRATION_PENDING ? ROUTING_BULK_COPY
+                                                                            : migration_routing(r->state);
     if (route.migration_state != ROUTING_NORMAL) {
         route.target = r->m.target;
         memcpy(route.migration, r->id, sizeof route.migration);
@@ -329,8 +327,7 @@ static bool enter_next(struct runner *r, enum migration_state to, const char *ev
     return runner_enter(r, to, r->m.epoch, event, NULL, NULL, NULL, NULL, NULL, err);
 }
 
-/* --- owning the migration
- * ---------------------------------------------------------------------------------------- */
+/* --- owning the migration --- */
 
 static const struct store *known_store(struct runner *r, const char *name, struct error *err)
 {
@@ -377,7 +374,7 @@ static bool claim(struct runner *r, struct error *err)
                          migration_state_name(r->state));
     }
     /* Whatever was done under the old epoch is refused from now on: everything is claimed again. */
-    r->connected = r->abort_written = false;
+    r->connected = r->abort_written = r->announced = false;
     r->gates_claimed = false;
     if (!take_record(r, &record, err))
         return false;
@@ -417,8 +414,7 @@ static bool own(struct runner *r, struct error *err)
     return r->owned || claim(r, err);
 }
 
-/* --- connections, gates and tap: what every active state stands on
- * ----------------------------------------------- */
+/* --- connections, gates and tap: what every active state stands on --- */
 
 static void drop_broken(struct pg **pg)
 {
@@ -490,7 +486,8 @@ static bool check_tap(struct runner *r, struct error *err)
         return true;
     if (!tap_is_sound(&r->m, &sound, err))
         return false;
-    if (!sound && (r->state != MIGRATION_BULK_COPY || r->cursor.high >= 0)) {
+    if (!sound &&
+        ((r->state != MIGRATION_PENDING && r->state != MIGRATION_BULK_COPY) || r->cursor.high >= 0)) {
         error_set(err, "55000", "the tap on tenant \"%s\" was removed or disabled", r->m.tenant);
         error_detail(err, "Changes that were made meanwhile are not known.");
         return error_hint(err, "ABORT MIGRATION '%s', and start again.", r->id);
@@ -508,8 +505,7 @@ static bool prepare(struct runner *r, struct error *err)
     return make_gates(r, err) && connect_stores(r, err) && check_tap(r, err);
 }
 
-/* --- progress
- * ---------------------------------------------------------------------------------------------------- */
+/* --- progress --- */
 
 static bool write_progress(struct runner *r, struct error *err)
 {
@@ -556,8 +552,7 @@ static bool on_copied(void *who, const struct cursor *cursor)
     return !r->interrupted;
 }
 
-/* --- the mirror
- * -------------------------------------------------------------------------------------------------- */
+/* --- the mirror --- */
 
 static void target_failed(struct runner *r, const struct error *why)
 {
@@ -617,8 +612,7 @@ static bool mirror_up(struct runner *r, struct error *err)
     return true;
 }
 
-/* --- verification
- * ------------------------------------------------------------------------------------------------ */
+/* --- verification --- */
 
 static bool write_verification(struct runner *r, struct error *err)
 {
@@ -721,19 +715,22 @@ static bool verify_behind(struct runner *r, struct error *err)
     return true;
 }
 
-/* --- the states' steps
- * ------------------------------------------------------------------------------------------- */
+/* --- the states' steps --- */
 
 static bool slot_given(struct runner *r)
 {
     return r->slot;
 }
 
+/* The gates' way: the route says bulk_copy everywhere before the tap is put in; the state does when it
+ * stands. */
 static bool step_pending(struct runner *r, struct error *err)
 {
-    if (!runner_await(r, slot_given, 0, "a slot", err))
+    if (!runner_await(r, slot_given, 0, "a slot", err) || !failpoint("runner.before_bulk_copy", err) ||
+        !ledger_announce(r->ledger, r->id, r->m.epoch, &r->routed, err))
         return false;
-    if (!failpoint("runner.before_bulk_copy", err) ||
+    r->announced = true;
+    if (!runner_publish(r, clock_ms() + LETTER_TIMEOUT_MS, err) || !prepare(r, err) ||
         !enter_next(r, MIGRATION_BULK_COPY, "bulk copy started", err))
         return false;
     runner_log(r, LOG_INFO, "Migration started", "start", 0, 0, NULL);
@@ -894,8 +891,7 @@ static bool (*const steps[MIGRATION_STATES])(struct runner *r, struct error *err
     [MIGRATION_ROLLED_BACK] = step_ended,     [MIGRATION_PAUSED] = step_paused,
 };
 
-/* --- ways out
- * ---------------------------------------------------------------------------------------------------- */
+/* --- ways out --- */
 
 static void drop_gates(struct runner *r)
 {
@@ -1061,8 +1057,7 @@ static bool step_look(struct runner *r, struct error *err)
     return true;
 }
 
-/* --- the story
- * --------------------------------------------------------------------------------------------------- */
+/* --- the story --- */
 
 static bool still_ours(struct runner *r, struct error *err)
 {
@@ -1199,8 +1194,7 @@ static void *runner_main(void *who)
     return NULL;
 }
 
-/* --- for control
- * ------------------------------------------------------------------------------------------------- */
+/* --- for control --- */
 
 static void runner_free(struct runner *r)
 {

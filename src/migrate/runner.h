@@ -52,8 +52,7 @@ const char *runner_id(const struct runner *runner);
 struct mailbox *runner_mailbox(struct runner *runner); /* STOP, LETTER_CONTROL (taken over), LETTER_RUNNER */
 void runner_join(struct runner *runner);               /* after STOP or RUNNER_ENDED; frees it */
 
-/* --- for the runner's chapters
- * ----------------------------------------------------------------------------------- */
+/* --- for the runner's chapters --- */
 
 enum { RUNG_MAX = 128 };
 
@@ -75,6 +74,7 @@ struct runner {
     struct gatekeeper gates;
     bool owned;         /* lock, epoch and row are ours */
     bool connected;     /* to both stores, cursor claimed, mirror made */
+    bool announced;     /* pending, and the route says bulk_copy already */
     bool gates_made;    /* on every loop */
     bool gates_claimed; /* under an epoch of this claim */
     bool tap_checked;

@@ -118,8 +118,7 @@ void settings_write(const struct migration_settings *settings, struct buf *json)
     buf_append_text(json, "}");
 }
 
-/* --- reading it back: a flat object of text values, as jsonb writes it
- * ----------------------------------------- */
+/* --- reading it back: a flat object of text values, as jsonb writes it --- */
 
 static const char *skip_space(const char *at)
 {
@@ -176,8 +175,7 @@ bool settings_read(struct migration_settings *settings, const char *json, struct
     return true;
 }
 
-/* --- [events]
- * --------------------------------------------------------------------------------------------------- */
+/* --- [events] --- */
 
 static char *copy_slice(struct slice text)
 {

@@ -115,8 +115,7 @@ static bool take_source(struct runner *r, struct error *err)
     return true;
 }
 
-/* --- the stores and their tables
- * --------------------------------------------------------------------------------- */
+/* --- the stores and their tables --- */
 
 static bool check_identities(struct runner *r, struct error *err)
 {
@@ -187,8 +186,7 @@ static bool check_rights(struct runner *r, struct pg *pg, const struct store *st
     return fine;
 }
 
-/* --- the rows
- * ---------------------------------------------------------------------------------------------------- */
+/* --- the rows --- */
 
 /* SELECT EXISTS (SELECT FROM table WHERE tenant <condition> $1) */
 static bool any_row(struct runner *r, struct pg *pg, const struct relation *rel, const char *condition,
@@ -275,8 +273,7 @@ static bool choose_positions(struct runner *r, struct error *err)
     return true;
 }
 
-/* --- the row and the answer
- * -------------------------------------------------------------------------------------- */
+/* --- the row and the answer --- */
 
 static bool write_row(struct runner *r, struct error *err)
 {

@@ -1,3 +1,4 @@
+/* clang-format off */
 /* state.h - the states of a migration and the table of allowed moves (DESIGN §4.1).
  *
  *   pending ──► bulk_copy ──► dual_write ◄──► cutover_paused ──► migrated
@@ -6,15 +7,17 @@
  *                   └─ paused ───┘
  *   every active state ──► failed, rolled_back;   failed ──► rolled_back
  *
- * PENDING         a row, nothing else: no gate, no tap, nothing in the target
- * BULK_COPY       gates stand on every loop, then the tap; rows move behind the cursor; writes go to the
- * source DUAL_WRITE      the scan is done; what is captured is mirrored; writes go to the source
- * CUTOVER_PAUSED  gates close and open; the tap may be shut; the source is authoritative until the switch
- * commits MIGRATED        the route points to the target; the shut tap stays in the source FAILED the route
- * is at the source; needs an operator ROLLED_BACK     the route is at the source; no gate, no tap; the
- * target's rows stay PAUSED          the mirror stands still, the tap goes on capturing; the route is normal
+ * PENDING         waits for its turn; then gates are made on every loop (the route says bulk_copy), then the tap
+ * BULK_COPY       the tap stands; rows move behind the cursor; writes go to the source
+ * DUAL_WRITE      the scan is done; what is captured is mirrored; writes go to the source
+ * CUTOVER_PAUSED  gates close and open; the tap may be shut; the source is authoritative until the switch commits
+ * MIGRATED        the route points to the target; the shut tap stays in the source
+ * FAILED          the route is at the source; needs an operator
+ * ROLLED_BACK     the route is at the source; no gate, no tap; the target's rows stay
+ * PAUSED          the mirror stands still, the tap goes on capturing; the route is normal
  *
  * Pure; any thread. The one function that changes a state is migration_enter(), in ledger.h. */
+/* clang-format on */
 #ifndef PGSHUNT_MIGRATE_STATE_H
 #define PGSHUNT_MIGRATE_STATE_H
 

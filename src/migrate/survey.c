@@ -46,8 +46,7 @@ void survey_free(struct survey *survey)
     free(survey);
 }
 
-/* --- one look
- * ---------------------------------------------------------------------------------------------------- */
+/* --- one look --- */
 
 static bool read_identity(struct sight *sight, struct error *err)
 {
@@ -137,8 +136,7 @@ static void look(struct survey *survey, const struct store *store, struct sight 
     sight->next_ms = clock_ms() + (uint64_t)config_number(survey->setup.config, CONFIG_CATALOGUE_POLL_MS);
 }
 
-/* --- in turn
- * ----------------------------------------------------------------------------------------------------- */
+/* --- in turn --- */
 
 static size_t most_overdue(const struct survey *survey)
 {
