@@ -31,14 +31,14 @@ def each_mode(proxy, clients, seconds):
     return good
 
 
-def across_a_migration(proxy, clients, seconds, mode, moving):
-    """All scripts at once, while one of their tenants moves."""
+def across_a_migration(proxy, clients, seconds, mode, moving, target):
+    """All scripts at once, while one of their tenants moves to a store of its own (positions are kept)."""
     command = pgbench_run.command(proxy.host, proxy.port, mode, clients, max(3 * seconds, 15),
                                   script_options(SCRIPTS, mode, TENANTS))
     load = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
                             stdin=subprocess.DEVNULL)
     try:
-        identity = proxy.move(moving, "dedicated")
+        identity = proxy.move(moving, target)
         said, complaints = load.communicate()
     finally:
         if load.poll() is None:
@@ -57,16 +57,17 @@ def main():
     options = parser.parse_args()
     with Workspace("pgshunt-load-") as workspace:
         shared = create_store(workspace, "shared")
-        dedicated = create_store(workspace, "dedicated")
+        targets = {f"dedicated-{mode}": create_store(workspace, f"dedicated-{mode}") for mode in MODES}
         create_accounts(shared)
         eventstore.fill(shared, DBNAME, {tenant(number): 20000 for number in range(1, TENANTS + 1)})
         proxy = Pgshunt(workspace, users={eventstore.APP: eventstore.APP_PASSWORD},
-                        stores={"shared": eventstore.store_conninfo(shared, DBNAME),
-                                "dedicated": eventstore.store_conninfo(dedicated, DBNAME)})
+                        stores={name: eventstore.store_conninfo(cluster, DBNAME)
+                                for name, cluster in {"shared": shared, **targets}.items()})
         proxy.start()
         good = each_mode(proxy, options.clients, options.seconds)
         for number, mode in enumerate(MODES, 1):
-            good &= across_a_migration(proxy, options.clients, options.seconds, mode, tenant(number))
+            good &= across_a_migration(proxy, options.clients, options.seconds, mode, tenant(number),
+                                       f"dedicated-{mode}")
         good &= each_mode(proxy, options.clients, options.seconds)
         proxy.stop()
     print("every transaction succeeded" if good else "NOT every transaction succeeded")

@@ -47,14 +47,15 @@ unit_tests() { # folder, name of the suite
   count meson "$tally" "$2" "$1"
 }
 
-stories() { # folder, name of the suite, pytest arguments...
-  local folder=$1 name=$2 junit=$results/junit-$1.xml
-  shift 2
+stories() { # build folder, folder of the stories, name of the suite, pytest arguments...
+  local folder=$1 tests=$2 name=$3 junit
+  junit=$results/junit-$1-$(basename "$2").xml
+  shift 3
   headline "$name"
   # A machine of two cores that runs three stories at once now and then starves one: it gets one more try, and the run
   # says so ("rerun").
-  PGSHUNT_PROGRAM=$top/$folder/pgshunt "$python" -m pytest -p no:cacheprovider -n "$workers" --reruns 1 \
-    --junitxml="$junit" -q -rR "$@" tests/e2e </dev/null
+  PGSHUNT_PROGRAM=$top/$folder/pgshunt MIGRATE_DATA=$top/$folder/tests/integration/migrate_data \
+    "$python" -m pytest -p no:cacheprovider -n "$workers" --reruns 1 --junitxml="$junit" -q -rR "$@" "$tests" </dev/null
   count pytest "$tally" "$name" "$junit" $?
 }
 
@@ -68,14 +69,16 @@ suite_clang() {
 }
 
 suite_e2e() {
-  build build-test -Dfailpoints=true && stories build-test "stories" "$@"
+  build build-test -Dfailpoints=true || return
+  stories build-test tests/integration "stories of the copy and the mirror"
+  stories build-test tests/e2e "stories" "$@"
 }
 
 suite_asan() {
   build build-asan -Dfailpoints=true -Db_sanitize=address,undefined -Db_lundef=false || return
   unit_tests build-asan "unit tests, sanitized"
   # Those that end in kill -9 have nothing to tell a leak checker; they have run in the plain build.
-  stories build-asan "stories, sanitized" -m "not undisturbed" --ignore=tests/e2e/test_survives_kill.py \
+  stories build-asan tests/e2e "stories, sanitized" -m "not undisturbed" --ignore=tests/e2e/test_survives_kill.py \
     --ignore=tests/e2e/test_dies_on_the_way_back.py "$@"
 }
 
