@@ -1,4 +1,4 @@
-/* client.c - see client.h: its life, its startup, and the loop over its messages. */
+/* client.c - see client.h: its life, and the loop over its messages. */
 #include "proxy/client.h"
 
 #include <stdlib.h>
@@ -10,11 +10,11 @@
 #include "proxy/cancel.h"
 #include "proxy/join.h"
 #include "proxy/local.h"
+#include "proxy/login.h"
 #include "proxy/loop.h"
 #include "proxy/relay.h"
 #include "proxy/statement.h"
 #include "proxy/warm.h"
-#include "wire/startup.h"
 #include "wire/write.h"
 
 enum { IN_BYTES_MAX_WAITING = 1024 * 1024 }; /* a client that waits is not read beyond this */
@@ -109,212 +109,6 @@ static void fail_with(struct client *client, const char *sqlstate, const char *t
     client_fail(client, &err);
 }
 
-/* ---- startup ---- */
-
-static char *copy_text(struct slice slice)
-{
-    return strndup(slice.at, slice.bytes);
-}
-
-/* The tenant setting, if `options` or a startup parameter gives it. */
-static void read_startup_tenant(struct client *client, const struct startup *startup)
-{
-    const char *setting = client->loop->shared->tenant_setting;
-    struct slice direct = startup_get(startup, setting), options = startup_get(startup, "options");
-    struct buf name, value;
-    size_t at = 0;
-
-    if (direct.at != NULL && direct.bytes < TENANT_BYTES_MAX)
-        memcpy(client->startup_tenant, direct.at, direct.bytes);
-    if (options.at == NULL)
-        return;
-    buf_init(&name);
-    buf_init(&value);
-    while (startup_options_next(options, &at, &name, &value))
-        if (strcasecmp(buf_text(&name), setting) == 0 && buf_bytes(&value) < TENANT_BYTES_MAX) {
-            memset(client->startup_tenant, 0, TENANT_BYTES_MAX);
-            memcpy(client->startup_tenant, buf_at(&value), buf_bytes(&value));
-        }
-    buf_done(&name);
-    buf_done(&value);
-}
-
-static bool keep_parameters(struct client *client, const struct startup *startup)
-{
-    struct slice user = startup_get(startup, "user"), database = startup_get(startup, "database");
-
-    client->user = copy_text(user);
-    client->database = copy_text(database.at == NULL || database.bytes == 0 ? user : database);
-    client->startup = calloc(startup->parameter_count + 1, sizeof *client->startup);
-    if (client->user == NULL || client->database == NULL || client->startup == NULL)
-        return false;
-    for (size_t i = 0; i < startup->parameter_count; i++) {
-        struct parameter_pair *pair = &client->startup[client->startup_count];
-
-        if (slice_is(startup->parameters[i].name, "user") ||
-            slice_is(startup->parameters[i].name, "database"))
-            continue;
-        pair->name = copy_text(startup->parameters[i].name);
-        pair->value = copy_text(startup->parameters[i].value);
-        client->startup_count++;
-        if (pair->name == NULL || pair->value == NULL)
-            return false;
-    }
-    read_startup_tenant(client, startup);
-    return true;
-}
-
-static void log_in(struct client *client)
-{
-    const struct store *home = arrive_home(client);
-
-    client_enter(client, EV_KNOWN);
-    client->waiting_store = (int)home->index;
-    if (server_open(client, home) == NULL && client->state != CLIENT_CLOSING)
-        fail_with(client, "53200", "out of memory");
-}
-
-static void auth_answered(struct client *client, enum auth_result result, const struct error *err)
-{
-    if (result == AUTH_FAILED) {
-        stats_add(client->loop->stats, STAT_LOGINS_FAILED, 1);
-        log_line(client->loop->shared->log, LOG_WARN, "proxy", "login of user \"%s\" failed: %s",
-                 client->user, err->message);
-        client_fail(client, err);
-        return;
-    }
-    if (result == AUTH_OK)
-        log_in(client);
-    stream_flush(&client->stream);
-}
-
-static bool may_begin(struct client *client, struct error *err)
-{
-    const struct loop *loop = client->loop;
-
-    if (loop->stopping)
-        return error_set(err, "57P01", "the proxy is shutting down");
-    if (!loop->ready) {
-        error_set(err, "57P03", "starting: the routing table has not been read yet");
-        return error_hint(err, "The control database cannot be reached; SHOW STORES on the admin socket.");
-    }
-    if (atomic_load(loop->shared->client_count) > loop->shared->max_clients)
-        return error_set(err, "53300", "sorry, too many clients already (max_client_conn)");
-    return true;
-}
-
-static void begin_session(struct client *client, const struct startup *startup)
-{
-    const struct proxy_shared *shared = client->loop->shared;
-    const char *user_tenant;
-    struct error err;
-
-    if (startup->minor > 0 || startup->option_count > 0)
-        write_negotiate_version(stream_out(&client->stream), 0, startup->options, startup->option_count);
-    if (!may_begin(client, &err)) {
-        client_fail(client, &err);
-        return;
-    }
-    client_enter(client, EV_STARTUP);
-    if (!keep_parameters(client, startup)) {
-        fail_with(client, "53200", "out of memory");
-        return;
-    }
-    user_tenant = config_user_tenant(shared->config, client->user);
-    client->user_tenant = user_tenant == NULL ? "" : user_tenant;
-    client->routed = strcmp(client->database, stores_default(shared->stores)->dbname) == 0;
-    auth_answered(client,
-                  auth_begin(shared->auth_type, shared->auth_file, shared->mock_key, client->user,
-                             &client->auth, stream_out(&client->stream), &client->credentials, &err),
-                  &err);
-}
-
-/* Each kind of encryption may be asked for once (ProcessStartupPacket of PostgreSQL). */
-static bool asks_first(struct client *client, enum startup_kind kind)
-{
-    bool *asked = kind == STARTUP_SSL ? &client->asked_ssl : &client->asked_gssenc;
-    bool first = !*asked;
-
-    *asked = true;
-    return first;
-}
-
-/* One startup packet. false: no more for now. */
-static bool startup_step(struct client *client)
-{
-    struct startup *startup = malloc(sizeof *startup);
-    struct error err;
-    enum wire_result result;
-    size_t bytes;
-
-    if (startup == NULL) {
-        fail_with(client, "53200", "out of memory");
-        return false;
-    }
-    result = startup_next(&client->stream.in, startup, &err);
-    bytes = result == WIRE_MSG ? startup->total_bytes : 0;
-    if (result == WIRE_BAD) {
-        client_fail(client, &err);
-    } else if (result == WIRE_MSG && startup->kind == STARTUP_CANCEL) {
-        cancel_request(client->loop, startup->cancel_pid, startup->cancel_key);
-        client_close(client);
-    } else if (result == WIRE_MSG && startup->kind != STARTUP_SESSION && !asks_first(client, startup->kind)) {
-        error_set(&err, "0A000", "unsupported frontend protocol 1234.%d: server supports 3.0 to 3.0",
-                  startup->kind == STARTUP_SSL ? 5679 : 5680);
-        client_fail(client, &err);
-    } else if (result == WIRE_MSG && startup->kind == STARTUP_SESSION) {
-        begin_session(client, startup);
-    } else if (result == WIRE_MSG) { /* TLS and GSS encryption: not here */
-        stream_send(&client->stream, "N", 1);
-        stream_flush(&client->stream);
-    }
-    free(startup);
-    if (client->state == CLIENT_CLOSING)
-        return false;
-    buf_consume(&client->stream.in, bytes);
-    return bytes > 0;
-}
-
-/* One password message. false: no more for now. */
-static bool auth_step(struct client *client)
-{
-    struct msg msg;
-    struct error err;
-    enum wire_result result = msg_peek(&client->stream.in, &msg, &err);
-
-    if (result == WIRE_MORE)
-        return false;
-    if (result == WIRE_BAD || msg.type != FE_PASSWORD || msg.total_bytes > AUTH_MESSAGE_BYTES_MAX) {
-        fail_with(client, "08P01", "expected a password message");
-        return false;
-    }
-    if (msg_next(&client->stream.in, &msg, &err) == WIRE_MORE)
-        return false;
-    auth_answered(client,
-                  auth_continue(client->auth, &msg, stream_out(&client->stream), &client->credentials, &err),
-                  &err);
-    if (client->state == CLIENT_CLOSING)
-        return false;
-    buf_consume(&client->stream.in, msg.total_bytes);
-    return true;
-}
-
-static void welcome(struct client *client)
-{
-    struct buf *out = stream_out(&client->stream);
-    uint32_t key = client->cancel_key;
-
-    write_auth_ok(out);
-    for (size_t i = 0; i < client->session.reported_count; i++)
-        write_parameter_status(out, slice_of(client->session.reported[i].name),
-                               slice_of(client->session.reported[i].value));
-    write_backend_key_data(out, client->cancel_pid, &key, sizeof key);
-    write_ready(out, 'I');
-    auth_free(client->auth);
-    client->auth = NULL;
-    client_enter(client, EV_SERVER);
-}
-
 /* ---- messages ---- */
 
 static struct server *passing_server(struct client *client)
@@ -372,9 +166,9 @@ static bool step_once(struct client *client)
 {
     switch (client->state) {
     case CLIENT_STARTUP:
-        return startup_step(client);
+        return login_startup_step(client);
     case CLIENT_AUTH:
-        return auth_step(client);
+        return login_auth_step(client);
     case CLIENT_IDLE:
         return idle_step(client);
     default:
@@ -497,7 +291,7 @@ void client_server_ready(struct client *client, struct server *server)
     if (client->state == CLIENT_LOGIN) {
         server->alike = true; /* the session is what this server said */
         remember_login(client->loop->remember, client->user, client->database, &client->session);
-        welcome(client);
+        login_welcome(client);
         client->last_store = (int)server->store->index;
         client_run(client);
     } else if (client->state == CLIENT_JOINING && client->waiting_store == (int)server->store->index) {
@@ -562,7 +356,7 @@ static void begin_without_home(struct client *client, struct server *server, con
     }
     client->servers[server->store->index] = NULL;
     server_close(server);
-    welcome(client);
+    login_welcome(client);
     client_run(client);
 }
 
