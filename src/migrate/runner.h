@@ -54,7 +54,10 @@ void runner_join(struct runner *runner);               /* after STOP or RUNNER_E
 
 /* --- for the runner's chapters --- */
 
-enum { RUNG_MAX = 128 };
+enum {
+    RUNG_MAX = 128,
+    LETTER_TIMEOUT_MS = 10000, /* loops answer in microseconds; one that does not is a bug, and is logged */
+};
 
 struct runner {
     const struct runner_setup *setup;
@@ -137,6 +140,30 @@ bool runner_mirror(struct runner *r, bool *more, struct error *err);
 void runner_log(struct runner *r, enum log_level level, const char *event, const char *operation,
                 uint64_t duration_ms, int64_t events, const struct error *err);
 void runner_answer(struct control_request *request, struct rows *rows, const struct error *err);
+
+/* runner_post.c */
+bool runner_tell_control(struct runner *r, enum runner_news news, const struct route *route,
+                         struct error *err);
+/* runner_own.c: a working ledger that owns the migration, one try; gates on every loop; those, connections,
+ * tap. */
+bool runner_own(struct runner *r, struct error *err);
+bool runner_make_gates(struct runner *r, struct error *err);
+bool runner_prepare(struct runner *r, struct error *err);
+/* runner_mirror.c */
+bool runner_write_progress(struct runner *r, struct error *err);  /* at most once per second */
+bool runner_read_lag(struct runner *r, struct error *err);        /* the same */
+bool runner_on_copied(void *runner, const struct cursor *cursor); /* the copier's hook, after every batch */
+void runner_target_failed(struct runner *r, const struct error *why);
+bool runner_mirror_up(struct runner *r, struct error *err);     /* until a pass finds less than a batch */
+bool runner_verify_all(struct runner *r, struct error *err);    /* once, and again after a violation */
+bool runner_verify_behind(struct runner *r, struct error *err); /* what the mirror has applied */
+/* runner_exit.c */
+void runner_drop_gates(struct runner *r);
+bool runner_pause(struct runner *r, const struct error *why, struct error *err);
+bool runner_fail(struct runner *r, const struct error *why, struct error *err);
+void runner_try_remove_tap(struct runner *r);
+bool runner_abort(struct runner *r, struct error *err);
+bool runner_obey(struct runner *r, struct error *err); /* the row was changed by hand: what it says now */
 
 /* start.c: the checks of START, the row, the answer. */
 bool runner_begin(struct runner *r, struct error *err);

@@ -1,0 +1,177 @@
+/* runner_exit.c - the ways out: pause, failure, abort, a row that was changed by hand. Part of the runner
+ * (runner.h); its thread. */
+#include "migrate/runner.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "migrate/cutover.h"
+#include "migrate/purge.h"
+#include "migrate/tap.h"
+
+/* --- ways out --- */
+
+void runner_drop_gates(struct runner *r)
+{
+    struct error err;
+
+    r->gates_made = false;
+    if (!runner_order_gates(r, GATE_DROP, clock_ms() + LETTER_TIMEOUT_MS, &err) && !r->stopping)
+        log_error(r->setup->log, LOG_ERROR, "runner", &err, "migration %s: dropping its gates", r->id);
+}
+
+bool runner_pause(struct runner *r, const struct error *why, struct error *err)
+{
+    if (!runner_enter(r, MIGRATION_PAUSED, r->m.epoch, "migration paused", NULL, NULL, why, "error",
+                      "recoverable", err))
+        return false;
+    runner_log(r, LOG_WARN, "Migration paused", "pause", 0, r->cursor.events, why);
+    if (!runner_publish(r, clock_ms() + LETTER_TIMEOUT_MS, err))
+        return false;
+    runner_drop_gates(r);
+    return true;
+}
+
+/* Quickly, for the applications' sake: a tap that stays costs every write of the tenant. */
+void runner_try_remove_tap(struct runner *r)
+{
+    struct error err;
+
+    if (!runner_connect_source(r, &err) || !tap_remove(&r->m, &err)) {
+        log_error(r->setup->log, LOG_ERROR, "runner", &err, "migration %s: its tap is still there", r->id);
+        log_line(r->setup->log, LOG_ERROR, "runner", "ABORT MIGRATION '%s' removes it", r->id);
+    }
+}
+
+bool runner_fail(struct runner *r, const struct error *why, struct error *err)
+{
+    if (!runner_enter(r, MIGRATION_FAILED, r->m.epoch, "migration failed", NULL, NULL, why, "critical",
+                      "fatal", err))
+        return false;
+    runner_log(r, LOG_ERROR, "Migration failed", "fail", 0, r->cursor.events, why);
+    if (!runner_publish(r, clock_ms() + LETTER_TIMEOUT_MS, err))
+        log_error(r->setup->log, LOG_ERROR, "runner", err, "migration %s: publishing", r->id);
+    runner_drop_gates(r);
+    runner_try_remove_tap(r);
+    r->over = true;
+    return true;
+}
+
+/* The route is the source's at once; the gates open; only then the tap, which may take its time. */
+static bool abort_begin(struct runner *r, struct error *err)
+{
+    const char *who = r->abort == NULL ? NULL : r->abort->operator_name;
+    const char *reason = r->abort == NULL ? NULL : r->abort->reason;
+
+    if (r->abort_written)
+        return true;
+    if (!failpoint("runner.before_abort", err) ||
+        !ledger_abort(r->ledger, r->id, r->m.epoch, who, reason, &r->routed, err))
+        return false;
+    r->abort_written = true;
+    if (!failpoint("runner.after_abort_written", err) ||
+        !runner_publish(r, clock_ms() + LETTER_TIMEOUT_MS, err))
+        return false;
+    /* A tap that is shut would refuse what an open gate lets through. */
+    if (!r->tap_to_open)
+        runner_drop_gates(r);
+    return true;
+}
+
+static bool abort_end(struct runner *r, struct error *err)
+{
+    const char *who = r->abort == NULL ? NULL : r->abort->operator_name;
+    struct rows *rows;
+    int64_t purged = 0;
+
+    if (!runner_connect_source(r, err) || !tap_evict(r->m.source_pg, &r->m, err) || !tap_remove(&r->m, err))
+        return false;
+    if (r->tap_to_open)
+        runner_drop_gates(r);
+    r->tap_to_open = false;
+    if (r->purge_requested && !purge_target(&r->m, &purged, err))
+        return false;
+    if (!failpoint("runner.before_rolled_back", err) ||
+        !runner_enter(r, MIGRATION_ROLLED_BACK, r->m.epoch, "migration aborted", who, NULL, NULL, NULL, NULL,
+                      err))
+        return false;
+    runner_log(r, LOG_INFO, "Migration rolled back", "abort", 0, r->cursor.events, NULL);
+    r->over = true;
+    rows = rows_new();
+    if (rows != NULL) {
+        rows_column(rows, "id", ROWS_TEXT);
+        rows_column(rows, "state", ROWS_TEXT);
+        rows_text(rows, r->id);
+        rows_text(rows, migration_state_name(r->state));
+    }
+    runner_answer(r->abort, rows, NULL);
+    r->abort = NULL;
+    return true;
+}
+
+/* The operator learns at once that it will take longer; the migration's row says why. */
+static void abort_delayed(struct runner *r, const struct error *why)
+{
+    struct error told = *why, err;
+
+    if (!r->abort_written)
+        return;
+    ledger_note(r->ledger, r->id, r->m.epoch, why, "error", "transient", &err);
+    if (r->abort == NULL)
+        return;
+    snprintf(told.message, sizeof told.message,
+             "the route is at the source, but the tap is not removed yet: %.400s", why->message);
+    error_hint(&told, "It is tried until it succeeds; SHOW MIGRATION '%s' tells.", r->id);
+    runner_answer(r->abort, NULL, &told);
+    r->abort = NULL;
+}
+
+bool runner_abort(struct runner *r, struct error *err)
+{
+    r->interrupted = r->stopping;
+    /* A cutover that was found half done is settled first: it may have been switched. */
+    if (r->state == MIGRATION_CUTOVER_PAUSED && !r->tap_to_open && !cutover_settle(r, err))
+        return false;
+    if (r->state == MIGRATION_MIGRATED) {
+        r->abort_requested = false;
+        error_set(err, "55000", "migration %s is migrated", r->id);
+        error_detail(err, "invalid_state_transition: only an active or failed migration can be aborted");
+        runner_answer(r->abort, NULL, err);
+        r->abort = NULL;
+        return true;
+    }
+    if (abort_begin(r, err) && abort_end(r, err))
+        return true;
+    if (!r->stopping)
+        abort_delayed(r, err);
+    return false;
+}
+
+/* The row was changed by hand: what it says now is obeyed. */
+bool runner_obey(struct runner *r, struct error *err)
+{
+    struct migration_record record;
+    bool found;
+
+    r->look = false;
+    if (!ledger_look(r->ledger, r->id, &record, &found, err))
+        return false;
+    if (found && record.epoch == r->m.epoch && record.state == r->state)
+        return true;
+    log_line(r->setup->log, LOG_WARN, "runner", "migration %s was changed by hand: it is %s now", r->id,
+             found ? migration_state_name(record.state) : "gone");
+    r->over = true;
+    if (found && record.epoch == r->m.epoch && record.state != MIGRATION_MIGRATED) {
+        r->abort_written =
+            ledger_abort(r->ledger, r->id, r->m.epoch, NULL, "changed by hand", &r->routed, err);
+        if (!r->abort_written || !runner_publish(r, clock_ms() + LETTER_TIMEOUT_MS, err))
+            log_error(r->setup->log, LOG_ERROR, "runner", err, "migration %s: its route", r->id);
+        runner_drop_gates(r);
+        if (record.state != MIGRATION_PAUSED)
+            runner_try_remove_tap(r);
+        return true;
+    }
+    runner_drop_gates(r);
+    return true;
+}

@@ -1,0 +1,231 @@
+/* runner_mirror.c - what goes on while the mirror runs: progress written down, target failures, verification.
+ * Part of the runner (runner.h); its thread. */
+#include "migrate/runner.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "migrate/check.h"
+#include "migrate/settings.h"
+#include "migrate/tap.h"
+
+enum {
+    PROGRESS_MS = 1000,
+    VERIFY_BEHIND_MS = 200,
+    VERIFY_AGAIN_MS_MIN = 5000, /* after a violation: what differed may be repaired by the next passes */
+    VERIFY_AGAIN_MS_MAX = 600000,
+};
+
+/* --- progress --- */
+
+bool runner_write_progress(struct runner *r, struct error *err)
+{
+    uint64_t now_ms = clock_ms();
+
+    if (now_ms - r->progress_written_ms < PROGRESS_MS)
+        return true;
+    r->progress_written_ms = now_ms;
+    if (r->cursor.done || r->total_events < r->cursor.events)
+        r->total_events = r->cursor.events; /* it was an estimate */
+    r->progress.total_events = r->total_events;
+    r->progress.events_copied = r->cursor.events;
+    r->progress.source_position = r->cursor.position;
+    r->progress.sync_lag_events = r->lag_entries;
+    r->progress.percentage =
+        r->state != MIGRATION_BULK_COPY || r->cursor.done || r->progress.total_events == 0
+            ? 100.0
+            : 100.0 * (double)r->cursor.events / (double)r->progress.total_events;
+    return ledger_progress(r->ledger, r->id, r->m.epoch, &r->progress, err);
+}
+
+bool runner_read_lag(struct runner *r, struct error *err)
+{
+    if (clock_ms() - r->lag_read_ms < PROGRESS_MS)
+        return true;
+    r->lag_read_ms = clock_ms();
+    return tap_lag(r->m.source_pg, &r->m, &r->lag_entries, &r->lag_oldest_ms, err);
+}
+
+bool runner_on_copied(void *who, const struct cursor *cursor)
+{
+    struct runner *r = who;
+    struct error err;
+    uint64_t before_ms = r->progress_written_ms;
+
+    r->cursor = *cursor;
+    runner_letters(r);
+    if (!failpoint("runner.bulk_copy", &err))
+        return false;
+    if (!runner_write_progress(r, &err))
+        return false; /* the next round opens the ledger again */
+    if (r->progress_written_ms != before_ms)
+        runner_log(r, LOG_INFO, "Bulk copy progress", "copy", 0, cursor->events, NULL);
+    return !r->interrupted;
+}
+
+/* --- the mirror --- */
+
+void runner_target_failed(struct runner *r, const struct error *why)
+{
+    struct error err;
+
+    breaker_failure(&r->breaker, clock_ms());
+    if (!r->write_failing || r->breaker.state == BREAKER_OPEN)
+        runner_log(r, LOG_WARN, "Target write failed", "mirror", 0, r->lag_entries, why);
+    r->write_failing = true;
+    r->last_error = *why;
+    if (!ledger_write_failed(r->ledger, r->id, r->lag_entries, why, &err) ||
+        !ledger_note(r->ledger, r->id, r->m.epoch, why, "warning", "transient", &err))
+        log_error(r->setup->log, LOG_WARN, "runner", &err, "migration %s: writing down a target failure",
+                  r->id);
+}
+
+static void target_recovered(struct runner *r)
+{
+    struct error err;
+
+    breaker_success(&r->breaker);
+    if (!r->write_failing || r->breaker.state != BREAKER_CLOSED)
+        return;
+    r->write_failing = false;
+    log_line(r->setup->log, LOG_INFO, "runner", "migration %s: the target is back", r->id);
+    if (!ledger_write_recovered(r->ledger, r->id, &err) ||
+        !ledger_note(r->ledger, r->id, r->m.epoch, NULL, NULL, NULL, &err))
+        log_error(r->setup->log, LOG_WARN, "runner", &err, "migration %s: writing down a recovery", r->id);
+}
+
+bool runner_mirror(struct runner *r, bool *more, struct error *err)
+{
+    struct mirror_pass pass = { 0 };
+
+    *more = false;
+    r->rung = false;
+    for (size_t i = 0; i < r->rung_count; i++)
+        mirror_know_backend(r->mirror, r->rung_pids[i]);
+    r->rung_count = 0;
+    if (!mirror_run(r->mirror, &pass, err))
+        return false;
+    *more = pass.more;
+    if (pass.entries > 0 || r->breaker.state != BREAKER_CLOSED)
+        target_recovered(r);
+    return true;
+}
+
+/* Until a pass finds less than a batch: under load there is always something. */
+bool runner_mirror_up(struct runner *r, struct error *err)
+{
+    bool more = true;
+
+    while (more && !r->interrupted) {
+        if (!failpoint("runner.mirror", err) || !runner_mirror(r, &more, err))
+            return false;
+    }
+    return true;
+}
+
+/* --- verification --- */
+
+static bool write_verification(struct runner *r, struct error *err)
+{
+    struct buf json;
+    bool fine;
+
+    buf_init(&json);
+    buf_append_format(&json,
+                      "{\"result\": \"%s\", \"level\": \"hash\", \"streams\": %" PRId64
+                      ", \"events\": %" PRId64 ", \"suspects\": %" PRId64 ", \"violations\": %" PRId64
+                      ", \"duration_ms\": %" PRIu64 ", \"first_violation\": ",
+                      r->verified ? "passed" : "violations", r->verification.streams, r->verification.events,
+                      r->verification.suspects, r->verification.violations, r->verification.duration_ms);
+    json_text(&json, r->verification.first);
+    buf_append_text(&json, "}");
+    fine = buf_failed(&json)
+               ? error_no_memory(err)
+               : ledger_report(r->ledger, r->id, LEDGER_VERIFICATION, buf_text(&json), NULL, err);
+    buf_done(&json);
+    return fine;
+}
+
+static void violated(struct runner *r, const char *what)
+{
+    struct error found;
+
+    error_set(&found, "XX001", "%s", what);
+    error_detail(&found, "consistency_error");
+    runner_log(r, LOG_ERROR, "Consistency check failed", "verify", r->verification.duration_ms,
+               r->verification.events, &found);
+}
+
+/* What has been asked is answered from memory, so that nobody waits for the verification; but CUTOVER … FORCE
+ * goes first. */
+static bool clear_requests(struct runner *r)
+{
+    struct letter *letter, *next;
+
+    LL_FOREACH_SAFE(r->requests, letter, next) {
+        struct control_request *request = (struct control_request *)letter;
+
+        if (request->verb == CONTROL_CUTOVER && request->force)
+            return false;
+        LL_DELETE(r->requests, letter);
+        letter->next = NULL;
+        if (!check_answer_quickly(r, request))
+            runner_answer(request, NULL, &(struct error){ "55000", "the verification is running", "", "" });
+    }
+    return true;
+}
+
+bool runner_verify_all(struct runner *r, struct error *err)
+{
+    uint64_t begun_ms = clock_ms();
+    bool fine;
+
+    if (r->verified || begun_ms < r->verify_next_ms || r->breaker.state != BREAKER_CLOSED)
+        return true;
+    r->verifying = true;
+    if (!clear_requests(r)) {
+        r->verifying = false;
+        return true;
+    }
+    fine = failpoint("runner.before_verify", err) && verifier_hash(&r->m, r->mirror, &r->verification, err);
+    r->verifying = false;
+    if (!fine)
+        return false;
+    r->verified = r->verification.violations == 0;
+    if (r->verified) {
+        r->verify_behind_violation[0] = '\0';
+        log_line(r->setup->log, LOG_INFO, "runner",
+                 "migration %s: verified, %" PRId64 " events in %" PRId64 " streams, %" PRIu64 " ms", r->id,
+                 r->verification.events, r->verification.streams, clock_ms() - begun_ms);
+    } else {
+        violated(r, r->verification.first);
+        r->verify_wait_ms = r->verify_wait_ms == 0 ? VERIFY_AGAIN_MS_MIN : r->verify_wait_ms * 2;
+        if (r->verify_wait_ms > VERIFY_AGAIN_MS_MAX)
+            r->verify_wait_ms = VERIFY_AGAIN_MS_MAX;
+        r->verify_next_ms = clock_ms() + r->verify_wait_ms;
+    }
+    return write_verification(r, err);
+}
+
+/* What the mirror has applied is compared by key soon after, so that a cutover has little left to compare. */
+bool runner_verify_behind(struct runner *r, struct error *err)
+{
+    uint64_t now_ms = clock_ms();
+
+    if (mirror_unverified(r->mirror) == 0 || now_ms - r->verify_behind_ms < VERIFY_BEHIND_MS)
+        return true;
+    r->verify_behind_ms = now_ms;
+    if (mirror_verify_behind(r->mirror, err))
+        return true;
+    if (!error_is(err, "XX001"))
+        return false;
+    snprintf(r->verify_behind_violation, sizeof r->verify_behind_violation, "%.250s", err->message);
+    violated(r, err->message);
+    r->verified = false; /* only another full verification takes that back */
+    r->verify_next_ms = now_ms + VERIFY_AGAIN_MS_MIN;
+    return true;
+}
