@@ -6,11 +6,14 @@
 #include "base/limits.h"
 #include "sql/plan.h"
 
+/* A parameter's format where its value was not understood: whatever needs it is unknown. */
+enum { PARAMETER_UNREAD = 2 };
+
 /* The values of a Bind; NULL where there is none (simple query, Parse). */
 struct parameters {
     size_t count;
     const struct slice *values; /* .at NULL: SQL NULL */
-    const uint16_t *formats;    /* expanded to `count`: 0 text, 1 binary */
+    const uint16_t *formats;    /* expanded to `count`: 0 text, 1 binary, PARAMETER_UNREAD */
     size_t type_count;
     const uint32_t *types; /* of Parse; 0 or missing: unspecified, the column's type */
 };

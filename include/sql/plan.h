@@ -31,8 +31,8 @@ enum statement_kind {
     STATEMENT_RESET_ALL,
     STATEMENT_DISCARD_ALL,
     STATEMENT_PREPARE, /* SQL level; `name`; the inner statement's class and tenants are this statement's */
-    STATEMENT_EXECUTE, /* `name`; arguments are not read yet: tenants unknown unless there are none of the
-                          inner's */
+    STATEMENT_EXECUTE, /* `name`, `arguments`; also below EXPLAIN and CREATE TABLE AS: class and tables are
+                          then what these add to the prepared statement's (sql/execute.h) */
     STATEMENT_DEALLOCATE, /* `name`, NULL for ALL */
     STATEMENT_DECLARE,    /* DECLARE CURSOR: class of its query */
     STATEMENT_FETCH,      /* FETCH, MOVE, CLOSE */
@@ -60,6 +60,16 @@ struct tenant_ref {
                           type */
 };
 
+/* One argument of EXECUTE. */
+struct plan_argument {
+    int64_t slot;      /* of its literal; -1: none (NULL, or an expression that is not read) */
+    uint32_t cast_oid; /* what the literal is cast to first; 0: to nothing */
+    bool null;         /* it is NULL */
+};
+
+/* A type that is not one of those a tenant may have. */
+#define PLAN_TYPE_OTHER UINT32_MAX
+
 struct plan_statement {
     enum statement_kind kind;
     enum statement_class class;
@@ -73,8 +83,12 @@ struct plan_statement {
                          unknown, whatever stands around */
     size_t tenant_count; /* 0 with TABLES_EVENT|COMPANION: the statement itself says nothing */
     struct tenant_ref *tenants;
-    bool tenant_null;     /* some reference is IS NULL or a NULL in VALUES: "no tenant" */
-    uint32_t tenant_type; /* of the first such table's tenant column; 0: none, or not known yet */
+    bool tenant_null;                /* some reference is IS NULL or a NULL in VALUES: "no tenant" */
+    uint32_t tenant_type;            /* of the first such table's tenant column; 0: none, or not known yet */
+    struct plan_argument *arguments; /* EXECUTE */
+    size_t argument_count;
+    uint32_t *types; /* PREPARE: of its parameters, as declared; PLAN_TYPE_OTHER, 0: unspecified */
+    size_t type_count;
     char *name;         /* savepoint, setting (lower case), prepared statement, cursor, gid, channel; or NULL.
                            A set_config() whose setting cannot be read has none: it may be any */
     char *value;        /* SET: the value where it is not a hole (SET x TO off); or NULL */

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "proxy/execute.h"
 #include "proxy/join.h"
 #include "proxy/loop.h"
 #include "wire/write.h"
@@ -166,10 +167,11 @@ static enum arrival hold(struct client *client, struct gate *closed)
 /* ---- where to ---- */
 
 /* What an earlier statement of the same message changes for the later ones: nothing of it is booked yet. */
-static void look_further(const struct client *client, const struct message *message,
-                         const struct plan_statement *statement, struct surroundings *around,
-                         struct around *memory)
+static void look_further(struct client *client, const struct message *message, size_t index,
+                         struct surroundings *around, struct around *memory)
 {
+    const struct plan_statement *statement = &message->plan->statements[index];
+    struct running running;
     struct buf value;
 
     switch (statement->kind) {
@@ -185,7 +187,9 @@ static void look_further(const struct client *client, const struct message *mess
         buf_done(&value);
         break;
     case STATEMENT_EXECUTE:
-        around->setting_unknown = true; /* what it runs is not looked up here */
+        execute_resolve(client, message, index, &running);
+        around->setting_unknown =
+            around->setting_unknown || running.statement->sets || running.statement->tenants_partial;
         break;
     case STATEMENT_RESET:
     case STATEMENT_RESET_ALL:
@@ -201,46 +205,6 @@ static void look_further(const struct client *client, const struct message *mess
     default:
         break;
     }
-}
-
-/* What an EXECUTE will run, as far as it is known: a prepared statement whose tenants stand in its own text.
- */
-struct executed {
-    struct plan_statement statement;
-    struct slice text;
-    const struct shape *shape;
-};
-
-static void look_up_executed(const struct client *client, const struct plan_statement *execute,
-                             struct executed *executed)
-{
-    const struct prepared *prepared =
-        execute->name == NULL ? NULL : session_find(&client->session, slice_of(execute->name));
-
-    memset(executed, 0, sizeof *executed);
-    if (prepared == NULL || prepared->doubt || prepared->plan->statement_count != 1) {
-        executed->statement.class = CLASS_WRITE;
-        executed->statement.tables = TABLES_EVENT;
-        executed->statement.tenants_partial = true;
-        return;
-    }
-    executed->statement = prepared->plan->statements[0];
-    executed->text = prepared->text;
-    executed->shape = &prepared->shape;
-}
-
-/* As attribute(); a PREPARE runs nothing, an EXECUTE what was prepared. */
-static bool attribute_one(struct client *client, const struct message *message,
-                          const struct plan_statement **statement, const struct surroundings *around,
-                          struct executed *executed, struct error *err)
-{
-    if ((*statement)->kind != STATEMENT_EXECUTE)
-        return attribute(*statement, message->text, message->shape, message->params, around,
-                         &client->attribution, err);
-    look_up_executed(client, *statement, executed);
-    *statement = &executed->statement;
-    return attribute(&executed->statement, executed->text, executed->shape, NULL, around,
-                     &client->attribution, err);
 }
 
 /* Attributes every statement of the message, adds up where it must go, and asks the gates. */
@@ -265,19 +229,21 @@ static enum arrival find_place(struct client *client, const struct message *mess
     } else {
         arrive_look_around(client, &around, &memory);
         for (size_t i = 0; i < message->plan->statement_count && answer == GATE_GO; i++) {
-            const struct plan_statement *statement = &message->plan->statements[i];
-            struct executed executed;
+            const struct plan_statement *statement;
+            struct running running;
             bool writes;
 
             if (i > 0)
-                look_further(client, message, statement - 1, &around, &memory);
+                look_further(client, message, i - 1, &around, &memory);
+            execute_resolve(client, message, i, &running);
+            statement = running.statement;
             if (statement->tables == 0 && statement->locks)
                 answer = place_lock(client, place, &rules, &around, &closed);
             if (statement->kind == STATEMENT_PREPARE ||
-                (statement->kind != STATEMENT_EXECUTE && statement->tables == 0 &&
-                 statement->tenant_count == 0))
+                (statement->tables == 0 && statement->tenant_count == 0))
                 continue;
-            if (!attribute_one(client, message, &statement, &around, &executed, err) ||
+            if (!attribute(statement, running.text, running.shape, running.params, &around,
+                           &client->attribution, err) ||
                 !place_add(place, &rules, statement, &client->attribution, err)) {
                 gates_retreat(&client->passes, keep, clock_ms());
                 return REFUSED;

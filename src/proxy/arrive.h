@@ -12,6 +12,7 @@ struct message {
     const struct shape *shape;
     const struct parameters *params; /* NULL: none */
     bool simple;                     /* Query: refusals end with ReadyForQuery */
+    bool runs_prepare; /* a Bind of what SQL's PREPARE made: `plan` and `text` are the PREPARE's */
 };
 
 enum arrival { ARRIVED, WAITING, REFUSED };

@@ -165,8 +165,10 @@ static bool read_bind(struct client *client, const char *bytes, size_t count, bo
 
 static void add_types(struct bind *bind, const struct prepared *prepared)
 {
-    bind->params.types = prepared->types;
-    bind->params.type_count = prepared->type_count;
+    const struct plan_statement *made = &prepared->plan->statements[0];
+
+    bind->params.types = prepared->sql ? made->types : prepared->types;
+    bind->params.type_count = prepared->sql ? made->type_count : prepared->type_count;
 }
 
 /* ---- Parse ---- */
@@ -342,7 +344,11 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
 
     if (prepared != NULL) {
         add_types(bind, prepared);
-        message = (struct message){ prepared->plan, prepared->text, &prepared->shape, &bind->params, false };
+        message = (struct message){ .plan = prepared->plan,
+                                    .text = prepared->text,
+                                    .shape = &prepared->shape,
+                                    .params = &bind->params,
+                                    .runs_prepare = prepared->sql };
         if (local_answers(client, prepared->plan))
             return bind_local(client, msg, bind, prepared);
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proxy/execute.h"
 #include "proxy/loop.h"
 
 /* The text of statement `index`; .at NULL: it cannot be told apart from its neighbours. */
@@ -149,7 +150,7 @@ static void book_prepare(struct client *client, const struct plan_statement *sta
     server_note_made(server, prepared->name, prepared->serial);
 }
 
-/* The server has what an EXECUTE in the message names. */
+/* The server has what an EXECUTE in the message names, and nothing else under the name of a PREPARE. */
 void book_make_executed(struct client *client, const struct message *message, struct server *server)
 {
     if (message->plan == NULL || !message->plan->parsed)
@@ -158,6 +159,9 @@ void book_make_executed(struct client *client, const struct message *message, st
         const struct plan_statement *statement = &message->plan->statements[i];
         const struct prepared *prepared;
 
+        if (statement->kind == STATEMENT_PREPARE && message->simple && !arrive_has_failed(client) &&
+            session_find(&client->session, slice_of(statement->name)) == NULL)
+            server_say_deallocate(server, slice_of(statement->name));
         if (statement->kind != STATEMENT_EXECUTE || statement->name == NULL)
             continue;
         prepared = session_find(&client->session, slice_of(statement->name));
@@ -184,6 +188,8 @@ static void book_one(struct client *client, const struct message *message, size_
     struct slice text = piece(message, index);
     struct txn *txn = &client->txn;
 
+    if (message->runs_prepare)
+        return;
     switch (statement->kind) {
     case STATEMENT_BEGIN:
         book_begin(client, text, statement->isolation);
@@ -226,9 +232,9 @@ static void book_one(struct client *client, const struct message *message, size_
 }
 
 /* The transaction's tenant, and whether the statement reads anything that would not move with it. */
-static void book_tenant(struct client *client, const struct message *message,
-                        const struct plan_statement *statement)
+static void book_tenant(struct client *client, const struct running *running)
 {
+    const struct plan_statement *statement = running->statement;
     struct txn *txn = &client->txn;
     struct surroundings around;
     struct around memory;
@@ -238,7 +244,7 @@ static void book_tenant(struct client *client, const struct message *message,
     if (statement->tables & (TABLES_EVENT | TABLES_COMPANION)) {
         arrive_look_around(client, &around, &memory);
         around.strict = false;
-        if (attribute(statement, message->text, message->shape, message->params, &around,
+        if (attribute(statement, running->text, running->shape, running->params, &around,
                       &client->attribution, &err) &&
             client->attribution.tenancy == TENANCY_KNOWN && client->attribution.tenant_count == 1 &&
             !client->attribution.null_tenant) {
@@ -289,19 +295,23 @@ void book_message(struct client *client, const struct message *message, struct s
     }
     client->session.mixed = ends_and_goes_on(message->plan);
     for (size_t i = 0; i < message->plan->statement_count; i++) {
-        const struct plan_statement *statement = &message->plan->statements[i];
+        const struct plan_statement *statement;
+        struct running running;
 
+        execute_resolve(client, message, i, &running);
+        statement = running.statement;
         if (failed && statement->kind != STATEMENT_COMMIT && statement->kind != STATEMENT_ROLLBACK &&
             statement->kind != STATEMENT_ROLLBACK_TO)
             continue; /* PostgreSQL answers 25P02 */
         if (client->routed && (statement->class != CLASS_NEUTRAL || statement->tables != 0))
-            book_tenant(client, message, statement);
+            book_tenant(client, &running);
         else
             txn_used(txn, statement, true);
         book_one(client, message, i, server);
         if (statement->sets && statement->kind == STATEMENT_PREPARE)
             client->session.prepared_sets = true;
-        else if (statement->sets || (statement->kind == STATEMENT_EXECUTE && client->session.prepared_sets))
+        else if (statement->sets || (statement->kind == STATEMENT_EXECUTE && statement->tenants_partial &&
+                                     client->session.prepared_sets))
             book_unknown(client);
         if (statement->shadows)
             client->session.temp_shadows = true;

@@ -50,6 +50,7 @@ static void client_free(struct client *client)
     local_drop_portal(client);
     shape_done(&client->shape);
     attribution_done(&client->attribution);
+    execute_arguments_done(&client->arguments);
     free(client);
 }
 

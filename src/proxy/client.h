@@ -19,6 +19,7 @@
 #include "proxy/txn.h"
 #include "route/gate.h"
 #include "sql/attribute.h"
+#include "sql/execute.h"
 
 struct loop;
 
@@ -76,6 +77,7 @@ struct client {
     /* scratch of the message at hand */
     struct shape shape;
     struct attribution attribution;
+    struct execute_arguments arguments;
 };
 
 /* An accepted socket on its loop; takes fd. */

@@ -143,6 +143,9 @@ static void on_error(struct server *server, const struct msg *msg)
         server->client->outcome_failed = true;
         report_stale(server, msg);
     }
+    if (head != NULL && head->kind == 'Q' && head->serial != 0 &&
+        session_prepare_failed(&server->client->session, head->serial))
+        server_note_gone_serial(server, head->serial);
     if (extended)
         skip_to_sync(server);
 }

@@ -617,12 +617,29 @@ void server_say_parse(struct server *server, const struct prepared *prepared, bo
         line_at(server, server->line_count - 1)->swallow_error = swallow_error;
 }
 
+void server_say_deallocate(struct server *server, struct slice name)
+{
+    struct buf text;
+
+    if (!server_knows_name(server, name))
+        return;
+    buf_init(&text);
+    buf_append_text(&text, "DEALLOCATE \"");
+    for (size_t i = 0; i < name.bytes; i++)
+        buf_append(&text, name.at[i] == '"' ? "\"\"" : &name.at[i], name.at[i] == '"' ? 2 : 1);
+    buf_append_text(&text, "\"");
+    server_say(server, buf_slice(&text));
+    buf_done(&text);
+    server_note_gone(server, name);
+}
+
 void server_say_prepare(struct server *server, const struct prepared *prepared)
 {
     if (!prepared->sql) {
         server_say_parse(server, prepared, false);
         return;
     }
+    server_say_deallocate(server, slice_of(prepared->name));
     server_say(server, prepared->text);
     server_note_made(server, prepared->name, prepared->serial);
 }

@@ -39,7 +39,7 @@ struct request {
     bool swallow_error; /* silent: an error is noted (silent_failed) and not passed on */
     bool capture;       /* silent: the first column of its row goes to server->captured */
     bool expect_error;  /* silent: it is meant to fail */
-    uint64_t serial;    /* P: which prepared statement */
+    uint64_t serial;    /* P, and Q of a PREPARE alone: which prepared statement */
     struct buf local;
     char ready;  /* L: `local` ends with a ReadyForQuery of that status; 0: it does not */
     bool failed; /* L: it says that the transaction failed */
@@ -120,6 +120,8 @@ void server_say_fail(struct server *server, const char *reason);
 
 /* As the client made it: by Parse, or by SQL's PREPARE. An error is the client's. */
 void server_say_prepare(struct server *server, const struct prepared *prepared);
+/* An older statement of that name, which the client has closed where it then was: gone here, too. */
+void server_say_deallocate(struct server *server, struct slice name);
 bool server_knows_name(const struct server *server, struct slice name); /* … whatever its serial */
 bool server_has(const struct server *server, const struct prepared *prepared);
 void server_note_made(struct server *server, const char *name, uint64_t serial);

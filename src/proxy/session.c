@@ -105,6 +105,22 @@ void session_forget_serial(struct session *session, uint64_t serial)
         }
 }
 
+bool session_prepare_failed(struct session *session, uint64_t serial)
+{
+    struct prepared *prepared, *next;
+
+    HASH_ITER(hh, session->prepared, prepared, next)
+        if (prepared->serial == serial) {
+            bool older = prepared->doubt;
+
+            prepared->doubt = false;
+            if (!older)
+                forget(session, prepared);
+            return !older;
+        }
+    return false;
+}
+
 void session_forget_all(struct session *session)
 {
     struct prepared *prepared, *next;

@@ -76,6 +76,9 @@ struct prepared *session_prepare(struct session *session, struct slice name, str
 struct prepared *session_find(const struct session *session, struct slice name);
 void session_forget(struct session *session, struct slice name);
 void session_forget_serial(struct session *session, uint64_t serial);
+/* SQL's PREPARE was refused: its statement goes, or, where the name was taken, is the older one without
+ * doubt. True: it went. */
+bool session_prepare_failed(struct session *session, uint64_t serial);
 void session_forget_all(struct session *session);
 
 /* Notes a change in the open transaction (a single statement outside one is a transaction of its own).

@@ -112,6 +112,18 @@ static void answer_local_query(struct client *client, const struct msg *header, 
         txn_reset(&client->txn);
 }
 
+/* Which statement the message prepares, if that is all it does: an error then says that it does not exist. */
+static uint64_t prepares(const struct client *client, const struct message *message)
+{
+    const struct plan *plan = message->plan;
+    const struct prepared *prepared;
+
+    if (plan == NULL || plan->statement_count != 1 || plan->statements[0].kind != STATEMENT_PREPARE)
+        return 0;
+    prepared = session_find(&client->session, slice_of(plan->statements[0].name));
+    return prepared == NULL ? 0 : prepared->serial;
+}
+
 static void forward_query(struct client *client, const struct msg *header, const struct message *message,
                           struct server *server)
 {
@@ -120,7 +132,7 @@ static void forward_query(struct client *client, const struct msg *header, const
     session_forget(&client->session, slice_of("")); /* a simple Query drops the unnamed statement */
     server->unnamed_serial = 0;
     server->pipeline = false;
-    statement_forward(client, server, header, 'Q', 0);
+    statement_forward(client, server, header, 'Q', prepares(client, message));
     if (!client->txn.open)
         txn_reset(&client->txn);
 }

@@ -30,9 +30,7 @@ struct cast_column {
     uint32_t cast_oid; /* 0: none */
 };
 
-/* A type by name, without length, array or set: those may change a value. 0: not one that a tenant may have.
- */
-static uint32_t type_named(const PgQuery__TypeName *type, bool array)
+uint32_t type_named(const PgQuery__TypeName *type, bool array)
 {
     static const struct {
         const char *name;

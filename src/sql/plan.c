@@ -42,6 +42,8 @@ void plan_give(struct plan *plan)
         return;
     for (size_t i = 0; i < plan->statement_count; i++) {
         free(plan->statements[i].tenants);
+        free(plan->statements[i].arguments);
+        free(plan->statements[i].types);
         free(plan->statements[i].name);
         free(plan->statements[i].value);
     }

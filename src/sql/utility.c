@@ -117,21 +117,68 @@ static void on_explain(struct walk *walk, const PgQuery__ExplainStmt *explain)
         false;
 }
 
+static void read_types(struct walk *walk, const PgQuery__PrepareStmt *prepare)
+{
+    struct plan_statement *out = walk->out;
+
+    out->types = calloc(prepare->n_argtypes + 1, sizeof *out->types);
+    if (out->types == NULL) {
+        walk->failed = true;
+        return;
+    }
+    out->type_count = prepare->n_argtypes;
+    for (size_t i = 0; i < prepare->n_argtypes; i++) {
+        const PgQuery__Node *type = prepare->argtypes[i];
+
+        out->types[i] = node_is(type, NODE(TYPE_NAME)) ? type_named(type->type_name, false) : 0;
+        if (out->types[i] == 0) /* named, and not one that is understood */
+            out->types[i] = PLAN_TYPE_OTHER;
+    }
+}
+
 static void on_prepare(struct walk *walk, const PgQuery__PrepareStmt *prepare)
 {
     walk->out->kind = STATEMENT_PREPARE;
     walk->out->name = walk_copy(walk, prepare->name);
+    read_types(walk, prepare);
     walk_inner(walk, prepare->query);
+}
+
+/* A literal, cast once or not at all: a second cast might change what the first one has made of it. */
+static struct plan_argument read_argument(struct walk *walk, const PgQuery__Node *node)
+{
+    struct plan_argument argument = { .slot = -1 };
+    bool cast = node_is(node, NODE(TYPE_CAST));
+
+    if (cast) {
+        argument.cast_oid = type_named(node->type_cast->type_name, false);
+        node = node->type_cast->arg;
+    }
+    if (!node_is(node, NODE(A_CONST)) || (cast && argument.cast_oid == 0))
+        return argument;
+    argument.null = node->a_const->isnull;
+    if (!argument.null)
+        argument.slot = shape_slot(walk->shape, node->a_const->location); /* -5 stands at its sign: no slot */
+    return argument;
 }
 
 static void on_execute(struct walk *walk, const PgQuery__ExecuteStmt *execute)
 {
+    struct plan_statement *out = walk->out;
     struct scope scope = { 0 };
 
-    walk->out->kind = STATEMENT_EXECUTE;
-    walk->out->name = walk_copy(walk, execute->name);
-    for (size_t i = 0; i < execute->n_params; i++)
+    out->kind = STATEMENT_EXECUTE;
+    out->name = walk_copy(walk, execute->name);
+    out->arguments = calloc(execute->n_params + 1, sizeof *out->arguments);
+    if (out->arguments == NULL) {
+        walk->failed = true;
+        return;
+    }
+    out->argument_count = execute->n_params;
+    for (size_t i = 0; i < execute->n_params; i++) {
+        out->arguments[i] = read_argument(walk, execute->params[i]);
         walk_expression(walk, execute->params[i], &scope);
+    }
 }
 
 static void on_declare(struct walk *walk, const PgQuery__DeclareCursorStmt *declare)
@@ -207,8 +254,7 @@ static void on_definition(struct walk *walk, const PgQuery__Node *statement)
         break;
     case NODE(CREATE_TABLE_AS_STMT):
         call_note_created(walk, statement->create_table_as_stmt->into->rel);
-        if (!node_is(statement->create_table_as_stmt->query, NODE(EXECUTE_STMT)))
-            walk_inner(walk, statement->create_table_as_stmt->query);
+        walk_inner(walk, statement->create_table_as_stmt->query);
         break;
     case NODE(VIEW_STMT):
         call_note_created(walk, statement->view_stmt->view);

@@ -104,6 +104,9 @@ struct fact *facts_equal(struct walk *walk, struct source *a, struct source *b, 
 void facts_apply(struct walk *walk, struct scope *scope, struct source *source, struct fact *facts);
 void note_mentions(struct walk *walk, const PgQuery__Node *condition);
 bool column_is(struct walk *walk, const struct source *source, const PgQuery__ColumnRef *column);
+/* A type by name, without length, array (unless `array`) or set: those may change a value. 0: not one that a
+ * tenant may have. */
+uint32_t type_named(const PgQuery__TypeName *type, bool array);
 /* A literal or parameter as a tenant of a column of that type (`assumed`: the type of a parameter without a
  * cast, 0: the column's). false: it is something else. */
 bool constant_of(struct walk *walk, const PgQuery__Node *node, uint32_t column_type, uint32_t assumed,
