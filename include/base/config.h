@@ -13,6 +13,10 @@
 /* A key is added here and to the table in config_keys.h when it works, and documented in proxy.conf.example. */
 enum config_key {
     CONFIG_LISTEN,               /* [pgshunt] */
+    CONFIG_UNIX_SOCKET_DIR,
+    CONFIG_UNIX_SOCKET_MODE,
+    CONFIG_UNIX_SOCKET_GROUP,
+    CONFIG_UNIX_SOCKET_PORT,
     CONFIG_WORKERS,
     CONFIG_POOL_MODE,
     CONFIG_MAX_CLIENT_CONN,
@@ -92,6 +96,11 @@ bool config_next_item(const char *list, size_t *at, struct slice *item);
 
 /* Splits "host:port", "[ipv6]:port" or "*:port" (an item of CONFIG_LISTEN) into views. false: not one. */
 bool config_parse_address(struct slice address, struct slice *host, int *port);
+
+/* The port in the name of the applications' Unix-domain socket: unix_socket_port, else the first of `listen`, else
+ * 6432. It also stands for an instance without a name. */
+int config_socket_port(const struct config *config);
+unsigned config_socket_mode(const struct config *config);
 
 /* [stores]: in the order of the file. The conninfo has its ${ENV:…} and ${FILE:…} replaced: it is a secret. */
 size_t config_store_count(const struct config *config);

@@ -26,6 +26,6 @@ struct proxy_setup {
 bool proxy_start(const struct proxy_setup *setup, struct proxy **proxy, struct error *err);
 /* Ends: clients get 57P01, threads are joined, memory is freed. */
 void proxy_stop(struct proxy *proxy);
-int proxy_port(const struct proxy *proxy); /* the first address's port, where `listen` said 0 */
+const char *proxy_address(const struct proxy *proxy); /* the first one: "127.0.0.1:6432", or a socket's path */
 
 #endif

@@ -1,6 +1,6 @@
 /* console.c - the admin socket's thread: accepts operators, moves their bytes, takes control's letters.
  * Owns:   its loop, the listening socket, every operator's connection, the view.
- * Leaves: the protocol to session.c, the socket file to listen.c.
+ * Leaves: the protocol to session.c, the socket file to base/socket_file.
  * Thread: its own, but for console_start() and console_stop().   Start at: on_connection(), settle(). */
 #include "admin/console.h"
 
@@ -14,9 +14,9 @@
 #include <uv.h>
 
 #include "admin/job.h"
-#include "admin/listen.h"
 #include "admin/session.h"
 #include "admin/view.h"
+#include "base/socket_file.h"
 
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
@@ -48,7 +48,7 @@ struct connection {
 struct console {
     struct console_setup setup;
     struct view view;
-    struct listen_socket socket;
+    struct socket_file socket;
     uv_loop_t loop;
     uv_pipe_t listener;
     uv_poll_t mailbox;
@@ -412,8 +412,7 @@ static void on_grace_over(uv_timer_t *timer)
     struct console *console = timer->data;
     struct connection *conn, *next;
 
-    HASH_ITER(hh, console->connections, conn, next)
-    {
+    HASH_ITER(hh, console->connections, conn, next) {
         connection_close(conn);
     }
     uv_close((uv_handle_t *)&console->grace, NULL);
@@ -430,8 +429,7 @@ static void stop(struct console *console)
     uv_close((uv_handle_t *)&console->listener, NULL);
     uv_close((uv_handle_t *)&console->mailbox, NULL);
     error_set(&err, "57P01", "terminating connection due to administrator command");
-    HASH_ITER(hh, console->connections, conn, next)
-    {
+    HASH_ITER(hh, console->connections, conn, next) {
         session_end(conn->session, &err);
         settle(conn);
     }
@@ -549,13 +547,18 @@ static struct console *console_new(const struct console_setup *setup)
 bool console_start(const struct console_setup *setup, struct console **console, struct error *err)
 {
     struct console *made = console_new(setup);
-    bool shared = *config_text(setup->config, CONFIG_ADMIN_USERS) != '\0';
+    const struct socket_file_wish wish = {
+        .dir = config_text(setup->config, CONFIG_ADMIN_SOCKET_DIR),
+        .port = (int)config_number(setup->config, CONFIG_ADMIN_PORT),
+        .mode =
+            *config_text(setup->config, CONFIG_ADMIN_USERS) != '\0' ? 0666 : 0600, /* check_peer() decides */
+        .keys = "admin_port or admin_socket_dir",
+    };
     int code;
 
     if (made == NULL)
         return error_no_memory(err);
-    if (!listen_open(&made->socket, config_text(setup->config, CONFIG_ADMIN_SOCKET_DIR),
-                     (int)config_number(setup->config, CONFIG_ADMIN_PORT), shared, err)) {
+    if (!socket_file_open(&made->socket, &wish, err)) {
         console_free(made);
         return false;
     }
@@ -566,7 +569,7 @@ bool console_start(const struct console_setup *setup, struct console **console, 
     }
     if (code == 0)
         uv_loop_close(&made->loop);
-    listen_close(&made->socket);
+    socket_file_close(&made->socket);
     console_free(made);
     return false;
 }
@@ -579,7 +582,7 @@ void console_stop(struct console *console)
         uv_thread_join(&console->thread);
     mailbox_close(console->setup.switchboard->console);
     uv_loop_close(&console->loop);
-    listen_close(&console->socket);
+    socket_file_close(&console->socket);
     console_free(console);
 }
 

@@ -117,28 +117,12 @@ static struct app *app_new(void)
 
 /* --- running --- */
 
-static void write_address(const struct app *app, char *text, size_t bytes)
-{
-    struct slice first = { "", 0 }, host = { "", 0 };
-    size_t at = 0;
-    int port = 0;
-
-    config_next_item(config_text(app->config, CONFIG_LISTEN), &at, &first);
-    config_parse_address(first, &host, &port);
-    if (port == 0)
-        port = proxy_port(app->proxy); /* the system has chosen */
-    snprintf(text, bytes, memchr(host.at, ':', host.bytes) != NULL ? "[%.*s]:%d" : "%.*s:%d", (int)host.bytes,
-             host.at, port);
-}
-
 static void hook_ready(void *who)
 {
     const struct app *app = who;
-    char address[300];
 
-    write_address(app, address, sizeof address);
-    log_line(app->log, LOG_INFO, "app", "pgshunt %s ready on %s, admin socket %s", PGSHUNT_VERSION, address,
-             console_socket_path(app->console));
+    log_line(app->log, LOG_INFO, "app", "pgshunt %s ready on %s, admin socket %s", PGSHUNT_VERSION,
+             proxy_address(app->proxy), console_socket_path(app->console));
 }
 
 static void hook_shutdown(void *who)

@@ -64,8 +64,7 @@ void config_free(struct config *config)
         config_secret_free(config->stores[i].conninfo);
     }
     free(config->stores);
-    HASH_ITER(hh, config->users, user, next)
-    {
+    HASH_ITER(hh, config->users, user, next) {
         HASH_DEL(config->users, user);
         free(user->name);
         free(user->tenant);
@@ -371,6 +370,12 @@ static bool cross_check(struct reader *reader)
 
     if (config->store_count == 0)
         return fail(reader, "[stores] names no store");
+    if (config_text(config, CONFIG_LISTEN)[0] == '\0' &&
+        config_text(config, CONFIG_UNIX_SOCKET_DIR)[0] == '\0') {
+        at_line_of(reader, CONFIG_LISTEN);
+        fail(reader, "listen is empty, and there is no unix_socket_dir");
+        return error_hint(reader->err, "listen = 127.0.0.1:6432, for example.");
+    }
     if (!has_store(config, config_text(config, CONFIG_DEFAULT_STORE))) {
         at_line_of(reader, CONFIG_DEFAULT_STORE);
         fail(reader, "default_store \"%s\" is not in [stores]", config_text(config, CONFIG_DEFAULT_STORE));
@@ -459,6 +464,23 @@ bool config_is(const struct config *config, enum config_key key, const char *cho
     assert(config_info(key)->type == CONFIG_TYPE_CHOICE);
     assert(config_is_choice(config_info(key)->choices, choice));
     return strcmp(config->values[key], choice) == 0;
+}
+
+int config_socket_port(const struct config *config)
+{
+    enum { PORT_OF_PGBOUNCER = 6432 };
+    int port = (int)config_number(config, CONFIG_UNIX_SOCKET_PORT);
+    struct slice item, host;
+    size_t at = 0;
+
+    if (port == 0 && config_next_item(config_text(config, CONFIG_LISTEN), &at, &item))
+        config_parse_address(item, &host, &port);
+    return port != 0 ? port : PORT_OF_PGBOUNCER;
+}
+
+unsigned config_socket_mode(const struct config *config)
+{
+    return (unsigned)strtoul(config_text(config, CONFIG_UNIX_SOCKET_MODE), NULL, 8);
 }
 
 size_t config_store_count(const struct config *config)

@@ -124,17 +124,27 @@ bool config_parse_address(struct slice address, struct slice *host, int *port)
 static bool check_listen(const char *value, struct error *err)
 {
     struct slice item, host;
-    size_t at = 0, count = 0;
+    size_t at = 0;
     int port;
 
-    for (; config_next_item(value, &at, &item); count++) {
+    while (config_next_item(value, &at, &item)) {
         if (!config_parse_address(item, &host, &port)) {
             error_set(err, "22023", "listen must be host:port, comma-separated, not \"%.*s\"",
                       (int)item.bytes, item.at);
             return error_hint(err, "For example 127.0.0.1:6432, *:6432 or [::1]:6432.");
         }
     }
-    return count > 0 || error_set(err, "22023", "listen must be host:port, comma-separated, not empty");
+    return true; /* empty: only a Unix-domain socket (cross_check of config.c) */
+}
+
+static bool check_mode(const char *value, struct error *err)
+{
+    size_t digits = strspn(value, "01234567");
+
+    if (digits > 0 && digits <= 4 && value[digits] == '\0' && strtol(value, NULL, 8) <= 0777)
+        return true;
+    error_set(err, "22023", "unix_socket_mode must be an octal number from 0 to 0777, not \"%s\"", value);
+    return error_hint(err, "0777 lets everybody connect, 0770 the group, 0700 our own user.");
 }
 
 static bool check_list(const char *name, const char *value, struct error *err)
@@ -155,6 +165,8 @@ static bool check_text(enum config_key key, const char *value, struct error *err
     switch (key) {
     case CONFIG_LISTEN:
         return check_listen(value, err);
+    case CONFIG_UNIX_SOCKET_MODE:
+        return check_mode(value, err);
     case CONFIG_ADMIN_SOCKET_DIR:
     case CONFIG_TENANT_SETTING:
     case CONFIG_EVENT_TABLE:

@@ -731,18 +731,13 @@ static void *control_main(void *who)
 static void name_instance(struct control *c)
 {
     const char *name = config_text(c->setup.config, CONFIG_INSTANCE_NAME);
-    struct slice item = { "", 0 }, host;
-    size_t at = 0;
-    int port = 0;
 
     if (gethostname(c->host, sizeof c->host - 1) != 0)
         snprintf(c->host, sizeof c->host, "unknown");
-    if (config_next_item(config_text(c->setup.config, CONFIG_LISTEN), &at, &item))
-        config_parse_address(item, &host, &port);
     if (name[0] != '\0')
         snprintf(c->instance, sizeof c->instance, "%.99s/%.90s", c->host, name);
     else
-        snprintf(c->instance, sizeof c->instance, "%.99s:%d", c->host, port);
+        snprintf(c->instance, sizeof c->instance, "%.99s:%d", c->host, config_socket_port(c->setup.config));
 }
 
 static const char *control_conninfo(const struct config *config, const struct stores *stores)

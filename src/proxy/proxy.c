@@ -10,6 +10,7 @@
 struct proxy {
     struct proxy_shared shared;
     atomic_uint client_count;
+    struct listeners listeners;
     struct acceptor *acceptor;
     unsigned loop_count;
     struct loop loops[LOOPS_MAX];
@@ -54,6 +55,7 @@ void proxy_stop(struct proxy *proxy)
         return;
     if (proxy->acceptor != NULL)
         acceptor_stop(proxy->acceptor);
+    listeners_close(&proxy->listeners);
     stop_loops(proxy);
     auth_file_free(proxy->shared.auth_file);
     free(proxy);
@@ -65,7 +67,8 @@ bool proxy_start(const struct proxy_setup *setup, struct proxy **started, struct
 
     if (proxy == NULL)
         return error_no_memory(err);
-    if (!share(proxy, setup, err)) {
+    if (!share(proxy, setup, err) || !listeners_open(&proxy->listeners, setup->config, err)) {
+        auth_file_free(proxy->shared.auth_file);
         free(proxy);
         return false;
     }
@@ -78,8 +81,7 @@ bool proxy_start(const struct proxy_setup *setup, struct proxy **started, struct
         }
         proxy->loop_count++;
     }
-    if (!acceptor_start(config_text(setup->config, CONFIG_LISTEN), setup->switchboard, setup->log,
-                        &proxy->acceptor, err)) {
+    if (!acceptor_start(&proxy->listeners, setup->switchboard, setup->log, &proxy->acceptor, err)) {
         proxy_stop(proxy);
         return false;
     }
@@ -87,7 +89,7 @@ bool proxy_start(const struct proxy_setup *setup, struct proxy **started, struct
     return true;
 }
 
-int proxy_port(const struct proxy *proxy)
+const char *proxy_address(const struct proxy *proxy)
 {
-    return acceptor_port(proxy->acceptor);
+    return proxy->listeners.at[0].what;
 }

@@ -2,6 +2,7 @@
  * uv_write; at most one uv_write is under way, and what comes meanwhile is gathered for the next. */
 #include "proxy/stream.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -30,18 +31,45 @@ int stream_make(struct stream *stream, uv_loop_t *loop, bool unix_socket)
     return rc;
 }
 
+static bool is_unix_socket(int fd)
+{
+    int domain = AF_UNSPEC;
+    socklen_t bytes = sizeof domain;
+
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &bytes) == 0 && domain == AF_UNIX;
+}
+
 bool stream_accept(struct stream *stream, uv_loop_t *loop, int fd)
 {
-    if (stream_make(stream, loop, false) != 0) {
+    bool local = is_unix_socket(fd);
+
+    if (stream_make(stream, loop, local) != 0 ||
+        (local ? uv_pipe_open(&stream->uv.pipe, fd) : uv_tcp_open(&stream->uv.tcp, fd)) != 0) {
         close(fd);
         return false;
     }
-    if (uv_tcp_open(&stream->uv.tcp, fd) != 0) {
-        close(fd);
-        return false;
+    if (!local) {
+        uv_tcp_nodelay(&stream->uv.tcp, 1);
+        uv_tcp_keepalive(&stream->uv.tcp, 1, 60);
     }
-    uv_tcp_nodelay(&stream->uv.tcp, 1);
-    uv_tcp_keepalive(&stream->uv.tcp, 1, 60);
+    return true;
+}
+
+bool stream_is_unix(const struct stream *stream)
+{
+    return stream->opened && stream->uv.handle.type == UV_NAMED_PIPE;
+}
+
+bool stream_peer_user(const struct stream *stream, uid_t *uid)
+{
+    struct ucred peer;
+    socklen_t bytes = sizeof peer;
+    uv_os_fd_t fd;
+
+    if (!stream_is_unix(stream) || uv_fileno(&stream->uv.handle, &fd) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) != 0)
+        return false;
+    *uid = peer.uid;
     return true;
 }
 

@@ -43,6 +43,10 @@ struct stream {
 void stream_init(struct stream *stream, const struct stream_hooks *hooks);
 /* An accepted socket; takes the descriptor. false: it was closed. */
 bool stream_accept(struct stream *stream, uv_loop_t *loop, int fd);
+bool stream_is_unix(
+    const struct stream *stream); /* a Unix-domain socket: there is no address, but a system user */
+bool stream_peer_user(const struct stream *stream,
+                      uid_t *uid); /* its SO_PEERCRED; false: not a Unix-domain socket */
 /* The handle for a connection to be made: uv_tcp_connect / uv_pipe_connect are the caller's. */
 int stream_make(struct stream *stream, uv_loop_t *loop, bool unix_socket);
 void stream_start(struct stream *stream); /* reads from now on; may be called again after stream_pause() */
