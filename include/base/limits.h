@@ -22,6 +22,8 @@ enum {
     PREPARED_MAX = 65536,           /* prepared statements one client may hold */
     JOURNAL_BYTES_MAX = 1024 * 1024,/* remembered SETs, savepoints of one session; beyond: it cannot move */
     CANCEL_KEY_BYTES = 4,           /* protocol 3.0 */
+    CANCEL_KEY_BYTES_LONG = 32,     /* what we give from protocol 3.2 on, as PostgreSQL 18 does */
+    CANCEL_KEY_BYTES_MAX = 256,     /* what another server may give us: protocol 3.2's own bound */
     LOGIN_TIMEOUT_MS = 60000,       /* authentication_timeout of PostgreSQL */
     LAST_WORDS_MS = 2000,         /* a peer that does not read its last message by then is closed anyway */
     REMEMBERED_LOGINS_MAX = 4096, /* users whose reported parameters a loop remembers */

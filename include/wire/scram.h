@@ -1,5 +1,5 @@
-/* scram.h - SCRAM-SHA-256 (RFC 5802, RFC 7677), both sides, step by step; no channel binding yet ("n" and "y").
- * Pure but for randomness (OpenSSL). Secrets are cleansed on done. */
+/* scram.h - SCRAM-SHA-256 (RFC 5802, RFC 7677), both sides, step by step, with channel binding
+ * (SCRAM-SHA-256-PLUS, tls-server-end-point) where there is something to bind to. Pure but for randomness (OpenSSL). Secrets are cleansed on done. */
 #ifndef PGSHUNT_WIRE_SCRAM_H
 #define PGSHUNT_WIRE_SCRAM_H
 
@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/slice.h"
 
-enum { SCRAM_KEY_BYTES = 32, SCRAM_NONCE_BYTES = 18, SCRAM_SALT_BYTES_MAX = 256 };
+enum { SCRAM_KEY_BYTES = 32, SCRAM_NONCE_BYTES = 18, SCRAM_SALT_BYTES_MAX = 256, SCRAM_BINDING_BYTES_MAX = 64 };
 
 /* What a server must know of a user. */
 struct scram_verifier {
@@ -24,6 +24,12 @@ struct scram_keys {
     unsigned char client_key[SCRAM_KEY_BYTES], server_key[SCRAM_KEY_BYTES];
 };
 
+/* What ties an exchange to its TLS connection: the hash of the server's certificate. bytes 0: nothing does. */
+struct scram_binding {
+    size_t bytes;
+    unsigned char hash[SCRAM_BINDING_BYTES_MAX];
+};
+
 /* "SCRAM-SHA-256$4096:salt$StoredKey:ServerKey" as in pg_authid.rolpassword and auth_file. false: not one. */
 bool scram_verifier_parse(const char *text, struct scram_verifier *verifier);
 /* From a plain password, with a fresh salt. The password is used as its bytes where SASLprep is not applicable
@@ -36,6 +42,9 @@ void scram_verifier_mock(const char *user, const unsigned char *mock_key, struct
 struct scram_server;
 struct scram_server *scram_server_new(const struct scram_verifier *verifier);
 void scram_server_free(struct scram_server *scram);
+/* Before the first step: what was offered to be bound to (bytes 0: SCRAM-SHA-256-PLUS was not offered), and whether
+ * the client has chosen SCRAM-SHA-256-PLUS. */
+void scram_server_bind(struct scram_server *scram, const struct scram_binding *binding, bool chosen);
 /* client-first → server-first. false: malformed (08P01), or a mechanism extension we refuse. */
 bool scram_server_first(struct scram_server *scram, struct slice client_first, struct buf *server_first,
                         struct error *err);
@@ -47,6 +56,9 @@ struct scram_client;
 /* Exactly one of password and keys (keys->known) is used; password first. */
 struct scram_client *scram_client_new(const char *password, const struct scram_keys *keys);
 void scram_client_free(struct scram_client *scram);
+/* Before the first step: what could be bound to, and whether the server offers SCRAM-SHA-256-PLUS, which is then the
+ * mechanism to name. */
+void scram_client_bind(struct scram_client *scram, const struct scram_binding *binding, bool offered);
 void scram_client_first(struct scram_client *scram, struct buf *client_first);
 bool scram_client_final(struct scram_client *scram, struct slice server_first, struct buf *client_final,
                         struct error *err);

@@ -14,6 +14,7 @@ enum {
     STARTUP_CODE_GSSENC = 1234 << 16 | 5680,
 };
 
+enum { STARTUP_MINOR_MAX = 2 }; /* the newest 3.x we speak: 3.2, of PostgreSQL 18 */
 enum { STARTUP_PARAMETERS_MAX = 128, STARTUP_OPTIONS_MAX = 32 };
 
 struct startup {
@@ -31,7 +32,7 @@ struct startup {
 };
 
 /* BAD: a length out of bounds (08P01), a major version other than 3 (0A000, as PostgreSQL words it), a packet whose
- * strings do not add up (08P01), no user (28000). */
+ * strings do not add up (08P01), no user (28000). total_bytes is 0 then where PostgreSQL closes without a word. */
 enum wire_result startup_next(const struct buf *in, struct startup *startup, struct error *err);
 /* The last one of that name, as PostgreSQL has it; .at NULL: absent. */
 struct slice startup_get(const struct startup *startup, const char *name);

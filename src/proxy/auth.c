@@ -7,8 +7,12 @@
 #include "wire/read.h"
 #include "wire/write.h"
 
+/* The better one first, as PostgreSQL offers them. */
+static const char *const mechanisms[] = { "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256" };
+
 struct auth {
     struct scram_server *scram;
+    struct scram_binding binding;
     bool began;        /* SASLInitialResponse has come */
     bool unknown_user; /* goes through all the steps and fails */
     char user[128];
@@ -61,10 +65,10 @@ static bool make_verifier(const char *secret, const unsigned char *mock_key, con
 }
 
 enum auth_result auth_begin(enum auth_type type, const struct auth_file *file, const unsigned char *mock_key,
-                            const char *user, struct auth **auth, struct buf *out,
-                            struct credentials *credentials, struct error *err)
+                            const char *user, const struct scram_binding *binding, struct auth **auth,
+                            struct buf *out, struct credentials *credentials, struct error *err)
 {
-    static const char *const mechanisms[] = { "SCRAM-SHA-256" };
+    const size_t skipped = binding->bytes == 0; /* nothing to bind to: PLUS is not offered */
     const char *secret = auth_file_secret(file, user);
     struct scram_verifier verifier;
 
@@ -81,13 +85,14 @@ enum auth_result auth_begin(enum auth_type type, const struct auth_file *file, c
         return AUTH_FAILED;
     }
     strncpy((*auth)->user, user, sizeof(*auth)->user - 1);
+    (*auth)->binding = *binding;
     (*auth)->scram = scram_server_new(&verifier);
     explicit_bzero(&verifier, sizeof verifier);
     if ((*auth)->scram == NULL) {
         error_no_memory(err);
         return AUTH_FAILED;
     }
-    write_auth_sasl(out, mechanisms, 1);
+    write_auth_sasl(out, mechanisms + skipped, 2 - skipped);
     return AUTH_MORE;
 }
 
@@ -105,6 +110,7 @@ static enum auth_result first_message(struct auth *auth, const struct msg *msg, 
     struct slice mechanism = read_text(&body);
     int32_t bytes = read_i32(&body);
     struct slice data = read_slice(&body, bytes < 0 ? 0 : (size_t)bytes);
+    bool plus = auth->binding.bytes > 0 && slice_is(mechanism, "SCRAM-SHA-256-PLUS");
     struct buf answer;
     bool ok;
 
@@ -112,12 +118,13 @@ static enum auth_result first_message(struct auth *auth, const struct msg *msg, 
         error_set(err, "08P01", "malformed SASLInitialResponse");
         return AUTH_FAILED;
     }
-    if (!slice_is(mechanism, "SCRAM-SHA-256")) {
+    if (!plus && !slice_is(mechanism, "SCRAM-SHA-256")) {
         error_set(err, "08P01", "client selected an invalid SASL authentication mechanism");
         return AUTH_FAILED;
     }
     auth->began = true;
     buf_init(&answer);
+    scram_server_bind(auth->scram, &auth->binding, plus);
     ok = scram_server_first(auth->scram, data, &answer, err);
     if (ok)
         write_auth_sasl_continue(out, buf_slice(&answer));

@@ -25,10 +25,10 @@ struct auth;
 enum auth_result { AUTH_MORE, AUTH_OK, AUTH_FAILED };
 
 /* Begins: appends the request to `out`, or says AUTH_OK at once (trust). FAILED: no memory. `file` is
- * borrowed. */
+ * borrowed. `binding`: what SCRAM-SHA-256-PLUS binds to; with bytes 0 it is not offered. */
 enum auth_result auth_begin(enum auth_type type, const struct auth_file *file, const unsigned char *mock_key,
-                            const char *user, struct auth **auth, struct buf *out,
-                            struct credentials *credentials, struct error *err);
+                            const char *user, const struct scram_binding *binding, struct auth **auth,
+                            struct buf *out, struct credentials *credentials, struct error *err);
 /* A PasswordMessage / SASLInitialResponse / SASLResponse body. FAILED: 28P01 for an unknown user as for a
  * wrong password, 08P01 or 0A000 for a malformed or unsupported exchange. */
 enum auth_result auth_continue(struct auth *auth, const struct msg *msg, struct buf *out,

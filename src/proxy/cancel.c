@@ -19,7 +19,7 @@ struct cancel {
     uint32_t client_pid;
     unsigned store_index;
     int32_t server_pid;
-    unsigned char key[256];
+    unsigned char key[CANCEL_KEY_BYTES_MAX];
     size_t key_bytes;
 };
 
@@ -28,13 +28,14 @@ void cancel_request(struct loop *loop, uint32_t pid, struct slice key)
     unsigned index = loop_of_pid(pid);
     struct loop_letter *letter;
 
-    if (key.bytes != CANCEL_KEY_BYTES || index >= loop->shared->switchboard->loop_count)
+    if (key.bytes > CANCEL_KEY_BYTES_LONG || index >= loop->shared->switchboard->loop_count)
         return;
     letter = loop_letter_new(LOOP_CANCEL);
     if (letter == NULL)
         return;
     letter->pid = pid;
-    memcpy(&letter->key, key.at, sizeof letter->key);
+    letter->key_bytes = key.bytes;
+    memcpy(letter->key, key.at, key.bytes);
     letter_send(loop->shared->switchboard->loops[index], &letter->letter);
 }
 

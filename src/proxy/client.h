@@ -42,8 +42,10 @@ struct client {
     const char *user_tenant;               /* [routing] user.NAME; "" : none */
     bool routed;                           /* its database is the default store's */
     bool asked_ssl, asked_gssenc;
-    bool negotiate; /* asked for more than protocol 3.0 */
-    uint32_t cancel_pid, cancel_key;
+    unsigned protocol_minor; /* of 3.x, as agreed */
+    uint32_t cancel_pid;
+    size_t cancel_key_bytes; /* CANCEL_KEY_BYTES; …_LONG from protocol 3.2 on */
+    unsigned char cancel_key[CANCEL_KEY_BYTES_LONG];
 
     /* what it is doing */
     struct session session;

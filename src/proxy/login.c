@@ -115,14 +115,27 @@ static bool may_begin(struct client *client, struct error *err)
     return true;
 }
 
+/* 3.0 to 3.2 are spoken; of more than that, and of options that nobody knows, the client is told what there
+ * is instead (a client says 3.9999 just to see whether we do). */
+static void agree_on_version(struct client *client, const struct startup *startup)
+{
+    unsigned minor = startup->minor > STARTUP_MINOR_MAX ? STARTUP_MINOR_MAX : startup->minor;
+
+    if (startup->minor > minor || startup->option_count > 0)
+        write_negotiate_version(stream_out(&client->stream), minor, startup->options, startup->option_count);
+    client->protocol_minor = minor;
+    if (minor >= 2)
+        client->cancel_key_bytes = CANCEL_KEY_BYTES_LONG;
+}
+
 static void begin_session(struct client *client, const struct startup *startup)
 {
     const struct proxy_shared *shared = client->loop->shared;
+    const struct scram_binding binding = { 0 };
     const char *user_tenant;
     struct error err;
 
-    if (startup->minor > 0 || startup->option_count > 0)
-        write_negotiate_version(stream_out(&client->stream), 0, startup->options, startup->option_count);
+    agree_on_version(client, startup);
     if (!may_begin(client, &err)) {
         client_fail(client, &err);
         return;
@@ -136,7 +149,7 @@ static void begin_session(struct client *client, const struct startup *startup)
     client->user_tenant = user_tenant == NULL ? "" : user_tenant;
     client->routed = strcmp(client->database, stores_default(shared->stores)->dbname) == 0;
     auth_answered(client,
-                  auth_begin(shared->auth_type, shared->auth_file, shared->mock_key, client->user,
+                  auth_begin(shared->auth_type, shared->auth_file, shared->mock_key, client->user, &binding,
                              &client->auth, stream_out(&client->stream), &client->credentials, &err),
                   &err);
 }
@@ -164,14 +177,17 @@ bool login_startup_step(struct client *client)
     }
     result = startup_next(&client->stream.in, startup, &err);
     bytes = result == WIRE_MSG ? startup->total_bytes : 0;
-    if (result == WIRE_BAD) {
+    if (result == WIRE_BAD && startup->total_bytes == 0) { /* whoever it is, he does not speak our protocol */
+        log_line(client->loop->shared->log, LOG_INFO, "proxy", "closed a connection: %s", err.message);
+        client_close(client);
+    } else if (result == WIRE_BAD) {
         client_fail(client, &err);
     } else if (result == WIRE_MSG && startup->kind == STARTUP_CANCEL) {
         cancel_request(client->loop, startup->cancel_pid, startup->cancel_key);
         client_close(client);
     } else if (result == WIRE_MSG && startup->kind != STARTUP_SESSION && !asks_first(client, startup->kind)) {
-        error_set(&err, "0A000", "unsupported frontend protocol 1234.%d: server supports 3.0 to 3.0",
-                  startup->kind == STARTUP_SSL ? 5679 : 5680);
+        error_set(&err, "0A000", "unsupported frontend protocol 1234.%d: server supports 3.0 to 3.%d",
+                  startup->kind == STARTUP_SSL ? 5679 : 5680, STARTUP_MINOR_MAX);
         client_fail(client, &err);
     } else if (result == WIRE_MSG && startup->kind == STARTUP_SESSION) {
         begin_session(client, startup);
@@ -212,13 +228,11 @@ bool login_auth_step(struct client *client)
 void login_welcome(struct client *client)
 {
     struct buf *out = stream_out(&client->stream);
-    uint32_t key = client->cancel_key;
-
     write_auth_ok(out);
     for (size_t i = 0; i < client->session.reported_count; i++)
         write_parameter_status(out, slice_of(client->session.reported[i].name),
                                slice_of(client->session.reported[i].value));
-    write_backend_key_data(out, client->cancel_pid, &key, sizeof key);
+    write_backend_key_data(out, client->cancel_pid, client->cancel_key, client->cancel_key_bytes);
     write_ready(out, 'I');
     auth_free(client->auth);
     client->auth = NULL;

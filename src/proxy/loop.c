@@ -1,6 +1,7 @@
 /* loop.c - see loop.h: letters in, a clock that ticks, and the end. */
 #include "proxy/loop.h"
 
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,8 @@ void loop_give_cancel_key(struct loop *loop, struct client *client)
         pid = loop->index << PID_BITS | loop->next_pid;
     } while (pid == 0 || loop_find_client(loop, pid) != NULL);
     client->cancel_pid = pid;
-    if (RAND_bytes((unsigned char *)&client->cancel_key, sizeof client->cancel_key) != 1)
+    client->cancel_key_bytes = CANCEL_KEY_BYTES;
+    if (RAND_bytes(client->cancel_key, sizeof client->cancel_key) != 1)
         abort(); /* no randomness: anybody could cancel anything */
     HASH_ADD(hh, loop->by_pid, cancel_pid, sizeof client->cancel_pid, client);
 }
@@ -99,7 +101,8 @@ static void on_own_letter(struct loop *loop, struct loop_letter *letter)
     } else {
         struct client *client = loop_find_client(loop, letter->pid);
 
-        if (client != NULL && client->cancel_key == letter->key)
+        if (client != NULL && client->cancel_key_bytes == letter->key_bytes &&
+            CRYPTO_memcmp(client->cancel_key, letter->key, letter->key_bytes) == 0)
             client_cancel(client);
     }
     letter_drop(&letter->letter);

@@ -65,8 +65,10 @@ enum loop_what { LOOP_SOCKET, LOOP_CANCEL };
 struct loop_letter {
     struct letter letter;
     enum loop_what what;
-    int fd;            /* LOOP_SOCKET; closed by its drop */
-    uint32_t pid, key; /* LOOP_CANCEL */
+    int fd;       /* LOOP_SOCKET; closed by its drop */
+    uint32_t pid; /* LOOP_CANCEL */
+    size_t key_bytes;
+    unsigned char key[CANCEL_KEY_BYTES_LONG];
 };
 struct loop_letter *loop_letter_new(enum loop_what what);
 

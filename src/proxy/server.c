@@ -275,7 +275,8 @@ static void send_startup(struct server *server)
                                                                               : server->store->dbname);
     for (size_t i = 0; i < client->startup_count; i++)
         append_pair(pairs, &count, client->startup[i].name, client->startup[i].value);
-    write_startup(stream_out(&server->stream), pairs, count / 2);
+    /* The client's own protocol version: a server that is too old for it answers as it would without us. */
+    write_startup(stream_out(&server->stream), client->protocol_minor, pairs, count / 2);
     free(pairs);
     server->state = SERVER_LOGIN;
     server->since_ms = clock_ms();
@@ -412,8 +413,13 @@ static void on_key_data(struct server *server, const struct msg *msg)
 
     server->pid = read_i32(&body);
     key = read_slice(&body, read_left(&body));
-    server->key_bytes = key.bytes > sizeof server->key ? sizeof server->key : key.bytes;
-    memcpy(server->key, key.at, server->key_bytes);
+    if (body.bad || key.bytes > sizeof server->key) {
+        break_with(server, "08P01", "its cancel key is longer than the protocol allows");
+        return;
+    }
+    server->key_bytes = key.bytes;
+    if (key.bytes > 0)
+        memcpy(server->key, key.at, key.bytes);
 }
 
 /* What the server says when it ends a session, kept for the client. */

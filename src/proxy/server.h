@@ -64,7 +64,7 @@ struct server {
     bool scram_checked;
 
     int32_t pid;
-    unsigned char key[256];
+    unsigned char key[CANCEL_KEY_BYTES_MAX];
     size_t key_bytes;
     char tx_status; /* of its last ReadyForQuery */
 

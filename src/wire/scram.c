@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/scram_bind.h"
 #include "wire/scram_core.h"
 
 /* What has been done; whatever goes wrong, a message out of order too, ends in STAGE_OVER. */
@@ -23,12 +24,6 @@ static bool leave(enum stage *stage, enum stage expected, struct error *err)
 
     *stage = STAGE_OVER;
     return good || error_set(err, "08P01", "unexpected SCRAM message");
-}
-
-static bool malformed(struct error *err, const char *detail)
-{
-    error_set(err, "08P01", "malformed SCRAM message");
-    return error_detail(err, "%s", detail);
 }
 
 static void cleanse_buf(struct buf *buf)
@@ -136,7 +131,7 @@ void scram_verifier_mock(const char *user, const unsigned char *mock_key, struct
 struct scram_server {
     struct scram_verifier verifier;
     enum stage stage;
-    char gs2_flag;      /* 'n' or 'y', as the client's first message has it */
+    struct scram_gs2 gs2;
     char nonce_end[64]; /* our half of the nonce */
     struct buf nonce;   /* both halves */
     struct buf auth_message;
@@ -164,6 +159,12 @@ struct scram_server *scram_server_new(const struct scram_verifier *verifier)
     return scram_random_text(nonce) ? scram_server_new_with_nonce(verifier, nonce) : NULL;
 }
 
+void scram_server_bind(struct scram_server *scram, const struct scram_binding *binding, bool chosen)
+{
+    scram->gs2.binding = *binding;
+    scram->gs2.chosen = chosen;
+}
+
 void scram_server_free(struct scram_server *scram)
 {
     if (scram == NULL)
@@ -172,29 +173,6 @@ void scram_server_free(struct scram_server *scram)
     cleanse_buf(&scram->auth_message);
     OPENSSL_cleanse(scram, sizeof *scram);
     free(scram);
-}
-
-/* "n,," or "y,,": takes it off the front. */
-static bool take_gs2_header(struct scram_server *scram, struct slice *rest, struct error *err)
-{
-    if (rest->bytes == 0)
-        return malformed(err, "The message is empty.");
-    if (memchr(rest->at, '\0', rest->bytes) != NULL)
-        return malformed(err, "The message has a NUL byte.");
-    scram->gs2_flag = rest->at[0];
-    if (scram->gs2_flag == 'p') {
-        error_set(err, "08P01", "channel binding is not supported yet");
-        return error_hint(err, "Use SCRAM-SHA-256 without it (channel_binding=disable).");
-    }
-    if ((scram->gs2_flag != 'n' && scram->gs2_flag != 'y') || rest->bytes < 3 || rest->at[1] != ',')
-        return malformed(err, "Expected a channel-binding flag and a comma.");
-    if (rest->at[2] == 'a')
-        return error_set(err, "0A000", "client uses authorization identity, but it is not supported");
-    if (rest->at[2] != ',')
-        return malformed(err, "Expected a comma after the channel-binding flag.");
-    rest->at += 3;
-    rest->bytes -= 3;
-    return true;
 }
 
 /* "n=user,r=nonce" and extensions that need not be understood. */
@@ -206,14 +184,14 @@ static bool read_client_first(struct slice rest, struct slice *nonce, struct err
     if (rest.bytes > 0 && rest.at[0] == 'm')
         return error_set(err, "0A000", "client requires an unsupported SCRAM extension");
     if (!scram_attribute(&rest, &name, &value) || name != 'n')
-        return malformed(err, "Expected attribute \"n\".");
+        return scram_malformed(err, "Expected attribute \"n\".");
     if (!scram_attribute(&rest, &name, nonce) || name != 'r')
-        return malformed(err, "Expected attribute \"r\".");
+        return scram_malformed(err, "Expected attribute \"r\".");
     if (!scram_is_nonce(*nonce))
-        return malformed(err, "The nonce is empty or not printable.");
+        return scram_malformed(err, "The nonce is empty or not printable.");
     while (rest.bytes > 0) {
         if (!scram_attribute(&rest, &name, &value))
-            return malformed(err, "An extension is not an attribute.");
+            return scram_malformed(err, "An extension is not an attribute.");
     }
     return true;
 }
@@ -226,7 +204,7 @@ bool scram_server_first(struct scram_server *scram, struct slice client_first, s
 
     if (!leave(&scram->stage, STAGE_NEW, err))
         return false;
-    if (!take_gs2_header(scram, &bare, err) || !read_client_first(bare, &client_nonce, err))
+    if (!scram_gs2_take(&scram->gs2, &bare, err) || !read_client_first(bare, &client_nonce, err))
         return false;
     buf_append_slice(&scram->nonce, client_nonce);
     buf_append_text(&scram->nonce, scram->nonce_end);
@@ -255,13 +233,13 @@ static bool read_client_final(const struct scram_server *scram, struct slice mes
     char name;
 
     if (message.bytes == 0 || memchr(message.at, '\0', message.bytes) != NULL)
-        return malformed(err, "The message is empty or has a NUL byte.");
+        return scram_malformed(err, "The message is empty or has a NUL byte.");
     if (!scram_attribute(&rest, &name, &value) || name != 'c')
-        return malformed(err, "Expected attribute \"c\".");
-    if (!slice_is(value, scram->gs2_flag == 'n' ? "biws" : "eSws")) /* base64 of "n,," and "y,," */
-        return error_set(err, "08P01", "unexpected SCRAM channel-binding attribute in client-final-message");
+        return scram_malformed(err, "Expected attribute \"c\".");
+    if (!scram_gs2_check_value(&scram->gs2, value, err))
+        return false;
     if (!scram_attribute(&rest, &name, &value) || name != 'r')
-        return malformed(err, "Expected attribute \"r\".");
+        return scram_malformed(err, "Expected attribute \"r\".");
     if (!slice_equal(value, buf_slice(&scram->nonce))) {
         error_set(err, "08P01", "invalid SCRAM response");
         return error_detail(err, "Nonce does not match.");
@@ -269,12 +247,12 @@ static bool read_client_final(const struct scram_server *scram, struct slice mes
     do {
         *without_proof = (struct slice){ message.at, (size_t)(rest.at - message.at) };
         if (!scram_attribute(&rest, &name, &value))
-            return malformed(err, "Expected attribute \"p\".");
+            return scram_malformed(err, "Expected attribute \"p\".");
     } while (name != 'p');
     without_proof->bytes--; /* the comma */
     if (!decode_key(value, proof))
-        return malformed(err, "Malformed proof in client-final-message.");
-    return rest.bytes == 0 || malformed(err, "Garbage found at the end of client-final-message.");
+        return scram_malformed(err, "Malformed proof in client-final-message.");
+    return rest.bytes == 0 || scram_malformed(err, "Garbage found at the end of client-final-message.");
 }
 
 /* ClientKey = proof XOR HMAC(StoredKey, AuthMessage); it is the client's if it hashes to StoredKey. */
@@ -330,6 +308,7 @@ bool scram_server_final(struct scram_server *scram, struct slice client_final, s
 
 struct scram_client {
     enum stage stage;
+    struct scram_gs2 gs2;
     char *password; /* NULL: the keys are known */
     struct scram_keys keys;
     char nonce[SCRAM_NONCE_TEXT_BYTES]; /* our half; empty if there was no randomness */
@@ -346,6 +325,7 @@ struct scram_client *scram_client_new(const char *password, const struct scram_k
         scram->password = strdup(password);
     else if (keys != NULL && keys->known)
         scram->keys = *keys;
+    scram->gs2.flag = 'n';
     if ((scram->password == NULL && !scram->keys.known) || !scram_random_text(scram->nonce)) {
         scram_client_free(scram);
         return NULL;
@@ -365,10 +345,17 @@ void scram_client_free(struct scram_client *scram)
     free(scram);
 }
 
+void scram_client_bind(struct scram_client *scram, const struct scram_binding *binding, bool offered)
+{
+    scram->gs2.binding = *binding;
+    scram->gs2.flag = binding->bytes == 0 ? 'n' : offered ? 'p' : 'y';
+}
+
 void scram_client_first(struct scram_client *scram, struct buf *client_first)
 {
     /* The user is empty, as libpq has it: PostgreSQL takes the one of the startup packet. */
-    buf_append_format(client_first, "n,,n=,r=%s", scram->nonce);
+    scram_gs2_write(&scram->gs2, client_first);
+    buf_append_format(client_first, "n=,r=%s", scram->nonce);
     buf_clear(&scram->auth_message);
     buf_append_format(&scram->auth_message, "n=,r=%s,", scram->nonce);
     scram->stage = STAGE_FIRST_SAID;
@@ -390,18 +377,18 @@ static bool read_server_first(const struct scram_client *scram, struct slice res
     char name;
 
     if (!scram_attribute(&rest, &name, &first->nonce) || name != 'r')
-        return malformed(err, "Expected attribute \"r\" from the server.");
+        return scram_malformed(err, "Expected attribute \"r\" from the server.");
     if (!scram_is_nonce(first->nonce) || first->nonce.bytes <= ours ||
         memcmp(first->nonce.at, scram->nonce, ours) != 0)
-        return malformed(err, "The server's nonce does not begin with ours.");
+        return scram_malformed(err, "The server's nonce does not begin with ours.");
     if (!scram_attribute(&rest, &name, &value) || name != 's' ||
         !scram_base64_decode(value, first->salt, sizeof first->salt, &first->salt_bytes) ||
         first->salt_bytes == 0)
-        return malformed(err, "Expected a salt from the server.");
+        return scram_malformed(err, "Expected a salt from the server.");
     if (!scram_attribute(&rest, &name, &value) || name != 'i' ||
         !parse_iterations(value, SCRAM_ITERATIONS_MAX, &first->iterations))
-        return malformed(err, "Expected an iteration count from 1 to 10000000 from the server.");
-    return rest.bytes == 0 || malformed(err, "Garbage found at the end of server-first-message.");
+        return scram_malformed(err, "Expected an iteration count from 1 to 10000000 from the server.");
+    return rest.bytes == 0 || scram_malformed(err, "Garbage found at the end of server-first-message.");
 }
 
 bool scram_client_final(struct scram_client *scram, struct slice server_first, struct buf *client_final,
@@ -423,7 +410,9 @@ bool scram_client_final(struct scram_client *scram, struct slice server_first, s
     buf_append_slice(&scram->auth_message, server_first);
     buf_append_text(&scram->auth_message, ",");
     start = buf_bytes(&scram->auth_message);
-    buf_append_text(&scram->auth_message, "c=biws,r=");
+    buf_append_text(&scram->auth_message, "c=");
+    scram_gs2_write_value(&scram->gs2, &scram->auth_message);
+    buf_append_text(&scram->auth_message, ",r=");
     buf_append_slice(&scram->auth_message, first.nonce);
     if (buf_failed(&scram->auth_message) ||
         !scram_proof(scram->keys.client_key, buf_slice(&scram->auth_message), proof))
@@ -445,12 +434,12 @@ bool scram_client_check(struct scram_client *scram, struct slice server_final, s
     if (!leave(&scram->stage, STAGE_FINAL_SAID, err))
         return false;
     if (!scram_attribute(&server_final, &name, &value))
-        return malformed(err, "Expected an attribute from the server.");
+        return scram_malformed(err, "Expected an attribute from the server.");
     if (name == 'e')
         return error_set(err, "28000", "server refused SCRAM authentication: %.*s",
                          value.bytes > 100 ? 100 : (int)value.bytes, value.at);
     if (name != 'v' || server_final.bytes > 0 || !decode_key(value, signature))
-        return malformed(err, "Expected attribute \"v\" with the server's signature.");
+        return scram_malformed(err, "Expected attribute \"v\" with the server's signature.");
     if (!scram_hmac(scram->keys.server_key, SCRAM_KEY_BYTES, buf_slice(&scram->auth_message), expected))
         return error_no_memory(err);
     if (CRYPTO_memcmp(expected, signature, sizeof signature) != 0) {

@@ -99,6 +99,12 @@ bool scram_base64_decode(struct slice text, unsigned char *bytes, size_t max, si
     return true;
 }
 
+bool scram_malformed(struct error *err, const char *detail)
+{
+    error_set(err, "08P01", "malformed SCRAM message");
+    return error_detail(err, "%s", detail);
+}
+
 bool scram_random_text(char text[SCRAM_NONCE_TEXT_BYTES])
 {
     unsigned char bytes[SCRAM_NONCE_BYTES];

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "base/error.h"
 #include "base/slice.h"
 #include "wire/scram.h"
 
@@ -33,6 +34,9 @@ void scram_append_base64(struct buf *out, const unsigned char *bytes, size_t cou
 /* Strict: no white space, padding only at the end. `bytes` has room for `max`. false: not base64, or longer.
  */
 bool scram_base64_decode(struct slice text, unsigned char *bytes, size_t max, size_t *count);
+/* 08P01 with `detail`; returns false. */
+bool scram_malformed(struct error *err, const char *detail);
+
 /* A fresh nonce in base64. */
 bool scram_random_text(char text[SCRAM_NONCE_TEXT_BYTES]);
 

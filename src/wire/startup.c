@@ -9,9 +9,9 @@
 #include "wire/read.h"
 
 enum {
-    STARTUP_PREFIX_BYTES = 8,    /* length and code */
-    CANCEL_BYTES_MIN = 12 + 4,   /* length, code, pid and a key of protocol 3.0 … */
-    CANCEL_BYTES_MAX = 12 + 256, /* … or of 3.2 */
+    STARTUP_PREFIX_BYTES = 8,                     /* length and code */
+    CANCEL_BYTES_MIN = 12 + 4,                    /* length, code, pid and a key of protocol 3.0 … */
+    CANCEL_BYTES_MAX = 12 + CANCEL_KEY_BYTES_MAX, /* … or of 3.2 */
 };
 
 static const char option_prefix[] = "_pq_.";
@@ -22,8 +22,10 @@ static enum wire_result bad_layout(struct error *err, const char *what)
     return WIRE_BAD;
 }
 
-static enum wire_result bad_length(struct error *err)
+/* Perhaps not a packet at all: PostgreSQL logs it and answers nothing. */
+static enum wire_result bad_length(struct startup *startup, struct error *err)
 {
+    startup->total_bytes = 0;
     error_set(err, "08P01", "invalid length of startup packet");
     return WIRE_BAD;
 }
@@ -76,8 +78,8 @@ static enum wire_result read_session(struct read *read, uint32_t code, struct st
     startup->major = (uint16_t)(code >> 16);
     startup->minor = (uint16_t)code;
     if (startup->major != 3) {
-        error_set(err, "0A000", "unsupported frontend protocol %u.%u: server supports 3.0 to 3.0",
-                  startup->major, startup->minor);
+        error_set(err, "0A000", "unsupported frontend protocol %u.%u: server supports 3.0 to 3.%d",
+                  startup->major, startup->minor, STARTUP_MINOR_MAX);
         return WIRE_BAD;
     }
     result = read_parameters(read, startup, err);
@@ -93,7 +95,7 @@ static enum wire_result read_session(struct read *read, uint32_t code, struct st
 static enum wire_result read_cancel(struct read *read, struct startup *startup, struct error *err)
 {
     if (startup->total_bytes < CANCEL_BYTES_MIN || startup->total_bytes > CANCEL_BYTES_MAX)
-        return bad_length(err);
+        return bad_length(startup, err);
     startup->kind = STARTUP_CANCEL;
     startup->cancel_pid = read_u32(read);
     startup->cancel_key = read_slice(read, read_left(read));
@@ -120,7 +122,7 @@ enum wire_result startup_next(const struct buf *in, struct startup *startup, str
         return WIRE_MORE;
     length = read_u32(&read);
     if (length < STARTUP_PREFIX_BYTES || length > STARTUP_BYTES_MAX)
-        return bad_length(err);
+        return bad_length(startup, err);
     if (buf_bytes(in) < length)
         return WIRE_MORE;
     read = read_bytes_of(buf_at(in) + 4, length - 4);
@@ -132,7 +134,7 @@ enum wire_result startup_next(const struct buf *in, struct startup *startup, str
     case STARTUP_CODE_SSL:
     case STARTUP_CODE_GSSENC:
         startup->kind = code == STARTUP_CODE_SSL ? STARTUP_SSL : STARTUP_GSSENC;
-        return read_done(&read) ? WIRE_MSG : bad_length(err);
+        return read_done(&read) ? WIRE_MSG : bad_length(startup, err);
     default:
         return read_session(&read, code, startup, err);
     }

@@ -276,11 +276,11 @@ void write_data_row(struct buf *out, const char *const *values, size_t count)
 
 /* ---- what a frontend says ---- */
 
-void write_startup(struct buf *out, const char *const *names_and_values, size_t pairs)
+void write_startup(struct buf *out, unsigned minor, const char *const *names_and_values, size_t pairs)
 {
     size_t mark = begin_untyped(out);
 
-    write_u32(out, protocol_3);
+    write_u32(out, protocol_3 | minor);
     for (size_t i = 0; i < 2 * pairs; i++)
         write_text(out, names_and_values[i]);
     write_u8(out, 0);

@@ -169,7 +169,7 @@ static void send_startup(struct fixture *f)
 {
     static const char *const pairs[] = { "user", "ada", "database", "admin" };
 
-    write_startup(session_in(f->session), pairs, 2);
+    write_startup(session_in(f->session), 0, pairs, 2);
     session_run(f->session);
     collect(f);
 }
@@ -288,7 +288,7 @@ static void understands_a_stream_that_comes_byte_by_byte(void **state)
     struct buf bytes;
 
     buf_init(&bytes);
-    write_startup(&bytes, pairs, 1);
+    write_startup(&bytes, 0, pairs, 1);
     write_query(&bytes, slice_of("SHOW VERSION"));
     for (size_t i = 0; i < buf_bytes(&bytes); i++) {
         buf_append(session_in(f->session), buf_at(&bytes) + i, 1);

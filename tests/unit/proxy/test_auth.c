@@ -65,8 +65,8 @@ static enum auth_result login_begin(struct login *login, enum auth_type type, co
     memset(login, 0, sizeof *login);
     buf_init(&login->out);
     login->client = scram_client_new(password, NULL);
-    return auth_begin(type, users, mock_key, user, &login->auth, &login->out, &login->credentials,
-                      &login->err);
+    return auth_begin(type, users, mock_key, user, &(struct scram_binding){ 0 }, &login->auth, &login->out,
+                      &login->credentials, &login->err);
 }
 
 static void login_end(struct login *login)

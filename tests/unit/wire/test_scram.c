@@ -48,7 +48,10 @@ static const struct server_case {
     { "n,", NULL, NULL, NULL, "08P01", "Expected a channel-binding flag and a comma." },
     { "nn,n=user,r=abc", NULL, NULL, NULL, "08P01", "Expected a channel-binding flag and a comma." },
     { "n,x,n=user,r=abc", NULL, NULL, NULL, "08P01", "Expected a comma after the channel-binding flag." },
-    { "p=tls-server-end-point,,n=user,r=abc", NULL, NULL, NULL, "08P01", "" },
+    { "p=tls-server-end-point,,n=user,r=abc", NULL, NULL, NULL, "08P01",
+      "The client selected SCRAM-SHA-256 without channel binding, but the SCRAM message includes channel "
+      "binding "
+      "data." },
     { "n,a=other,n=user,r=abc", NULL, NULL, NULL, "0A000", "" },
     { "n,,m=x,n=user,r=abc", NULL, NULL, NULL, "0A000", "" },
     { "n,,r=abc,n=user", NULL, NULL, NULL, "08P01", "Expected attribute \"n\"." },

@@ -42,11 +42,11 @@ static const struct bad_case {
     const char *sqlstate, *message;
 } bad_cases[] = {
     { BYTES("\0\2\0\0user\0u\0\0"), "0A000",
-      "unsupported frontend protocol 2.0: server supports 3.0 to 3.0" },
+      "unsupported frontend protocol 2.0: server supports 3.0 to 3.2" },
     { BYTES("\0\4\0\1user\0u\0\0"), "0A000",
-      "unsupported frontend protocol 4.1: server supports 3.0 to 3.0" },
+      "unsupported frontend protocol 4.1: server supports 3.0 to 3.2" },
     { BYTES("\4\xD2\x16\x99"), "0A000",
-      "unsupported frontend protocol 1234.5785: server supports 3.0 to 3.0" },
+      "unsupported frontend protocol 1234.5785: server supports 3.0 to 3.2" },
     { BYTES(V3 "\0"), "28000", "no PostgreSQL user name specified in startup packet" },
     { BYTES(V3 "database\0d\0\0"), "28000", "no PostgreSQL user name specified in startup packet" },
     { BYTES(V3 "user\0\0\0"), "28000", "no PostgreSQL user name specified in startup packet" },
@@ -227,7 +227,7 @@ static void reads_what_a_frontend_of_ours_writes(void **state)
 
     (void)state;
     buf_init(&in);
-    write_startup(&in, pairs, 2);
+    write_startup(&in, 0, pairs, 2);
     assert_int_equal(startup_next(&in, &startup, &err), WIRE_MSG);
     assert_true(slice_is(startup_get(&startup, "application_name"), "a b"));
     buf_clear(&in);

@@ -48,7 +48,7 @@ SAYS(bare_error, struct error err = error_of("", ""); write_error(out, "FATAL", 
 SAYS(notice, write_notice(out, "NOTICE", "00000", "hi"))
 SAYS(description, write_row_description(out, columns, 2))
 SAYS(row, write_data_row(out, values, 3))
-SAYS(start, write_startup(out, startup, 2))
+SAYS(start, write_startup(out, 0, startup, 2))
 SAYS(cancel, write_cancel(out, 7, "\xAA\xBB\xCC\xDD", 4))
 SAYS(query, write_query(out, (struct slice){ "select 1;x", 8 }))
 SAYS(parse, write_parse(out, slice_of("s"), slice_of("select $1"), types, 2))
