@@ -1,0 +1,70 @@
+"""What a comparison stands on: two clusters, a database that is the default store, a proxy in front of them.
+
+    stand = Stand(workspace, "home", "regression", moved=False)
+    stand.proxy.host, stand.proxy.port       through pgshunt
+    stand.shared.host, stand.shared.port     the default store's server itself
+    stand.stop()
+
+With `moved` the tenant TENANT lives in the other cluster, OTHER has stayed. Everybody may log in as anybody (trust): the
+regression suite connects as roles that it has just made.
+"""
+import difflib
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "lib")]
+
+import eventstore  # noqa: E402
+from pgcluster import Cluster  # noqa: E402
+from pgshunt import Pgshunt  # noqa: E402
+
+TENANT = "11111111-1111-4111-8111-111111111111"
+OTHER = "22222222-2222-4222-8222-222222222222"
+EVENTS_EACH = 50
+TABLE = "shunted_events"               # PostgreSQL's own tests make tables named events
+SHOWN_LINES = 60
+
+
+class Stand:
+    def __init__(self, workspace, name, dbname, moved, table=True, database_settings=None, settings=None):
+        self.dbname = dbname
+        self.clusters = [self._cluster(workspace, f"{name}-{store}", table) for store in ("shared", "dedicated")]
+        self.shared, self.dedicated = self.clusters
+        for key, value in (database_settings or {}).items():
+            self.shared.execute("postgres", f"ALTER DATABASE {dbname} SET {key} TO '{value}'")
+        if table:
+            eventstore.fill(self.shared, dbname, {TENANT: EVENTS_EACH, OTHER: EVENTS_EACH})
+            for cluster in self.clusters:
+                cluster.execute(dbname, f"ALTER TABLE events RENAME TO {TABLE}")
+        # The control tables stand in a database of their own: the store is as its owner made it.
+        self.proxy = Pgshunt(workspace, {"shared": eventstore.store_conninfo(self.shared, dbname),
+                                         "dedicated": eventstore.store_conninfo(self.dedicated, dbname)},
+                             users={}, name=f"{name}-pgshunt",
+                             settings={"auth": {"auth_type": "trust", "auth_file": None}, "events": {"table": TABLE},
+                                       "control": {"conninfo": eventstore.store_conninfo(self.shared, "control")},
+                                       **(settings or {})})
+        self.proxy.start()
+        if moved:
+            self.proxy.move(TENANT, "dedicated")
+
+    def _cluster(self, workspace, name, table):
+        cluster = Cluster(workspace, name, auth="trust")
+        cluster.create()
+        cluster.start()
+        eventstore.create_roles(cluster)
+        eventstore.create_database(cluster, "control", table=False)
+        eventstore.create_database(cluster, self.dbname, table=table)
+        return cluster
+
+    def stop(self):
+        self.proxy.stop()
+        for cluster in self.clusters:
+            cluster.stop()
+
+
+def said_differently(name, direct, proxied):
+    """How two texts differ, for a reader."""
+    lines = list(difflib.unified_diff(direct.splitlines(), proxied.splitlines(), "direct", "through pgshunt", "", "", 3))
+    shown = "\n".join(lines[:SHOWN_LINES])
+    more = f"\n… {len(lines) - SHOWN_LINES} more lines" if len(lines) > SHOWN_LINES else ""
+    return f"--- {name}\n{shown}{more}".encode("utf-8", "backslashreplace").decode()
