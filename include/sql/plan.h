@@ -12,6 +12,10 @@
 #include "sql/schema.h"
 #include "sql/shape.h"
 
+/* The grammar's major version. A newer server knows more, an older one some things that were taken out since.
+ */
+enum { PLAN_GRAMMAR_MAJOR = 15 };
+
 enum statement_kind {
     STATEMENT_PLAIN, /* anything that runs: SELECT, INSERT, UPDATE, DELETE, MERGE, DDL, CALL, DO … */
     STATEMENT_EMPTY,
@@ -109,7 +113,8 @@ struct plan {
     unsigned refs;
     bool
         parsed; /* false: the grammar refused it, or it is out of bounds: one statement, class by `touches` */
-    bool touches;           /* !parsed: some token names a declared table */
+    bool touches; /* !parsed: some token names a declared table */
+    bool refused; /* !parsed: a server of PLAN_GRAMMAR_MAJOR answers with an error, and does nothing */
     size_t statement_count; /* 0: empty query */
     struct plan_statement *statements;
 };

@@ -207,6 +207,19 @@ static void look_further(struct client *client, const struct message *message, s
     }
 }
 
+/* A text that the server will refuse, which then does nothing: the error must come from where the transaction
+ * is, so that it fails there. Nothing may be on its way: a setting that changes how a text is read could be.
+ */
+static bool will_be_refused(const struct client *client, const struct message *message)
+{
+    int index = client->txn.branch >= 0 ? client->txn.branch : client->last_store;
+    const struct server *server = index < 0 ? NULL : client->servers[index];
+
+    return message->plan != NULL && message->plan->refused && server != NULL &&
+           server->state == SERVER_READY && server->major == PLAN_GRAMMAR_MAJOR && server_is_quiet(server) &&
+           !server->pipeline;
+}
+
 /* Attributes every statement of the message, adds up where it must go, and asks the gates. */
 static enum arrival find_place(struct client *client, const struct message *message, struct place *place,
                                struct error *err)
@@ -222,7 +235,11 @@ static enum arrival find_place(struct client *client, const struct message *mess
 
     place_init(place);
     if (message->plan == NULL || !message->plan->parsed) {
-        if (!place_add_unparsed(place, &rules, message->plan == NULL || message->plan->touches, err))
+        bool touches = message->plan == NULL ? !message->call : message->plan->touches;
+
+        if (will_be_refused(client, message))
+            return ARRIVED;
+        if (!place_add_unparsed(place, &rules, touches, err))
             return REFUSED;
         if (place->write)
             answer = ask_gates(client, place, &closed);

@@ -439,11 +439,23 @@ static void remember_error(struct server *server, const struct msg *msg)
     server->why_from_server = true;
 }
 
+/* "15.18 (Debian 15.18-0+deb12u1)", "16beta1" */
+static unsigned leading_number(struct slice text)
+{
+    unsigned number = 0;
+
+    for (size_t i = 0; i < text.bytes && text.at[i] >= '0' && text.at[i] <= '9' && number < 1000; i++)
+        number = number * 10 + (unsigned)(text.at[i] - '0');
+    return number;
+}
+
 static void on_login_parameter(struct server *server, const struct msg *msg)
 {
     struct read body = read_msg(msg);
     struct slice name = read_text(&body), value = read_text(&body);
 
+    if (slice_is(name, "server_version"))
+        server->major = leading_number(value);
     if (server->client->state == CLIENT_LOGIN) /* the home server: what the client will be told */
         session_report(&server->client->session, name, value);
 }

@@ -87,6 +87,7 @@ struct server {
     uint64_t alike_version;  /* session->version that it has been made like; */
     bool alike;              /* … once */
     bool warm;               /* opened in the background */
+    unsigned major;          /* of server_version; 0: not heard yet */
 };
 
 /* Begins to connect and log in as `client`'s user. Reports by client_server_ready() or client_server_lost().

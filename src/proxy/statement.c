@@ -210,11 +210,10 @@ static bool on_data(struct client *client, const struct msg *header)
 
 static bool on_function_call(struct client *client, const struct msg *header)
 {
-    struct message message = { 0 };
+    struct message message = { .simple = true, .call = true };
     struct server *server;
     struct error err;
 
-    message.simple = true;
     switch (arrive_at(client, &message, &server, &err)) {
     case WAITING:
         return false;

@@ -21,7 +21,13 @@
 /* libpg_query's copy of the server's setting, exported but in no header. */
 extern __thread bool standard_conforming_strings;
 
-enum { WALK_BUDGET = 1000 * 1000 }; /* steps for one text: some 10 ms */
+_Static_assert(PG_VERSION_NUM / 10000 == PLAN_GRAMMAR_MAJOR, "libpg_query is of another PostgreSQL");
+
+enum {
+    WALK_BUDGET = 1000 * 1000,     /* steps for one text: some 10 ms */
+    REFUSED_BYTES_MAX = 64 * 1024, /* a text that is parsed itself, after its shape was refused */
+    UNSHAPED_BYTES_MAX = 400 /* the same without a shape: too short to be nested too deeply (reader.c) */
+};
 
 struct planner {
     const char *tenant_setting;
@@ -123,7 +129,33 @@ static bool text_touches(struct slice text, const struct schema *schema)
     return false;
 }
 
-static bool plan_unparsed(struct slice text, const struct plan_context *context, struct plan **plan)
+/* Whether the grammar refuses the text itself: the server will, too. `bytes_max` keeps what is parsed small,
+ * and less deep than libpg_query can bear. */
+static bool is_refused(struct slice text, size_t bytes_max, const struct plan_context *context)
+{
+    PgQueryProtobufParseResult result;
+    struct buf copy;
+    bool refused;
+
+    if (text.bytes > bytes_max || (text.bytes > 0 && memchr(text.at, '\0', text.bytes) != NULL) ||
+        !(context->encoding_safe || is_ascii(text)))
+        return false;
+    buf_init(&copy);
+    buf_append_slice(&copy, text);
+    if (buf_failed(&copy)) {
+        buf_done(&copy);
+        return false;
+    }
+    standard_conforming_strings = context->standard_conforming_strings;
+    result = pg_query_parse_protobuf(buf_text(&copy));
+    refused = result.error != NULL;
+    pg_query_free_protobuf_parse_result(result);
+    buf_done(&copy);
+    return refused;
+}
+
+static bool plan_unparsed(struct slice text, const struct plan_context *context, size_t refused_bytes_max,
+                          struct plan **plan)
 {
     struct plan_statement *statement;
 
@@ -131,6 +163,7 @@ static bool plan_unparsed(struct slice text, const struct plan_context *context,
     if (*plan == NULL)
         return false;
     (*plan)->touches = text_touches(text, context->schema);
+    (*plan)->refused = is_refused(text, refused_bytes_max, context);
     statement = &(*plan)->statements[0];
     statement->class = CLASS_WRITE;
     statement->value_slot = -1;
@@ -221,7 +254,7 @@ static bool plan_miss(struct planner *planner, struct slice text, const struct p
     if (!fine)
         return false;
     if (*plan == NULL)
-        return plan_unparsed(text, context, plan);
+        return plan_unparsed(text, context, REFUSED_BYTES_MAX, plan);
     if (!buf_failed(&planner->key))
         cache_add(planner->cache, buf_slice(&planner->key), *plan, (struct schema *)context->schema);
     return true;
@@ -237,7 +270,7 @@ bool planner_plan(struct planner *planner, struct slice text, const struct plan_
     if (!safe)
         shape_read(shape, (struct slice){ "", 0 }, true); /* empties it */
     if (!safe || !shape_read(shape, text, context->standard_conforming_strings))
-        return !buf_failed(&shape->text) && plan_unparsed(text, context, plan);
+        return !buf_failed(&shape->text) && plan_unparsed(text, context, UNSHAPED_BYTES_MAX, plan);
     write_key(&planner->key, context, shape);
     kept = buf_failed(&planner->key) ? NULL : cache_find(planner->cache, buf_slice(&planner->key));
     if (kept == NULL)

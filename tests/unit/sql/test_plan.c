@@ -778,18 +778,23 @@ static void reads_backslashes_as_the_session_does(void **state)
     bench_done(&bench);
 }
 
+#define D10  "1,1,1,1,1,"
+#define D100 D10 D10 D10 D10 D10 D10 D10 D10 D10 D10
+
 static void what_is_not_understood_is_said_so(void **state)
 {
     static const struct {
         const char *text;
-        bool touches;
+        bool touches, refused;
     } rows[] = {
-        { "selct * from events", true },
-        { "selct * from users", false },
-        { "select * from users where a = 'x", false },
-        { "select json_table(events)) from", true },
-        { "select 0x1f from Events", true },
-        { "selct * from U&\"\\0065vents\"", true },
+        { "selct * from events", true, true },
+        { "selct * from users", false, true },
+        { "select * from users where a = 'x", false, true },
+        { "select json_table(events)) from", true, true },
+        { "select 0x1f from Events", true, true },
+        { "selct * from U&\"\\0065vents\"", true, true },
+        { "select " D100 D100 D100 "1 from events where a = 'x", true, true },
+        { "select " D100 D100 D100 D100 "1 from events where a = 'x", true, false }, /* not worth the risk */
     };
     struct bench bench;
 
@@ -801,6 +806,7 @@ static void what_is_not_understood_is_said_so(void **state)
         assert_false(plan->parsed);
         assert_int_equal(plan->statement_count, 1);
         assert_int_equal(plan->touches, rows[i].touches);
+        assert_int_equal(plan->refused, rows[i].refused);
         assert_int_equal(plan->statements[0].class, W);
         assert_int_equal(plan->statements[0].tenants_partial, rows[i].touches);
     }
