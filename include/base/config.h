@@ -27,6 +27,7 @@ enum config_key {
     CONFIG_AUTH_TYPE,            /* [auth] */
     CONFIG_AUTH_FILE,
     CONFIG_ADMIN_USERS,
+    CONFIG_SERVER_PLAIN_PASSWORD,
     CONFIG_DEFAULT_STORE,        /* [routing] */
     CONFIG_TENANT_SETTING,
     CONFIG_UNATTRIBUTED_WRITES,

@@ -27,6 +27,7 @@ enum {
     LOGIN_TIMEOUT_MS = 60000,       /* authentication_timeout of PostgreSQL */
     LAST_WORDS_MS = 2000,         /* a peer that does not read its last message by then is closed anyway */
     REMEMBERED_LOGINS_MAX = 4096, /* users whose reported parameters a loop remembers */
+    DERIVED_KEYS_MAX = 4096, /* passwords whose SCRAM keys a loop has at hand; a user may need one per store */
     SERVER_LOGIN_TIMEOUT_MS = 15000, /* a store that does not answer a login by then is unavailable */
     LOG_LINE_BYTES_MAX = 8192,      /* a longer line is cut: one line is one write() from the stack */
     CONFIG_LINE_BYTES_MAX = 8192,   /* a configuration line with its line end; a longer one is an error */

@@ -42,6 +42,8 @@ static const struct config_info keys[CONFIG_KEYS] = {
         .help = "users and their passwords or SCRAM verifiers, in PgBouncer's userlist format" },
     [CONFIG_ADMIN_USERS] = { "auth", "admin_users", TEXT(""),
         .help = "system users, besides our own and root, who may use the admin socket, comma-separated" },
+    [CONFIG_SERVER_PLAIN_PASSWORD] = { "auth", "server_plain_password", FLAG("off"),
+        .help = "whether a store that asks for a plain password gets it without TLS" },
 
     [CONFIG_DEFAULT_STORE] = { "routing", "default_store", TEXT(NULL),
         .help = "the store of every tenant that has not been moved" },

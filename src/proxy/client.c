@@ -347,10 +347,16 @@ static void answer_for(struct client *client, struct server *server, const struc
     client->skip_to_sync = client->skip_to_sync || told;
 }
 
+/* It was refused, by the store or by us who could not answer what it asked for. */
+static bool is_unwilling(const struct server *server)
+{
+    return server->why_from_server || strncmp(server->why.sqlstate, "28", 2) == 0;
+}
+
 /* The home store is down, not unwilling: a tenant that lives elsewhere can still be served. */
 static void begin_without_home(struct client *client, struct server *server, const struct error *why)
 {
-    if (server->why_from_server || !client->routed || route_table_away_count(client->loop->table) == 0 ||
+    if (is_unwilling(server) || !client->routed || route_table_away_count(client->loop->table) == 0 ||
         !remember_recall(client->loop->remember, client->user, client->database, &client->session)) {
         client_fail(client, why);
         return;

@@ -233,8 +233,9 @@ bool loop_start(struct loop *loop, const struct proxy_shared *shared, unsigned i
     loop->gates = gates_new(index);
     loop->planner = planner_new(shared->tenant_setting);
     loop->remember = remember_new();
-    if (loop->gates == NULL || loop->planner == NULL || loop->remember == NULL || !make_blank(loop) ||
-        !make_handles(loop))
+    loop->derive = derive_new(DERIVED_KEYS_MAX);
+    if (loop->gates == NULL || loop->planner == NULL || loop->remember == NULL || loop->derive == NULL ||
+        !make_blank(loop) || !make_handles(loop))
         return error_no_memory(err);
     if (pthread_create(&loop->thread, NULL, loop_main, loop) != 0)
         return error_set(err, "53000", "cannot start an event loop's thread");
@@ -248,6 +249,7 @@ void loop_join(struct loop *loop)
     gates_free(loop->gates);
     planner_free(loop->planner);
     remember_free(loop->remember);
+    derive_free(loop->derive);
     bind_scratch_done(&loop->scratch);
     route_table_give(loop->table);
     catalogue_give(loop->catalogue);

@@ -13,6 +13,7 @@
 #include "proxy/auth.h"
 #include "proxy/bind.h"
 #include "proxy/client.h"
+#include "proxy/derive.h"
 #include "proxy/remember.h"
 #include "route/catalogue.h"
 #include "route/gate.h"
@@ -30,6 +31,7 @@ struct proxy_shared {
     struct auth_file *auth_file;
     enum auth_type auth_type;
     unsigned char mock_key[32]; /* scram_verifier_mock() */
+    bool plain_to_stores;       /* server_plain_password */
     const char *tenant_setting;
     bool reject_unattributed;
     unsigned max_clients;
@@ -55,6 +57,7 @@ struct loop {
     struct catalogue *catalogue;
     struct bind_scratch scratch;
     struct remember *remember;
+    struct derive *derive;
     bool ready; /* the routing table has been read */
     bool stopping;
     unsigned ticks;

@@ -27,6 +27,7 @@ static bool share(struct proxy *proxy, const struct proxy_setup *setup, struct e
     shared->lease = setup->lease;
     shared->log = setup->log;
     shared->auth_type = config_is(config, CONFIG_AUTH_TYPE, "trust") ? AUTH_TRUST : AUTH_SCRAM;
+    shared->plain_to_stores = config_flag(config, CONFIG_SERVER_PLAIN_PASSWORD);
     shared->tenant_setting = config_text(config, CONFIG_TENANT_SETTING);
     shared->reject_unattributed = config_is(config, CONFIG_UNATTRIBUTED_WRITES, "reject");
     shared->max_clients = (unsigned)config_number(config, CONFIG_MAX_CLIENT_CONN);

@@ -9,7 +9,6 @@
 #include "proxy/client.h"
 #include "proxy/loop.h"
 #include "proxy/relay.h"
-#include "wire/md5.h"
 #include "wire/read.h"
 #include "wire/write.h"
 
@@ -198,7 +197,7 @@ static void server_free(struct server *server)
         server_pop(server);
     free(server->line);
     server_note_all_gone(server);
-    scram_client_free(server->scram);
+    prove_done(&server->prove);
     free(server);
 }
 
@@ -284,126 +283,24 @@ static void send_startup(struct server *server)
     stream_flush(&server->stream);
 }
 
-static void refuse_login(struct server *server, const char *wanted)
+static struct prove_who who_is_proved(const struct server *server)
 {
-    struct error err;
+    const struct proxy_shared *shared = server->client->loop->shared;
 
-    error_set(&err, "28000", "store \"%s\" asks for %s, and pgshunt has no password for user \"%s\"",
-              server->store->name, wanted, server->client->user);
-    error_hint(
-        &err, "Put the user's plain password into auth_file, or use the same SCRAM verifier on every store.");
-    server_break(server, &err);
+    return (struct prove_who){ .credentials = &server->client->credentials,
+                               .user = server->client->user,
+                               .store = server->store->name,
+                               .may_send_plain = shared->plain_to_stores || server->store->host[0] == '/',
+                               .derive = server->client->loop->derive };
 }
-
-static void on_auth_sasl(struct server *server, struct read *body)
-{
-    struct credentials *own = &server->client->credentials;
-    bool offered = false;
-    struct buf first;
-
-    for (;;) {
-        struct slice name = read_text(body);
-
-        if (body->bad || name.bytes == 0)
-            break;
-        offered = offered || slice_is(name, "SCRAM-SHA-256");
-    }
-    if (!offered) {
-        refuse_login(server, "a SASL mechanism that pgshunt does not speak");
-        return;
-    }
-    if (own->password == NULL && !own->keys.known) {
-        refuse_login(server, "SCRAM-SHA-256");
-        return;
-    }
-    scram_client_free(server->scram);
-    server->scram = scram_client_new(own->password, own->password == NULL ? &own->keys : NULL);
-    buf_init(&first);
-    if (server->scram != NULL)
-        scram_client_first(server->scram, &first);
-    if (server->scram == NULL || buf_failed(&first))
-        break_with(server, "53200", "out of memory");
-    else
-        write_sasl_initial(stream_out(&server->stream), "SCRAM-SHA-256", buf_slice(&first));
-    buf_done(&first);
-}
-
-static void on_auth_sasl_continue(struct server *server, struct slice data)
-{
-    struct buf last;
-    struct error err;
-
-    if (server->scram == NULL) {
-        break_with(server, "08P01", "SASL continues without having begun");
-        return;
-    }
-    buf_init(&last);
-    if (scram_client_final(server->scram, data, &last, &err))
-        write_sasl_response(stream_out(&server->stream), buf_slice(&last));
-    else
-        server_break(server, &err);
-    buf_done(&last);
-}
-
-static void on_auth_md5(struct server *server, struct read *body)
-{
-    struct credentials *own = &server->client->credentials;
-    const char *secret = own->password != NULL ? own->password : own->md5;
-    struct slice salt = read_slice(body, 4);
-    char answer[MD5_ANSWER_BYTES];
-
-    if (body->bad)
-        break_with(server, "08P01", "malformed md5 request");
-    else if (secret == NULL)
-        refuse_login(server, "an md5 password");
-    else if (!md5_answer(secret, server->client->user, (const unsigned char *)salt.at, answer))
-        break_with(server, "0A000", "md5 is not available in this OpenSSL");
-    else
-        write_password(stream_out(&server->stream), slice_of(answer));
-}
-
-enum {
-    AUTH_REQ_OK = 0,
-    AUTH_REQ_PASSWORD = 3,
-    AUTH_REQ_MD5 = 5,
-    AUTH_REQ_SASL = 10,
-    AUTH_REQ_SASL_CONT = 11,
-    AUTH_REQ_SASL_FIN = 12
-};
 
 static void on_authentication(struct server *server, const struct msg *msg)
 {
-    struct read body = read_msg(msg);
-    uint32_t request = read_u32(&body);
-    struct slice rest = { body.at, read_left(&body) };
+    struct prove_who who = who_is_proved(server);
     struct error err;
 
-    switch (request) {
-    case AUTH_REQ_OK:
-        if (server->scram != NULL && !server->scram_checked) /* RFC 5802: a server must prove itself, too */
-            break_with(server, "28000", "the server did not prove that it knows the user's verifier");
-        break;
-    case AUTH_REQ_PASSWORD:
-        if (server->client->credentials.password == NULL)
-            refuse_login(server, "a plain password");
-        else
-            write_password(stream_out(&server->stream), slice_of(server->client->credentials.password));
-        break;
-    case AUTH_REQ_MD5:
-        on_auth_md5(server, &body);
-        break;
-    case AUTH_REQ_SASL:
-        on_auth_sasl(server, &body);
-        break;
-    case AUTH_REQ_SASL_CONT:
-        on_auth_sasl_continue(server, rest);
-        break;
-    case AUTH_REQ_SASL_FIN:
-        server->scram_checked = server->scram != NULL && scram_client_check(server->scram, rest, &err);
-        break;
-    default:
-        refuse_login(server, "an authentication method that pgshunt does not speak");
-    }
+    if (!prove_answer(&server->prove, &who, msg, stream_out(&server->stream), &err))
+        server_break(server, &err);
 }
 
 static void on_key_data(struct server *server, const struct msg *msg)
@@ -449,6 +346,15 @@ static unsigned leading_number(struct slice text)
     return number;
 }
 
+static void on_login_refused(struct server *server, const struct msg *msg)
+{
+    struct prove_who who = who_is_proved(server);
+
+    remember_error(server, msg);
+    prove_explain(&server->prove, &who, &server->why);
+    server_break(server, &server->why);
+}
+
 static void on_login_parameter(struct server *server, const struct msg *msg)
 {
     struct read body = read_msg(msg);
@@ -479,8 +385,7 @@ static void on_login_message(struct server *server, const struct msg *msg)
     case BE_NEGOTIATE_VERSION:
         break;
     case BE_ERROR:
-        remember_error(server, msg);
-        server_break(server, &server->why);
+        on_login_refused(server, msg);
         break;
     case BE_READY:
         server->state = SERVER_READY;

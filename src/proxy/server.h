@@ -11,10 +11,10 @@
 
 #include "base/error.h"
 #include "proxy/dial.h"
+#include "proxy/prove.h"
 #include "proxy/session.h"
 #include "proxy/stream.h"
 #include "route/store.h"
-#include "wire/scram.h"
 
 struct client;
 
@@ -59,9 +59,8 @@ struct server {
     struct error why;     /* BROKEN, or the FATAL it said last */
     bool why_from_server; /* `why` is what the server itself said */
     struct dial dial;
-    uint64_t since_ms; /* state entered */
-    struct scram_client *scram;
-    bool scram_checked;
+    uint64_t since_ms;  /* state entered */
+    struct prove prove; /* of its login */
 
     int32_t pid;
     unsigned char key[CANCEL_KEY_BYTES_MAX];

@@ -84,6 +84,26 @@ bool scram_verifier_parse(const char *text, struct scram_verifier *verifier)
            decode_key(slice_of(text), verifier->server_key);
 }
 
+bool scram_keys_derive(void *who, const char *password, const unsigned char *salt, size_t salt_bytes,
+                       int iterations, struct scram_keys *keys)
+{
+    (void)who;
+    keys->known = salt_bytes <= sizeof keys->salt &&
+                  scram_derive(password, salt, salt_bytes, iterations, keys->client_key, keys->server_key);
+    if (keys->known) {
+        keys->iterations = iterations;
+        keys->salt_bytes = salt_bytes;
+        memcpy(keys->salt, salt, salt_bytes);
+    }
+    return keys->known;
+}
+
+bool scram_verifier_complete(struct scram_verifier *verifier, const struct scram_keys *keys)
+{
+    memcpy(verifier->server_key, keys->server_key, SCRAM_KEY_BYTES);
+    return scram_stored_key(keys->client_key, verifier->stored_key);
+}
+
 bool scram_verifier_make(const char *password, struct scram_verifier *verifier)
 {
     unsigned char client_key[SCRAM_KEY_BYTES];
@@ -173,6 +193,12 @@ void scram_server_free(struct scram_server *scram)
     cleanse_buf(&scram->auth_message);
     OPENSSL_cleanse(scram, sizeof *scram);
     free(scram);
+}
+
+void scram_server_complete(struct scram_server *scram, const struct scram_verifier *verifier)
+{
+    memcpy(scram->verifier.stored_key, verifier->stored_key, SCRAM_KEY_BYTES);
+    memcpy(scram->verifier.server_key, verifier->server_key, SCRAM_KEY_BYTES);
 }
 
 /* "n=user,r=nonce" and extensions that need not be understood. */
@@ -298,6 +324,9 @@ bool scram_server_final(struct scram_server *scram, struct slice client_final, s
     if (!scram_hmac(scram->verifier.server_key, SCRAM_KEY_BYTES, buf_slice(&scram->auth_message), signature))
         return error_no_memory(err);
     memcpy(keys->server_key, scram->verifier.server_key, SCRAM_KEY_BYTES);
+    keys->iterations = scram->verifier.iterations;
+    keys->salt_bytes = scram->verifier.salt_bytes;
+    memcpy(keys->salt, scram->verifier.salt, keys->salt_bytes);
     keys->known = true;
     buf_append_text(server_final, "v=");
     scram_append_base64(server_final, signature, sizeof signature);
@@ -310,6 +339,8 @@ struct scram_client {
     enum stage stage;
     struct scram_gs2 gs2;
     char *password; /* NULL: the keys are known */
+    scram_deriver *deriver;
+    void *deriver_who;
     struct scram_keys keys;
     char nonce[SCRAM_NONCE_TEXT_BYTES]; /* our half; empty if there was no randomness */
     struct buf auth_message;
@@ -321,6 +352,7 @@ struct scram_client *scram_client_new(const char *password, const struct scram_k
 
     if (scram == NULL)
         return NULL;
+    scram->deriver = scram_keys_derive;
     if (password != NULL)
         scram->password = strdup(password);
     else if (keys != NULL && keys->known)
@@ -349,6 +381,12 @@ void scram_client_bind(struct scram_client *scram, const struct scram_binding *b
 {
     scram->gs2.binding = *binding;
     scram->gs2.flag = binding->bytes == 0 ? 'n' : offered ? 'p' : 'y';
+}
+
+void scram_client_derive_by(struct scram_client *scram, scram_deriver *deriver, void *who)
+{
+    scram->deriver = deriver;
+    scram->deriver_who = who;
 }
 
 void scram_client_first(struct scram_client *scram, struct buf *client_first)
@@ -391,6 +429,21 @@ static bool read_server_first(const struct scram_client *scram, struct slice res
     return rest.bytes == 0 || scram_malformed(err, "Garbage found at the end of server-first-message.");
 }
 
+/* Keys that are known fit one verifier: of another one the salt tells, before a wrong proof is sent. */
+static bool find_keys(struct scram_client *scram, const struct server_first *first, struct error *err)
+{
+    const struct scram_keys *keys = &scram->keys;
+
+    if (scram->password != NULL)
+        return scram->deriver(scram->deriver_who, scram->password, first->salt, first->salt_bytes,
+                              first->iterations, &scram->keys) ||
+               error_no_memory(err);
+    if (keys->salt_bytes > 0 && (keys->iterations != first->iterations || keys->salt_bytes != first->salt_bytes ||
+                                 memcmp(keys->salt, first->salt, first->salt_bytes) != 0))
+        return error_set(err, "28P01", "the server's verifier is another one than the known keys belong to");
+    return true;
+}
+
 bool scram_client_final(struct scram_client *scram, struct slice server_first, struct buf *client_final,
                         struct error *err)
 {
@@ -402,10 +455,8 @@ bool scram_client_final(struct scram_client *scram, struct slice server_first, s
         return false;
     if (!read_server_first(scram, server_first, &first, err))
         return false;
-    if (scram->password != NULL &&
-        !scram_derive(scram->password, first.salt, first.salt_bytes, first.iterations, scram->keys.client_key,
-                      scram->keys.server_key))
-        return error_no_memory(err);
+    if (!find_keys(scram, &first, err))
+        return false;
 
     buf_append_slice(&scram->auth_message, server_first);
     buf_append_text(&scram->auth_message, ",");
