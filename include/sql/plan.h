@@ -42,7 +42,8 @@ enum statement_kind {
     STATEMENT_FETCH,      /* FETCH, MOVE, CLOSE */
     STATEMENT_COPY_IN,    /* COPY … FROM STDIN */
     STATEMENT_COPY_OUT,
-    STATEMENT_LISTEN, /* LISTEN, UNLISTEN */
+    STATEMENT_LISTEN,
+    STATEMENT_UNLISTEN, /* `name`, NULL for * */
 };
 
 /* What it may do, at most. */

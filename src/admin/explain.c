@@ -60,6 +60,7 @@ static const char *kind_name(enum statement_kind kind)
     case STATEMENT_COPY_OUT:
         return "copy";
     case STATEMENT_LISTEN:
+    case STATEMENT_UNLISTEN:
         return "listen";
     }
     return "statement";

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "proxy/execute.h"
 #include "proxy/join.h"
+#include "proxy/hear.h"
 #include "proxy/loop.h"
 #include "wire/write.h"
 
@@ -318,6 +319,24 @@ static bool owes_elsewhere(struct client *client, int index)
     return true;
 }
 
+/* Before a LISTEN is sent, the listeners of the other stores listen. */
+static bool hears_everywhere(struct client *client, const struct message *message, unsigned index)
+{
+    const struct plan *plan = message->plan;
+    unsigned waits_for;
+
+    for (size_t i = 0; client->routed && plan != NULL && i < plan->statement_count; i++) {
+        const struct plan_statement *statement = &plan->statements[i];
+
+        if (statement->kind != STATEMENT_LISTEN || statement->name == NULL ||
+            hear_ready(client, slice_of(statement->name), index, &waits_for))
+            continue;
+        wait_for(client, EV_JOIN, waits_for);
+        return false;
+    }
+    return true;
+}
+
 enum arrival arrive_at(struct client *client, const struct message *message, struct server **server,
                        struct error *err)
 {
@@ -366,6 +385,10 @@ enum arrival arrive_at(struct client *client, const struct message *message, str
     if (owes_elsewhere(client, index)) {
         gates_retreat(&client->passes, keep, clock_ms());
         return wait_for(client, EV_SWITCH, (unsigned)client->answering);
+    }
+    if (!hears_everywhere(client, message, (unsigned)index)) {
+        gates_retreat(&client->passes, keep, clock_ms());
+        return WAITING;
     }
     arrival = join_server(client, &stores->at[index], server, err);
     if (arrival == WAITING) { /* asked again when it goes on: a login must not hold up a drain */

@@ -126,6 +126,19 @@ static void book_discard(struct client *client, struct server *server, const str
     }
 }
 
+/* LISTEN, UNLISTEN, and DISCARD ALL, which is one of all. */
+static void book_channel(struct client *client, const struct plan_statement *statement, struct server *server)
+{
+    bool listen = statement->kind == STATEMENT_LISTEN;
+    struct slice name = { 0 };
+
+    if (statement->kind != STATEMENT_DISCARD_ALL && statement->name != NULL)
+        name = slice_of(statement->name);
+    if (client->routed && (!listen || name.at != NULL))
+        channels_note(&client->session.channels, name, listen, server->store->index,
+                      (unsigned)client->txn.savepoint_count, client->sync_sent + 1, client->session.mixed);
+}
+
 /* SQL's PREPARE is remembered like Parse: the names are the same. */
 static void book_prepare(struct client *client, const struct plan_statement *statement, struct slice text,
                          struct server *server)
@@ -219,6 +232,11 @@ static void book_one(struct client *client, const struct message *message, size_
     case STATEMENT_DISCARD_ALL: /* on a server that joins there is nothing to discard but settings */
         book_setting(client, message, statement, slice_of("RESET SESSION AUTHORIZATION; RESET ALL"));
         book_discard(client, server, statement);
+        book_channel(client, statement, server);
+        break;
+    case STATEMENT_LISTEN:
+    case STATEMENT_UNLISTEN:
+        book_channel(client, statement, server);
         break;
     case STATEMENT_DEALLOCATE:
         book_discard(client, server, statement);

@@ -9,6 +9,7 @@
 #include "proxy/book.h"
 #include "proxy/cancel.h"
 #include "proxy/join.h"
+#include "proxy/hear.h"
 #include "proxy/local.h"
 #include "proxy/login.h"
 #include "proxy/loop.h"
@@ -75,6 +76,7 @@ static void let_go(struct client *client)
 {
     client_enter(client, EV_CLOSE);
     gate_unwait(&client->waiter);
+    hear_leave(client);
     gates_leave(&client->passes, UINT64_MAX,
                 clock_ms()); /* a backend that still works is the tap's lock's to find */
     for (size_t i = 0; i < client->loop->shared->stores->count; i++)
@@ -275,6 +277,8 @@ void client_ready_seen(struct client *client, struct server *server, char tx_sta
         if (alike)
             server->alike_version = client->session.version;
         client->outcome_failed = false;
+        hear_settle(client);
+        hear_flush(client);
         stats_add(client->loop->stats, STAT_TRANSACTIONS, 1);
         if (client->passes != NULL) {
             warm_note(client);
@@ -289,7 +293,9 @@ void client_ready_seen(struct client *client, struct server *server, char tx_sta
 
 void client_server_ready(struct client *client, struct server *server)
 {
-    if (client->state == CLIENT_LOGIN) {
+    if (client->ear != NULL) {
+        hear_server_ready(client, server);
+    } else if (client->state == CLIENT_LOGIN) {
         server->alike = true; /* the session is what this server said */
         remember_login(client->loop->remember, client->user, client->database, &client->session);
         login_welcome(client);
@@ -306,6 +312,10 @@ void client_server_quiet(struct client *client, struct server *server)
 {
     int index = (int)server->store->index;
 
+    if (client->ear != NULL) {
+        hear_server_quiet(client, server);
+        return;
+    }
     if (client->answering == index)
         client->answering = -1;
     if ((client->state == CLIENT_JOINING || client->state == CLIENT_SWITCHING) &&
@@ -373,6 +383,10 @@ void client_server_lost(struct client *client, struct server *server)
     struct error why = server->why;
     bool owed = server->visible > 0, cut = server->passing_bytes > 0 && !server->passing_silent;
 
+    if (client->ear != NULL) {
+        hear_server_lost(client, server);
+        return;
+    }
     if (client->state == CLIENT_LOGIN) {
         begin_without_home(client, server, &why);
         return;
@@ -410,6 +424,8 @@ void client_server_lost(struct client *client, struct server *server)
         client->refused = true;
         client->refused_why = why;
     }
+    channels_lost(&client->session.channels, (unsigned)index); /* from now on the shared listener tells it */
+    hear_settle(client);
     client_retry(client);
 }
 

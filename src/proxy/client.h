@@ -21,6 +21,7 @@
 #include "sql/attribute.h"
 #include "sql/execute.h"
 
+struct ear;
 struct loop;
 
 struct client {
@@ -62,6 +63,11 @@ struct client {
     char *local_portal; /* a portal that the proxy answers itself (deferred BEGIN …); NULL: none */
     struct plan *local_plan;
     struct slice local_text; /* owned */
+
+    struct ear *ear; /* not an application: hosts that ear's connection */
+    bool listening;            /* in the line of those who listen */
+    struct client *prev_listening, *next_listening;
+    struct buf notified; /* NotificationResponses from other stores that wait for their moment */
 
     struct gate_pass *passes;
     struct gate_waiter waiter;

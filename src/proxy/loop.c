@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "proxy/hear.h"
 #include "proxy/warm.h"
 
 enum { TICK_MS = 20, SCAN_EVERY_TICKS = 50, PID_BITS = 22 };
@@ -81,6 +82,7 @@ static void on_publish(struct loop *loop, struct publish_letter *letter)
     catalogue_give(catalogue);
     loop->ready = loop->ready || letter->ready;
     gates_follow(loop->gates, loop->table, clock_ms());
+    ears_follow(loop->ears);
     letter->loop = loop->index;
     letter_reply(&letter->letter);
 }
@@ -121,6 +123,7 @@ static void on_stop(struct loop *loop)
     error_set(&err, "57P01", "terminating connection due to administrator command");
     DL_FOREACH_SAFE(loop->clients, client, next)
         client_fail(client, &err);
+    ears_stop(loop->ears);
     uv_poll_stop(&loop->letters);
     uv_close((uv_handle_t *)&loop->letters, NULL);
 }
@@ -178,6 +181,7 @@ static void on_tick(uv_timer_t *timer)
     gates_tick(loop->gates, loop_lease_is_valid(loop), clock_ms());
     if (++loop->ticks % SCAN_EVERY_TICKS != 0)
         return;
+    ears_tick(loop->ears);
     DL_FOREACH_SAFE(loop->clients, client, next) {
         client_expired(client);
         warm_again(client);
@@ -234,7 +238,8 @@ bool loop_start(struct loop *loop, const struct proxy_shared *shared, unsigned i
     loop->planner = planner_new(shared->tenant_setting);
     loop->remember = remember_new();
     loop->derive = derive_new(DERIVED_KEYS_MAX);
-    if (loop->gates == NULL || loop->planner == NULL || loop->remember == NULL || loop->derive == NULL ||
+    loop->ears = ears_new(loop);
+    if (loop->ears == NULL || loop->gates == NULL || loop->planner == NULL || loop->remember == NULL || loop->derive == NULL ||
         !make_blank(loop) || !make_handles(loop))
         return error_no_memory(err);
     if (pthread_create(&loop->thread, NULL, loop_main, loop) != 0)
@@ -250,6 +255,7 @@ void loop_join(struct loop *loop)
     planner_free(loop->planner);
     remember_free(loop->remember);
     derive_free(loop->derive);
+    ears_free(loop->ears);
     bind_scratch_done(&loop->scratch);
     route_table_give(loop->table);
     catalogue_give(loop->catalogue);

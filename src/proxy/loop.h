@@ -52,6 +52,7 @@ struct loop {
     uint32_t next_pid;
     struct gates *gates;
     struct stream *lingering; /* streams that close by themselves, or at a time */
+    struct ears *ears;
     struct planner *planner;
     struct route_table *table;
     struct catalogue *catalogue;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proxy/client.h"
+#include "proxy/hear.h"
 #include "proxy/loop.h"
 #include "wire/read.h"
 
@@ -11,7 +12,8 @@ enum { WHOLE_BYTES_MAX = 64 * 1024 }; /* a larger message that we need not read 
 
 static void send_to_client(struct server *server, const char *bytes, size_t count)
 {
-    stream_send(&server->client->stream, bytes, count);
+    if (server->client->ear == NULL) /* nobody reads there */
+        stream_send(&server->client->stream, bytes, count);
 }
 
 static bool head_is_silent(struct server *server)
@@ -189,6 +191,8 @@ static void on_ready(struct server *server, const struct msg *msg)
         return; /* nobody asked: a server that talks nonsense is passed over */
     server->tx_status = msg->body[0];
     server->copy_in = false;
+    if (!silent && server->tx_status == 'I')
+        hear_flush(server->client);
     pass(server, msg);
     server_pop(server);
     if (!silent)
@@ -242,6 +246,20 @@ static bool is_captured(struct server *server, const struct msg *msg)
     return msg->type == BE_DATA_ROW && head != NULL && head->capture;
 }
 
+static void on_notification(struct server *server, const struct msg *msg)
+{
+    struct client *client = server->client;
+    struct read body = read_msg(msg);
+
+    if (client->ear != NULL) {
+        hear_told(client, server, msg);
+        return;
+    }
+    read_u32(&body);
+    if (channels_hears_own(&client->session.channels, read_text(&body)))
+        send_to_client(server, msg->body - MSG_HEADER_BYTES, msg->total_bytes);
+}
+
 static void on_message(struct server *server, const struct msg *msg)
 {
     switch (msg->type) {
@@ -261,7 +279,7 @@ static void on_message(struct server *server, const struct msg *msg)
         on_parameter(server, msg);
         break;
     case BE_NOTIFICATION:
-        send_to_client(server, msg->body - MSG_HEADER_BYTES, msg->total_bytes);
+        on_notification(server, msg);
         break;
     case BE_COPY_IN:
         pass(server, msg);

@@ -155,6 +155,7 @@ void session_done(struct session *session)
     session_forget_all(session);
     drop_all(session, &session->base);
     drop_all(session, &session->pending);
+    channels_done(&session->channels);
     for (size_t i = 0; i < session->reported_count; i++) {
         free(session->reported[i].name);
         free(session->reported[i].value);
@@ -244,6 +245,7 @@ void session_commit(struct session *session, uint64_t sync)
 {
     struct setting *setting, *next;
 
+    channels_commit(&session->channels, sync);
     DL_FOREACH_SAFE(session->pending, setting, next) {
         if (setting->sync > sync)
             return;
@@ -270,6 +272,7 @@ void session_rollback(struct session *session, uint64_t sync)
 {
     struct setting *setting, *next;
 
+    channels_rollback(&session->channels, sync);
     DL_FOREACH_SAFE(session->pending, setting, next) {
         if (setting->sync > sync)
             return;
@@ -285,6 +288,7 @@ void session_release(struct session *session, unsigned depth)
 {
     struct setting *setting;
 
+    channels_release(&session->channels, depth);
     DL_FOREACH(session->pending, setting)
         if (setting->depth > depth)
             setting->depth = depth;
@@ -294,6 +298,7 @@ void session_rollback_to(struct session *session, unsigned depth)
 {
     struct setting *setting, *next;
 
+    channels_rollback_to(&session->channels, depth);
     DL_FOREACH_SAFE(session->pending, setting, next) {
         if (setting->depth > depth) {
             DL_DELETE(session->pending, setting);

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
+#include "proxy/channels.h"
 #include "sql/attribute.h"
 #include "sql/plan.h"
 
@@ -61,8 +62,9 @@ struct session {
     bool forgot;                     /* a change could not be remembered: every value is unknown */
     struct parameter_pair *reported; /* what the client was told (ParameterStatus) */
     size_t reported_count;
-    bool prepared_sets; /* some SQL-level PREPARE runs a set_config() */
-    bool temp_shadows;  /* made a temporary table */
+    struct channels channels; /* LISTEN; they follow the same commits and rollbacks */
+    bool prepared_sets;       /* some SQL-level PREPARE runs a set_config() */
+    bool temp_shadows;        /* made a temporary table */
 };
 
 void session_init(struct session *session);

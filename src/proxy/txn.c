@@ -183,8 +183,8 @@ void txn_used(struct txn *txn, const struct plan_statement *statement, bool of_t
         if (!of_tenant)
             txn->read_other = true;
     }
-    if (statement->kind == STATEMENT_LISTEN || statement->kind == STATEMENT_DECLARE ||
-        statement->kind == STATEMENT_FETCH || statement->snapshot ||
+    if (statement->kind == STATEMENT_LISTEN || statement->kind == STATEMENT_UNLISTEN ||
+        statement->kind == STATEMENT_DECLARE || statement->kind == STATEMENT_FETCH || statement->snapshot ||
         statement->kind == STATEMENT_PREPARE_TRANSACTION)
         txn->pinned = true;
 }

@@ -329,7 +329,7 @@ bool walk_utility(struct walk *walk, const PgQuery__Node *statement)
         on_named(walk, STATEMENT_LISTEN, statement->listen_stmt->conditionname);
         break;
     case NODE(UNLISTEN_STMT):
-        on_named(walk, STATEMENT_LISTEN, statement->unlisten_stmt->conditionname);
+        on_named(walk, STATEMENT_UNLISTEN, statement->unlisten_stmt->conditionname);
         break;
     case NODE(COPY_STMT):
         on_copy(walk, statement->copy_stmt);

@@ -89,7 +89,7 @@ static const struct plan_case {
     { "close c", STATEMENT_FETCH, N, 0, "-" },
     { "close all", STATEMENT_FETCH, N, 0, "-" },
     { "listen events", STATEMENT_LISTEN, N, 0, "-" },
-    { "unlisten *", STATEMENT_LISTEN, N, 0, "-" },
+    { "unlisten *", STATEMENT_UNLISTEN, N, 0, "-" },
     { "notify events, 'x'", STATEMENT_PLAIN, W, 0, "-" },
     /* no tables */
     { "select 1", STATEMENT_PLAIN, N, 0, "-" },
