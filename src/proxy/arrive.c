@@ -21,7 +21,9 @@ static bool encoding_is_safe(const char *name)
         "SJIS", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "SHIFT_JIS_2004"
     };
 
-    for (size_t i = 0; name != NULL && i < sizeof unsafe / sizeof unsafe[0]; i++)
+    if (name == NULL || strcmp(name, "UTF8") == 0)
+        return true;
+    for (size_t i = 0; i < sizeof unsafe / sizeof unsafe[0]; i++)
         if (strcasecmp(name, unsafe[i]) == 0)
             return false;
     return true;
@@ -35,11 +37,11 @@ static const struct schema *default_schema(const struct client *client)
 bool arrive_plan(struct client *client, struct slice text, struct plan **plan)
 {
     const struct session *session = &client->session;
-    const char *strings = session_reported(session, "standard_conforming_strings"), *path = NULL;
+    const char *strings = report_slot(&session->reported, REPORT_STANDARD_CONFORMING_STRINGS), *path = NULL;
     struct plan_context context = {
         .schema = default_schema(client),
         .standard_conforming_strings = strings == NULL || strcmp(strings, "off") != 0,
-        .encoding_safe = encoding_is_safe(session_reported(session, "client_encoding")),
+        .encoding_safe = encoding_is_safe(report_slot(&session->reported, REPORT_CLIENT_ENCODING)),
         .temp_shadows = session->temp_shadows,
     };
 

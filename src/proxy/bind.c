@@ -222,11 +222,11 @@ static uint64_t remember(struct client *client, const struct parse *parse, struc
 /* An older statement of that name, left on a server that the client did not close it on. */
 static void clear_name(struct server *server, struct slice name)
 {
-    if (name.bytes == 0 || !server_knows_name(server, name))
+    if (name.bytes == 0 || !made_knows(&server->made, name))
         return;
     write_close(stream_out(&server->stream), 'S', name);
     server_owe(server, 'C', true, 0);
-    server_note_gone(server, name);
+    made_gone(&server->made, name);
 }
 
 static void forward_parse(struct client *client, const struct msg *msg, const struct parse *parse,
@@ -239,7 +239,7 @@ static void forward_parse(struct client *client, const struct msg *msg, const st
         clear_name(server, parse->name);
     serial = remember(client, parse, plan);
     if (serial != 0)
-        server_note_made(server, session_find(&client->session, parse->name)->name, serial);
+        made_note(&server->made, session_find(&client->session, parse->name)->name, serial, false);
     in_pipeline(client, server);
     statement_forward(client, server, msg, 'P', serial);
 }
@@ -515,7 +515,7 @@ static bool on_close(struct client *client, const struct msg *header)
     if (server == NULL) /* nobody has it, or it is closed where it is made again under another serial */
         return say(client, &msg, write_close_complete);
     if (what == 'S')
-        server_note_gone(server, name);
+        made_gone(&server->made, name);
     in_pipeline(client, server);
     statement_forward(client, server, &msg, 'C', 0);
     return true;

@@ -85,6 +85,16 @@ static void book_setting(struct client *client, const struct message *message,
     buf_done(&words);
 }
 
+/* What RESET ALL leaves and DISCARD ALL does not. */
+static void book_discarded_role(struct client *client)
+{
+    static const char *const names[] = { "session_authorization", "role" };
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (!session_reset(&client->session, slice_of(names[i]), slice_of(""), 0, client->sync_sent + 1))
+            client->session.overflow = true;
+}
+
 void book_end(struct client *client, const struct plan_statement *statement)
 {
     int branch = client->txn.branch;
@@ -119,10 +129,10 @@ static void book_discard(struct client *client, struct server *server, const str
     if (statement->kind == STATEMENT_DISCARD_ALL ||
         (statement->kind == STATEMENT_DEALLOCATE && statement->name == NULL)) {
         session_forget_all(&client->session);
-        server_note_all_gone(server);
+        made_done(&server->made);
     } else {
         session_forget(&client->session, slice_of(statement->name));
-        server_note_gone(server, slice_of(statement->name));
+        made_gone(&server->made, slice_of(statement->name));
     }
 }
 
@@ -160,7 +170,7 @@ static void book_prepare(struct client *client, const struct plan_statement *sta
         return;
     }
     prepared->sql = true;
-    server_note_made(server, prepared->name, prepared->serial);
+    made_note(&server->made, prepared->name, prepared->serial, false);
 }
 
 /* The server has what an EXECUTE in the message names, and nothing else under the name of a PREPARE. */
@@ -231,6 +241,7 @@ static void book_one(struct client *client, const struct message *message, size_
         break;
     case STATEMENT_DISCARD_ALL: /* on a server that joins there is nothing to discard but settings */
         book_setting(client, message, statement, slice_of("RESET SESSION AUTHORIZATION; RESET ALL"));
+        book_discarded_role(client);
         book_discard(client, server, statement);
         book_channel(client, statement, server);
         break;

@@ -44,6 +44,7 @@ static void client_free(struct client *client)
         free(client->startup[i].value);
     }
     free(client->startup);
+    identity_give(client->identity);
     free(client->user);
     free(client->database);
     session_done(&client->session);
@@ -268,14 +269,14 @@ void client_ready_seen(struct client *client, struct server *server, char tx_sta
     client->sync_seen++;
     client->tx_status = tx_status;
     if (tx_status == 'I') {
-        bool alike = server != NULL && server->alike && server->alike_version == client->session.version;
+        bool alike = server != NULL && client->session.pending != NULL && join_is_worn(client, server);
 
         if (client->outcome_failed)
             session_rollback(&client->session, client->sync_seen);
         else
             session_commit(&client->session, client->sync_seen);
         if (alike)
-            server->alike_version = client->session.version;
+            join_wears(client, server);
         client->outcome_failed = false;
         hear_settle(client);
         hear_flush(client);
@@ -296,7 +297,6 @@ void client_server_ready(struct client *client, struct server *server)
     if (client->ear != NULL) {
         hear_server_ready(client, server);
     } else if (client->state == CLIENT_LOGIN) {
-        server->alike = true; /* the session is what this server said */
         remember_login(client->loop->remember, client->user, client->database, &client->session);
         login_welcome(client);
         client->last_store = (int)server->store->index;
@@ -545,6 +545,7 @@ void client_open(struct loop *loop, int fd)
     }
     stream_init(&client->stream, &hooks);
     client->loop = loop;
+    client->number = ++loop->client_number;
     client->since_ms = clock_ms();
     client->last_store = client->answering = client->passing_to = client->waiting_store = client->warm_store =
         -1;

@@ -11,6 +11,7 @@
 #include <uthash.h>
 
 #include "proxy/auth.h"
+#include "proxy/identity.h"
 #include "proxy/place.h"
 #include "proxy/server.h"
 #include "proxy/session.h"
@@ -27,6 +28,7 @@ struct loop;
 struct client {
     struct stream stream; /* first: a stream's hooks get from it to its client by a cast */
     struct loop *loop;
+    uint64_t number;            /* never used twice by a loop */
     struct client *prev, *next; /* the loop's list */
     UT_hash_handle hh;          /* the loop's hash by cancel_pid */
     enum client_state state;
@@ -36,6 +38,7 @@ struct client {
     /* who */
     struct auth *auth; /* until authenticated */
     struct credentials credentials;
+    struct identity *identity; /* as whom its servers log in; from LOGIN on */
     char *user, *database;
     struct parameter_pair *startup; /* all but user, database, _pq_.*; said to every server */
     size_t startup_count;
@@ -65,7 +68,7 @@ struct client {
     struct slice local_text; /* owned */
 
     struct ear *ear; /* not an application: hosts that ear's connection */
-    bool listening;            /* in the line of those who listen */
+    bool listening;  /* in the line of those who listen */
     struct client *prev_listening, *next_listening;
     struct buf notified; /* NotificationResponses from other stores that wait for their moment */
 

@@ -114,6 +114,7 @@ static void free_session(struct client *session)
     free(session->user);
     free(session->database);
     credentials_done(&session->credentials);
+    identity_give(session->identity);
     session_done(&session->session);
     buf_done(&session->stream.out);
     free(session);

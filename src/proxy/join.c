@@ -11,6 +11,8 @@
 
 /* ---- making a server like the session ---- */
 
+static const uint64_t TOLD_NOW = UINT64_MAX; /* told_here: its reports are on their way */
+
 static bool is_pending(const struct session *session, const char *name)
 {
     const struct setting *setting;
@@ -33,45 +35,84 @@ static void append_set(struct buf *text, const char *name, const char *value)
 }
 
 /* Role and database settings may differ between servers; what the client was told must stay true. */
-static void say_reported(struct client *client, struct server *server)
+static void append_reported(struct client *client, struct server *server, struct buf *text)
 {
-    static const char *const settable[] = { "client_encoding",  "DateStyle",
-                                            "IntervalStyle",    "TimeZone",
-                                            "application_name", "standard_conforming_strings" };
-    struct buf text;
+    const struct report *told = &client->session.reported;
 
-    buf_init(&text);
-    for (size_t i = 0; i < sizeof settable / sizeof settable[0]; i++) {
-        const char *value = session_reported(&client->session, settable[i]);
+    for (size_t i = 0; i < REPORT_SLOTS; i++) {
+        const char *value = report_slot(told, i), *there = report_slot(&server->reported, i);
 
-        if (value != NULL && !is_pending(&client->session, settable[i]) && strchr(value, '\\') == NULL)
-            append_set(&text, settable[i], value);
+        if (value == NULL || (there != NULL && strcmp(value, there) == 0) || strchr(value, '\\') != NULL ||
+            is_pending(&client->session, report_slot_name(i)))
+            continue;
+        append_set(text, report_slot_name(i), value);
     }
-    if (buf_bytes(&text) > 0)
-        server_say(server, buf_slice(&text));
-    buf_done(&text);
+}
+
+bool join_is_worn(struct client *client, const struct server *server)
+{
+    struct wear *wear;
+
+    return !server->wear_unknown && session_wear(&client->session, &wear) && wear_equal(server->wear, wear);
+}
+
+void join_wears(struct client *client, struct server *server)
+{
+    struct wear *wear;
+
+    if (!session_wear(&client->session, &wear)) {
+        server->wear_unknown = true;
+        return;
+    }
+    wear_take(wear);
+    wear_give(server->wear);
+    server->wear = wear;
+    server->wear_unknown = false;
 }
 
 bool join_make_alike(struct client *client, struct server *server, struct error *err)
 {
-    const struct setting *setting;
+    struct wear *wear;
+    struct buf text;
 
     if (client->session.overflow) {
         error_set(err, "0A000",
                   "cross_store_statement: the session has changed more settings than are remembered");
         return error_hint(err, "Connect anew: a new session begins at its tenant's store.");
     }
-    DL_FOREACH(client->session.base, setting)
-        server_say(server, slice_of(setting->statement));
-    say_reported(client, server);
-    server->alike = true;
-    server->alike_version = client->session.version;
-    return server->state == SERVER_READY;
+    if (!session_wear(&client->session, &wear))
+        return error_no_memory(err);
+    buf_init(&text);
+    if (!join_is_worn(client, server))
+        wear_change(server->wear, !server->wear_unknown, wear, &text);
+    append_reported(client, server, &text);
+    join_wears(client, server);
+    server->told_client = client->number;
+    server->told_version = client->session.reported.version;
+    server->told_here = TOLD_NOW;
+    if (buf_bytes(&text) > 0)
+        server_say(server, buf_slice(&text));
+    buf_done(&text);
+    if (server->state == SERVER_READY)
+        return true;
+    *err = client->lost_why;
+    return false;
 }
 
-static bool is_alike(const struct client *client, const struct server *server)
+/* A server of another kind may report the same thing in other words. */
+static bool is_told(const struct client *client, const struct server *server)
 {
-    return server->alike && server->alike_version == client->session.version;
+    return server->told_client == client->number &&
+           server->told_version == client->session.reported.version &&
+           server->told_here == server->reported.version;
+}
+
+/* What the client was told counts only where it can be changed: in a transaction, its own SETs come by the
+ * journal. */
+static bool is_alike(struct client *client, const struct server *server)
+{
+    return join_is_worn(client, server) && (client->session.pending != NULL || is_told(client, server) ||
+                                            report_is_alike(&client->session.reported, &server->reported));
 }
 
 static bool say_journal(struct client *client, struct server *server, struct error *err)
@@ -110,7 +151,7 @@ static enum arrival join_failed(struct client *client, struct server *server, st
 {
     *err = server->silent_why;
     server->silent_failed = false;
-    server->alike = false;
+    server->wear_unknown = true;
     if (client->txn.open && client->txn.branch == (int)server->store->index && !client->txn.read &&
         !client->txn.wrote) {
         server_say(server, slice_of("ROLLBACK"));
@@ -124,8 +165,10 @@ static bool warm_is_over(struct server *server)
 {
     if (!server_is_quiet(server))
         return false;
-    if (server->silent_failed)
-        server->alike = server->silent_failed = false;
+    if (server->silent_failed) {
+        server->silent_failed = false;
+        server->wear_unknown = true;
+    }
     server->warm = false;
     return true;
 }
@@ -147,6 +190,8 @@ enum arrival join_server(struct client *client, const struct store *store, struc
     }
     if (!server_is_quiet(server))
         return WAITING;
+    if (server->told_here == TOLD_NOW)
+        server->told_here = server->reported.version;
     if (server->silent_failed)
         return join_failed(client, server, err);
     if (is_alike(client, server) && !journal) {

@@ -17,6 +17,11 @@ enum arrival join_server(struct client *client, const struct store *store, struc
 enum arrival join_leave_branch(struct client *client, const struct place *place, int *index,
                                struct error *err);
 
+/* Whether `server` has the session's settings; and that it has them now (the client itself has said them
+ * there). */
+bool join_is_worn(struct client *client, const struct server *server);
+void join_wears(struct client *client, struct server *server);
+
 /* Queues what makes `server` like the session; silent. false: cannot (overflow). */
 bool join_make_alike(struct client *client, struct server *server, struct error *err);
 

@@ -229,9 +229,9 @@ void login_welcome(struct client *client)
 {
     struct buf *out = stream_out(&client->stream);
     write_auth_ok(out);
-    for (size_t i = 0; i < client->session.reported_count; i++)
-        write_parameter_status(out, slice_of(client->session.reported[i].name),
-                               slice_of(client->session.reported[i].value));
+    for (size_t i = 0; i < client->session.reported.count; i++)
+        write_parameter_status(out, slice_of(client->session.reported.pairs[i].name),
+                               slice_of(client->session.reported.pairs[i].value));
     write_backend_key_data(out, client->cancel_pid, client->cancel_key, client->cancel_key_bytes);
     write_ready(out, 'I');
     auth_free(client->auth);

@@ -50,6 +50,7 @@ struct loop {
     struct client *clients; /* list */
     struct client *by_pid;  /* hash by cancel_pid */
     uint32_t next_pid;
+    uint64_t client_number; /* of the last one */
     struct gates *gates;
     struct stream *lingering; /* streams that close by themselves, or at a time */
     struct ears *ears;

@@ -71,7 +71,7 @@ static void skip_to_sync(struct server *server)
         if (head->kind == 'P' && head->serial != 0) {
             if (!head->silent)
                 session_forget_serial(&server->client->session, head->serial);
-            server_note_gone_serial(server, head->serial);
+            made_gone_serial(&server->made, head->serial);
         }
         if (!head->silent && (head->kind == 'Q' || head->kind == 'F'))
             server->client->sync_sent--; /* ignored, too: no ReadyForQuery will come for it */
@@ -147,7 +147,7 @@ static void on_error(struct server *server, const struct msg *msg)
     }
     if (head != NULL && head->kind == 'Q' && head->serial != 0 &&
         session_prepare_failed(&server->client->session, head->serial))
-        server_note_gone_serial(server, head->serial);
+        made_gone_serial(&server->made, head->serial);
     if (extended)
         skip_to_sync(server);
 }
@@ -205,6 +205,7 @@ static void on_parameter(struct server *server, const struct msg *msg)
     struct read body = read_msg(msg);
     struct slice name = read_text(&body), value = read_text(&body);
 
+    report_note(&server->reported, name, value);
     if (head_is_silent(server)) /* it is being made like the session, not the session like it */
         return;
     session_report(&server->client->session, name, value);

@@ -50,8 +50,8 @@ static struct login *find(const struct remember *remember, const char *user, con
 
 static void copy_reported(struct session *to, const struct session *from)
 {
-    for (size_t i = 0; i < from->reported_count; i++)
-        session_report(to, slice_of(from->reported[i].name), slice_of(from->reported[i].value));
+    for (size_t i = 0; i < from->reported.count; i++)
+        session_report(to, slice_of(from->reported.pairs[i].name), slice_of(from->reported.pairs[i].value));
 }
 
 void remember_login(struct remember *remember, const char *user, const char *database,

@@ -101,92 +101,9 @@ bool server_is_quiet(const struct server *server)
     return server->line_count == 0 && server->passing_bytes == 0;
 }
 
-/* ---- prepared statements it has ---- */
-
-static struct made *find_made(const struct server *server, struct slice name)
-{
-    struct made *made = NULL;
-
-    if (server->made != NULL)
-        HASH_FIND(hh, server->made, name.at, name.bytes, made);
-    return made;
-}
-
-bool server_knows_name(const struct server *server, struct slice name)
-{
-    return find_made(server, name) != NULL;
-}
-
 bool server_has(const struct server *server, const struct prepared *prepared)
 {
-    const struct made *made;
-
-    if (prepared->name[0] == '\0')
-        return server->unnamed_serial == prepared->serial;
-    made = find_made(server, slice_of(prepared->name));
-    return made != NULL && made->serial == prepared->serial;
-}
-
-void server_note_made(struct server *server, const char *name, uint64_t serial)
-{
-    struct made *made;
-
-    if (name[0] == '\0') {
-        server->unnamed_serial = serial;
-        return;
-    }
-    made = find_made(server, slice_of(name));
-    if (made != NULL) {
-        made->serial = serial;
-        return;
-    }
-    made = calloc(1, sizeof *made);
-    if (made == NULL || (made->name = strdup(name)) == NULL) {
-        free(made); /* it will be made once more: Close first, see server_say_parse() */
-        return;
-    }
-    made->serial = serial;
-    HASH_ADD_KEYPTR(hh, server->made, made->name, strlen(made->name), made);
-}
-
-static void forget_made(struct server *server, struct made *made)
-{
-    HASH_DEL(server->made, made);
-    free(made->name);
-    free(made);
-}
-
-void server_note_gone(struct server *server, struct slice name)
-{
-    struct made *made;
-
-    if (name.bytes == 0) {
-        server->unnamed_serial = 0;
-        return;
-    }
-    made = find_made(server, name);
-    if (made != NULL)
-        forget_made(server, made);
-}
-
-void server_note_gone_serial(struct server *server, uint64_t serial)
-{
-    struct made *made, *next;
-
-    if (server->unnamed_serial == serial)
-        server->unnamed_serial = 0;
-    HASH_ITER(hh, server->made, made, next)
-        if (made->serial == serial)
-            forget_made(server, made);
-}
-
-void server_note_all_gone(struct server *server)
-{
-    struct made *made, *next;
-
-    server->unnamed_serial = 0;
-    HASH_ITER(hh, server->made, made, next)
-        forget_made(server, made);
+    return made_is(&server->made, slice_of(prepared->name), prepared->serial);
 }
 
 /* ---- life ---- */
@@ -196,7 +113,10 @@ static void server_free(struct server *server)
     while (server->line_count > 0)
         server_pop(server);
     free(server->line);
-    server_note_all_gone(server);
+    made_done(&server->made);
+    wear_give(server->wear);
+    report_done(&server->reported);
+    identity_give(server->identity);
     prove_done(&server->prove);
     free(server);
 }
@@ -225,7 +145,7 @@ void server_break(struct server *server, const struct error *why)
 
 void server_close(struct server *server)
 {
-    struct loop *loop = server->client->loop;
+    struct loop *loop = server->loop;
 
     stats_add(loop->stats, STAT_SERVERS_CLOSED, 1);
     server->client = NULL;
@@ -260,22 +180,21 @@ static void append_pair(const char **pairs, size_t *count, const char *name, con
 /* The client's own startup parameters: role and database settings then work as on a direct connection. */
 static void send_startup(struct server *server)
 {
-    struct client *client = server->client;
-    const char **pairs = calloc(2 * (client->startup_count + 2), sizeof *pairs);
+    const struct identity *who = server->identity;
+    const char **pairs = calloc(2 * (who->startup_count + 2), sizeof *pairs);
     size_t count = 0;
 
     if (pairs == NULL) {
         break_with(server, "53200", "out of memory");
         return;
     }
-    append_pair(pairs, &count, "user", client->user);
+    append_pair(pairs, &count, "user", who->user);
     append_pair(pairs, &count, "database",
-                server->store == stores_default(client->loop->shared->stores) ? client->database
+                server->store == stores_default(server->loop->shared->stores) ? who->database
                                                                               : server->store->dbname);
-    for (size_t i = 0; i < client->startup_count; i++)
-        append_pair(pairs, &count, client->startup[i].name, client->startup[i].value);
-    /* The client's own protocol version: a server that is too old for it answers as it would without us. */
-    write_startup(stream_out(&server->stream), client->protocol_minor, pairs, count / 2);
+    for (size_t i = 0; i < who->startup_count; i++)
+        append_pair(pairs, &count, who->startup[i].name, who->startup[i].value);
+    write_startup(stream_out(&server->stream), who->protocol_minor, pairs, count / 2);
     free(pairs);
     server->state = SERVER_LOGIN;
     server->since_ms = clock_ms();
@@ -285,13 +204,13 @@ static void send_startup(struct server *server)
 
 static struct prove_who who_is_proved(const struct server *server)
 {
-    const struct proxy_shared *shared = server->client->loop->shared;
+    const struct proxy_shared *shared = server->loop->shared;
 
-    return (struct prove_who){ .credentials = &server->client->credentials,
-                               .user = server->client->user,
+    return (struct prove_who){ .credentials = &server->identity->credentials,
+                               .user = server->identity->user,
                                .store = server->store->name,
                                .may_send_plain = shared->plain_to_stores || server->store->host[0] == '/',
-                               .derive = server->client->loop->derive };
+                               .derive = server->loop->derive };
 }
 
 static void on_authentication(struct server *server, const struct msg *msg)
@@ -362,6 +281,7 @@ static void on_login_parameter(struct server *server, const struct msg *msg)
 
     if (slice_is(name, "server_version"))
         server->major = leading_number(value);
+    report_note(&server->reported, name, value);
     if (server->client->state == CLIENT_LOGIN) /* the home server: what the client will be told */
         session_report(&server->client->session, name, value);
 }
@@ -391,7 +311,6 @@ static void on_login_message(struct server *server, const struct msg *msg)
         server->state = SERVER_READY;
         server->since_ms = clock_ms();
         server->tx_status = 'I';
-        server->unnamed_serial = 0;
         break;
     default:
         break_with(server, "08P01", "an unexpected message during login");
@@ -431,7 +350,7 @@ static void on_came(struct stream *stream, size_t bytes)
 
     if (server->client == NULL || server->state == SERVER_BROKEN)
         return;
-    stats_add(server->client->loop->stats, STAT_SERVER_BYTES, bytes);
+    stats_add(server->loop->stats, STAT_SERVER_BYTES, bytes);
     if (server->state == SERVER_LOGIN)
         run_login(server);
     else
@@ -474,14 +393,29 @@ static void on_dial_freed(struct dial *dial)
     server_free((struct server *)((char *)dial - offsetof(struct server, dial)));
 }
 
+static bool has_identity(struct client *client)
+{
+    if (client->identity != NULL)
+        return true;
+    client->identity = identity_new(client->user, client->database, client->startup, client->startup_count,
+                                    NULL, &client->credentials);
+    if (client->identity == NULL)
+        return false;
+    /* The client's own protocol version: a server that is too old for it answers as it would without us. */
+    client->identity->protocol_minor = client->protocol_minor;
+    return true;
+}
+
 struct server *server_open(struct client *client, const struct store *store)
 {
-    struct server *server = calloc(1, sizeof *server);
+    struct server *server = has_identity(client) ? calloc(1, sizeof *server) : NULL;
 
     if (server == NULL)
         return NULL;
     stream_init(&server->stream, &hooks);
+    server->loop = client->loop;
     server->client = client;
+    server->identity = identity_take(client->identity);
     server->store = store;
     server->state = SERVER_CONNECTING;
     server->since_ms = clock_ms();
@@ -504,7 +438,7 @@ static void broken_for_memory(struct server *server)
 void server_say(struct server *server, struct slice query)
 {
     write_query(stream_out(&server->stream), query);
-    server->unnamed_serial = 0; /* a simple Query drops the unnamed statement */
+    server->made.unnamed_serial = 0; /* a simple Query drops the unnamed statement */
     if (!server_owe(server, 'Q', true, 0))
         broken_for_memory(server);
     else
@@ -533,7 +467,7 @@ void server_say_parse(struct server *server, const struct prepared *prepared, bo
     }
     write_parse(out, slice_of(prepared->name), prepared->text, prepared->types, prepared->type_count);
     server->pipeline = true;
-    server_note_made(server, prepared->name, prepared->serial);
+    made_note(&server->made, prepared->name, prepared->serial, false);
     if (!server_owe(server, 'P', true, prepared->serial))
         broken_for_memory(server);
     else if (!server->skipping)
@@ -544,7 +478,7 @@ void server_say_deallocate(struct server *server, struct slice name)
 {
     struct buf text;
 
-    if (!server_knows_name(server, name))
+    if (!made_knows(&server->made, name))
         return;
     buf_init(&text);
     buf_append_text(&text, "DEALLOCATE \"");
@@ -553,7 +487,7 @@ void server_say_deallocate(struct server *server, struct slice name)
     buf_append_text(&text, "\"");
     server_say(server, buf_slice(&text));
     buf_done(&text);
-    server_note_gone(server, name);
+    made_gone(&server->made, name);
 }
 
 void server_say_prepare(struct server *server, const struct prepared *prepared)
@@ -564,7 +498,7 @@ void server_say_prepare(struct server *server, const struct prepared *prepared)
     }
     server_say_deallocate(server, slice_of(prepared->name));
     server_say(server, prepared->text);
-    server_note_made(server, prepared->name, prepared->serial);
+    made_note(&server->made, prepared->name, prepared->serial, false);
 }
 
 void server_say_sync(struct server *server, bool silent)

@@ -7,16 +7,20 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
 #include "base/error.h"
 #include "proxy/dial.h"
 #include "proxy/prove.h"
+#include "proxy/identity.h"
+#include "proxy/made.h"
+#include "proxy/report.h"
 #include "proxy/session.h"
 #include "proxy/stream.h"
+#include "proxy/wear.h"
 #include "route/store.h"
 
 struct client;
+struct loop;
 
 /*   CONNECTING ──connected──► LOGIN ──ReadyForQuery──► READY ──┐
  *        └────────────failed────┴──────────lost──────────┴─► BROKEN, then freed by its client */
@@ -45,15 +49,11 @@ struct request {
     bool failed; /* L: it says that the transaction failed */
 };
 
-struct made { /* a prepared statement that this server has */
-    char *name;
-    uint64_t serial;
-    UT_hash_handle hh;
-};
-
 struct server {
-    struct stream stream;  /* first, as in struct client */
-    struct client *client; /* NULL once the client has let go of it */
+    struct stream stream; /* first, as in struct client */
+    struct loop *loop;
+    struct client *client;     /* NULL once the client has let go of it */
+    struct identity *identity; /* as whom it logs in */
     const struct store *store;
     enum server_state state;
     struct error why;     /* BROKEN, or the FATAL it said last */
@@ -81,12 +81,14 @@ struct server {
     struct error silent_why;
     unsigned cancels; /* cancel connections under way: nothing new is sent meanwhile */
 
-    struct made *made;
-    uint64_t unnamed_serial; /* of the unnamed statement it has; 0: none */
-    uint64_t alike_version;  /* session->version that it has been made like; */
-    bool alike;              /* … once */
-    bool warm;               /* opened in the background */
-    unsigned major;          /* of server_version; 0: not heard yet */
+    struct made_set made;   /* prepared statements it has */
+    struct wear *wear;      /* settings it has been given since its login … */
+    bool wear_unknown;      /* … which went wrong: to be reset first */
+    struct report reported; /* what it said last of its parameters */
+    /* Whom it was made like last: a report that SET cannot make equal is not tried for ever. */
+    uint64_t told_client, told_version, told_here;
+    bool warm;      /* opened in the background */
+    unsigned major; /* of server_version; 0: not heard yet */
 };
 
 /* Begins to connect and log in as `client`'s user. Reports by client_server_ready() or client_server_lost().
@@ -122,11 +124,6 @@ void server_say_fail(struct server *server, const char *reason);
 void server_say_prepare(struct server *server, const struct prepared *prepared);
 /* An older statement of that name, which the client has closed where it then was: gone here, too. */
 void server_say_deallocate(struct server *server, struct slice name);
-bool server_knows_name(const struct server *server, struct slice name); /* … whatever its serial */
 bool server_has(const struct server *server, const struct prepared *prepared);
-void server_note_made(struct server *server, const char *name, uint64_t serial);
-void server_note_gone(struct server *server, struct slice name);
-void server_note_gone_serial(struct server *server, uint64_t serial);
-void server_note_all_gone(struct server *server);
 
 #endif

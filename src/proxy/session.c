@@ -156,11 +156,8 @@ void session_done(struct session *session)
     drop_all(session, &session->base);
     drop_all(session, &session->pending);
     channels_done(&session->channels);
-    for (size_t i = 0; i < session->reported_count; i++) {
-        free(session->reported[i].name);
-        free(session->reported[i].value);
-    }
-    free(session->reported);
+    report_done(&session->reported);
+    wear_give(session->wear);
     session_init(session);
 }
 
@@ -225,20 +222,49 @@ static bool same_name(const struct setting *a, const struct setting *b)
     return a->name != NULL && b->name != NULL && strcmp(a->name, b->name) == 0;
 }
 
+/* RESET ALL leaves these as they are (GUC_NO_RESET_ALL). */
+static bool survives_reset(const struct setting *setting)
+{
+    return setting->name != NULL &&
+           (strcmp(setting->name, "role") == 0 || strcmp(setting->name, "session_authorization") == 0);
+}
+
 /* Into the base: RESET ALL sweeps it, a SET replaces its name's, and one that may be of any name replaces
- * nothing. SET ROLE and the like keep their order. */
+ * nothing. SET ROLE and the like keep their order. A RESET leaves nothing to say, unless something that may
+ * be of its name stands before it. */
 static void settle(struct session *session, struct setting *news)
 {
     struct setting *setting, *next;
+    bool hidden = false;
 
     DL_FOREACH_SAFE(session->base, setting, next) {
-        if ((news->name == NULL && news->reset) || same_name(setting, news)) {
+        if ((news->name == NULL && news->reset && !survives_reset(setting)) || same_name(setting, news)) {
             DL_DELETE(session->base, setting);
             setting_free(session, setting);
+        } else {
+            hidden = hidden || setting->name == NULL;
         }
     }
-    DL_APPEND(session->base, news);
     session->version++;
+    if (news->reset && !hidden)
+        setting_free(session, news);
+    else
+        DL_APPEND(session->base, news);
+}
+
+bool session_wear(struct session *session, struct wear **wear)
+{
+    if (session->wear_version != session->version) {
+        struct wear *fresh;
+
+        if (!wear_new(session->base, &fresh))
+            return false;
+        wear_give(session->wear);
+        session->wear = fresh;
+        session->wear_version = session->version;
+    }
+    *wear = session->wear;
+    return true;
 }
 
 void session_commit(struct session *session, uint64_t sync)
@@ -336,47 +362,12 @@ enum session_value session_value(const struct session *session, const char *name
 
 /* ---- reported parameters ---- */
 
-static struct parameter_pair *find_reported(const struct session *session, struct slice name)
-{
-    for (size_t i = 0; i < session->reported_count; i++)
-        if (slice_is(name, session->reported[i].name))
-            return &session->reported[i];
-    return NULL;
-}
-
 bool session_report(struct session *session, struct slice name, struct slice value)
 {
-    struct parameter_pair *pair = find_reported(session, name), *more;
-    char *copy;
-
-    if (pair != NULL && slice_is(value, pair->value))
-        return false;
-    copy = copy_slice(value);
-    if (copy == NULL)
-        return true;
-    if (pair != NULL) {
-        free(pair->value);
-        pair->value = copy;
-        return true;
-    }
-    more = realloc(session->reported, (session->reported_count + 1) * sizeof *more);
-    if (more == NULL) {
-        free(copy);
-        return true;
-    }
-    session->reported = more;
-    more[session->reported_count].value = copy;
-    more[session->reported_count].name = copy_slice(name);
-    if (more[session->reported_count].name == NULL)
-        free(copy);
-    else
-        session->reported_count++;
-    return true;
+    return report_note(&session->reported, name, value);
 }
 
 const char *session_reported(const struct session *session, const char *name)
 {
-    struct parameter_pair *pair = find_reported(session, slice_of(name));
-
-    return pair == NULL ? NULL : pair->value;
+    return report_get(&session->reported, name);
 }

@@ -11,6 +11,8 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "proxy/channels.h"
+#include "proxy/report.h"
+#include "proxy/wear.h"
 #include "sql/attribute.h"
 #include "sql/plan.h"
 
@@ -45,10 +47,6 @@ struct setting {
     struct setting *prev, *next;
 };
 
-struct parameter_pair {
-    char *name, *value;
-};
-
 struct session {
     struct prepared *prepared; /* by name */
     uint64_t last_serial;
@@ -58,10 +56,11 @@ struct session {
     bool mixed; /* the message at hand ends a transaction and goes on: whether a change in it lasted is not
                    knowable from how the message ended */
     size_t setting_bytes;
-    bool overflow;                   /* more than JOURNAL_BYTES_MAX: this session cannot join another store */
-    bool forgot;                     /* a change could not be remembered: every value is unknown */
-    struct parameter_pair *reported; /* what the client was told (ParameterStatus) */
-    size_t reported_count;
+    bool overflow;          /* more than JOURNAL_BYTES_MAX: this session cannot join another store */
+    bool forgot;            /* a change could not be remembered: every value is unknown */
+    struct report reported; /* what the client was told (ParameterStatus) */
+    struct wear *wear;      /* what `base` comes to, at `wear_version` */
+    uint64_t wear_version;
     struct channels channels; /* LISTEN; they follow the same commits and rollbacks */
     bool prepared_sets;       /* some SQL-level PREPARE runs a set_config() */
     bool temp_shadows;        /* made a temporary table */
@@ -101,6 +100,9 @@ void session_release(struct session *session, unsigned depth); /* those now belo
  * startup. */
 enum session_value { SESSION_ABSENT, SESSION_FOUND, SESSION_UNKNOWN };
 enum session_value session_value(const struct session *session, const char *name, const char **value);
+
+/* What a server must wear to be like the session; borrowed until the base changes. false: no memory. */
+bool session_wear(struct session *session, struct wear **wear);
 
 /* ParameterStatus. True if it is news. */
 bool session_report(struct session *session, struct slice name, struct slice value);

@@ -130,7 +130,7 @@ static void forward_query(struct client *client, const struct msg *header, const
     book_make_executed(client, message, server);
     book_message(client, message, server);
     session_forget(&client->session, slice_of("")); /* a simple Query drops the unnamed statement */
-    server->unnamed_serial = 0;
+    server->made.unnamed_serial = 0;
     server->pipeline = false;
     statement_forward(client, server, header, 'Q', prepares(client, message));
     if (!client->txn.open)

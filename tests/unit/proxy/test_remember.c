@@ -29,7 +29,7 @@ static const char *recall(const struct remember *remember, const char *user, con
 
     session_init(&session);
     known = remember_recall(remember, user, database, &session);
-    assert_int_equal(session.reported_count, known);
+    assert_int_equal(session.reported.count, known);
     if (known)
         snprintf(zone, sizeof zone, "%s", session_reported(&session, "TimeZone"));
     session_done(&session);
