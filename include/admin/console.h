@@ -18,7 +18,6 @@ struct console_setup {
     struct log *log;
     struct stats **loop_stats;   /* switchboard->loop_count of them */
     void (*ready)(void *who);    /* the routes have been read; once, on the console's thread */
-    void (*shutdown)(void *who); /* SHUTDOWN was typed; called on the console's thread */
     void *who;
 };
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/rows.h"
 #include "base/slice.h"
 
 /* A key is added here and to the table in config_keys.h when it works, and documented in proxy.conf.example. */
@@ -77,8 +78,14 @@ struct config_info {
 struct config;
 
 /* Reads and checks a file. false: `err` says file, line, what was expected and what was found. */
-bool config_read(const char *path, struct config **config, struct error *err);
-void config_free(struct config *config);
+bool config_read(const char *path, struct config **config, struct error *err); /* one reference */
+const struct config *config_take(const struct config *config);
+void config_give(const struct config *config); /* NULL is fine */
+
+/* RELOAD: what differs, a row each into `rows`, whose columns are key, old, new, status ("applied", "needs a restart").
+ * Then `fresh`, which nobody else knows yet, is given what cannot change while we run. */
+void config_changes(const struct config *running, const struct config *fresh, struct rows *rows);
+bool config_keep_fixed(struct config *fresh, const struct config *running, struct error *err);
 
 const struct config_info *config_info(enum config_key key);
 bool config_find(const char *name, enum config_key *key); /* by name alone, as START … WITH names it */

@@ -31,7 +31,7 @@ void control_stop(struct control *control); /* stops runners (their migrations s
 bool control_init_schema(const struct config *config, const struct stores *stores, struct log *log,
                          struct error *err);
 
-/* What the console asks for. Strings are owned by the request (free() by its drop); NULL where not given. */
+/* What the console asks for: control, or main (CONTROL_FOR_MAIN and beyond). Strings are owned by the request (free() by its drop); NULL where not given. */
 enum control_verb {
     CONTROL_SHOW_STORES,
     CONTROL_SHOW_TENANTS,
@@ -46,6 +46,9 @@ enum control_verb {
     CONTROL_ABORT,           /* id, reason, purge */
     CONTROL_FIND,            /* id (or a unique prefix): one row (id, tenant_id, state, progress_percentage,
                                 events_copied, total_events, sync_lag_events, error_message); WATCH and WAIT poll it */
+    CONTROL_FOR_MAIN,
+    CONTROL_RELOAD = CONTROL_FOR_MAIN, /* rows: key, old, new, status */
+    CONTROL_SHUTDOWN,
 };
 
 enum { CONTROL_OPTIONS_MAX = 32 };

@@ -22,8 +22,14 @@ struct proxy_setup {
     struct stats **stats;        /* one set per loop */
 };
 
+/* Whether the files that the configuration names are right. */
+bool proxy_check(const struct config *config, struct error *err);
 /* Binds `listen`, reads auth_file, starts the threads. Clients are answered 57P03 until a publication with `ready`. */
 bool proxy_start(const struct proxy_setup *setup, struct proxy **proxy, struct error *err);
+/* Other settings from now on (struct proxy_settings): a letter to every loop, which answers it to `reply_to` when they are
+ * in force. false: a file that `config` names is wrong; nothing has changed. */
+bool proxy_reload(struct proxy *proxy, const struct config *config, struct mailbox *reply_to, struct error *err);
+unsigned proxy_loop_count(const struct proxy *proxy);
 /* Ends: clients get 57P01, threads are joined, memory is freed. */
 void proxy_stop(struct proxy *proxy);
 const char *proxy_address(const struct proxy *proxy); /* the first one: "127.0.0.1:6432", or a socket's path */

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/config.h"
 #include "base/mailbox.h"
 #include "route/catalogue.h"
 #include "route/table.h"
@@ -16,10 +17,11 @@ enum letter_kind {
     LETTER_GATE,     /* struct gate_letter; runner → loops; answered */
     LETTER_DOORBELL, /* struct doorbell_letter; loop → runner */
     LETTER_STALE,    /* struct stale_letter; loop → control: a store refused a row or saw DDL; look again */
-    LETTER_CONTROL,  /* struct control_request (migrate/control.h); console → control; answered */
+    LETTER_CONTROL,  /* struct control_request (migrate/control.h); console → control, or main; answered */
     LETTER_RUNNER,   /* private to migrate/: orders and news between control and runners; answered where asked
                       */
-    LETTER_LOOP,     /* private to proxy/: an accepted socket, a cancel */
+    LETTER_LOOP,     /* private to proxy/: an accepted socket, a cancel, … */
+    LETTER_CONFIG,   /* struct config_letter; main → control, console: RELOAD */
 };
 
 /* Who can be written to. Made by the app before any thread starts, immutable afterwards; borrowed by all. */
@@ -28,6 +30,7 @@ struct switchboard {
     struct mailbox *loops[LOOPS_MAX];
     struct mailbox *control;
     struct mailbox *console;
+    struct mailbox *app; /* main's own thread */
 };
 
 /* New routes and columns. The receiver takes both references over, and answers at once. */
@@ -95,6 +98,14 @@ struct stale_letter {
     char tenant[TENANT_BYTES_MAX]; /* STALE_ROUTE */
 };
 struct stale_letter *stale_letter_new(enum stale_what what, const char *tenant);
+
+/* Another configuration than until now, in what may change (config_keep_fixed()). The receiver takes the reference over.
+ */
+struct config_letter {
+    struct letter letter;
+    const struct config *config;
+};
+struct config_letter *config_letter_new(const struct config *config); /* takes a reference of its own */
 
 struct letter *stop_letter_new(void);
 

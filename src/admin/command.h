@@ -39,6 +39,7 @@ enum command_verb {
     COMMAND_WATCH_MIGRATION,
     COMMAND_WAIT_MIGRATION,
     COMMAND_EXPLAIN_ROUTE,
+    COMMAND_RELOAD,
     COMMAND_SHUTDOWN,
     /* what drivers send by themselves: accepted, without effect */
     COMMAND_BEGIN,

@@ -74,6 +74,9 @@ static const struct command_info commands[] = {
       COLUMNS({ "statement", ROWS_INT4 }, { "kind", ROWS_TEXT }, { "class", ROWS_TEXT }, { "tables", ROWS_TEXT },
               { "tenant", ROWS_TEXT }, { "evidence", ROWS_TEXT }, { "store", ROWS_TEXT },
               { "migration_state", ROWS_TEXT }, { "action", ROWS_TEXT }, { "why", ROWS_TEXT }) },
+    { COMMAND_RELOAD, "RELOAD", "RELOAD",
+      "reads the configuration file again: what has changed, and what of it needs a restart",
+      COLUMNS({ "key", ROWS_TEXT }, { "old", ROWS_TEXT }, { "new", ROWS_TEXT }, { "status", ROWS_TEXT }) },
     { COMMAND_SHUTDOWN, "SHUTDOWN", "SHUTDOWN", "stops pgshunt; migrations go on at the next start", NULL },
 
     /* What drivers send by themselves. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -184,7 +185,8 @@ static bool hook_ask(void *who, struct control_request *request)
     const struct switchboard *switchboard = conn->console->setup.switchboard;
 
     request->letter.reply_to = mailbox_take(switchboard->console);
-    return mailbox_post(switchboard->control, &request->letter);
+    return mailbox_post(request->verb >= CONTROL_FOR_MAIN ? switchboard->app : switchboard->control,
+                        &request->letter);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -223,13 +225,6 @@ static void hook_cancel(void *who, uint32_t pid, struct slice key)
         return;
     session_cancel(other->session, key);
     settle(other);
-}
-
-static void hook_shutdown(void *who)
-{
-    struct connection *conn = who;
-
-    conn->console->setup.shutdown(conn->console->setup.who);
 }
 
 /* --- who may come in --- */
@@ -271,7 +266,7 @@ static bool check_peer(struct connection *conn, struct error *err)
     name_of_user(peer.uid, conn->name);
     if (HASH_COUNT(console->connections) >= CONSOLE_CLIENTS_MAX)
         return error_set(err, "53300", "sorry, too many clients already on the admin socket");
-    if (peer.uid == geteuid() || peer.uid == 0 || is_admin_user(console->setup.config, conn->name))
+    if (peer.uid == geteuid() || peer.uid == 0 || is_admin_user(console->view.config, conn->name))
         return true;
     log_line(console->setup.log, LOG_WARN, "console", "system user %s is not allowed in", conn->name);
     error_set(err, "28000", "system user \"%s\" may not use the admin socket", conn->name);
@@ -290,7 +285,7 @@ static struct session *session_of(struct connection *conn, const struct error *r
 
     if (getrandom(setup.key, sizeof setup.key, 0) != (ssize_t)sizeof setup.key)
         return NULL;
-    conn->hooks = (struct session_hooks){ hook_ask, hook_wake_in, hook_cancel, hook_shutdown, conn };
+    conn->hooks = (struct session_hooks){ hook_ask, hook_wake_in, hook_cancel, conn };
     return session_new(&setup);
 }
 
@@ -395,6 +390,23 @@ static void take_publication(struct console *console, struct publish_letter *pub
     }
 }
 
+static unsigned socket_mode(const struct config *config)
+{
+    return *config_text(config, CONFIG_ADMIN_USERS) != '\0' ? 0666 : 0600; /* check_peer() decides */
+}
+
+static void take_config(struct console *console, struct config_letter *letter)
+{
+    const struct config *before = console->view.config;
+
+    console->view.config = letter->config;
+    letter->config = before; /* given back by the letter's drop */
+    if (chmod(console->socket.path, socket_mode(console->view.config)) != 0)
+        log_line(console->setup.log, LOG_WARN, "console", "cannot set the mode of \"%s\"",
+                 console->socket.path);
+    letter_reply(&letter->letter);
+}
+
 static void take_answer(struct console *console, struct control_request *request)
 {
     struct connection *conn = find_connection(console, job_owner_of_tag(request->tag));
@@ -453,6 +465,9 @@ static void on_letters(uv_poll_t *poll, int status, int events)
             break;
         case LETTER_CONTROL:
             take_answer(console, (struct control_request *)letter);
+            break;
+        case LETTER_CONFIG:
+            take_config(console, (struct config_letter *)letter);
             break;
         case LETTER_STOP:
             letter_drop(letter);
@@ -518,6 +533,7 @@ static void console_free(struct console *console)
 {
     route_table_give(console->view.table);
     catalogue_give(console->view.catalogue);
+    config_give(console->view.config);
     planner_free(console->view.planner);
     free(console);
 }
@@ -531,7 +547,7 @@ static struct console *console_new(const struct console_setup *setup)
     console->setup = *setup;
     console->stop = (struct letter){ .kind = LETTER_STOP, .drop = drop_nothing };
     console->view = (struct view){
-        .config = setup->config,
+        .config = config_take(setup->config),
         .stores = setup->stores,
         .loop_stats = setup->loop_stats,
         .loop_count = setup->switchboard->loop_count,
@@ -540,7 +556,7 @@ static struct console *console_new(const struct console_setup *setup)
     };
     if (console->view.planner != NULL)
         return console;
-    free(console);
+    console_free(console);
     return NULL;
 }
 

@@ -296,15 +296,6 @@ static enum job_result start_explain(struct job *job, struct rows **rows, struct
     return explain_route(job->view, job->command, job->params, rows, err) ? JOB_DONE : JOB_FAILED;
 }
 
-static enum job_result start_shutdown(struct job *job, struct rows **rows, struct error *err)
-{
-    (void)rows;
-    (void)err;
-    log_line(job->view->log, LOG_INFO, "console", "SHUTDOWN by %s", job->operator_name);
-    job->hooks->shutdown(job->hooks->who);
-    return JOB_DONE;
-}
-
 static enum job_result start_polite(struct job *job, struct rows **rows, struct error *err)
 {
     (void)job;
@@ -339,7 +330,8 @@ static const struct work {
     [COMMAND_WATCH_MIGRATION] = { .start = start_watch },
     [COMMAND_WAIT_MIGRATION] = { .start = start_wait },
     [COMMAND_EXPLAIN_ROUTE] = { .start = start_explain },
-    [COMMAND_SHUTDOWN] = { .start = start_shutdown },
+    [COMMAND_RELOAD] = { .asks = CONTROL_RELOAD },
+    [COMMAND_SHUTDOWN] = { .asks = CONTROL_SHUTDOWN },
     [COMMAND_BEGIN] = { .start = start_polite },
     [COMMAND_END_TRANSACTION] = { .start = start_polite },
     [COMMAND_POLITE] = { .start = start_polite },

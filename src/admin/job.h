@@ -25,7 +25,6 @@ struct job_hooks {
     bool (*ask)(void *who, struct control_request *request); /* true: taken, an answer will come */
     void (*wake_in)(void *who, uint64_t ms);                 /* job_tick() then; one at a time */
     void (*notice)(void *who, const char *message);
-    void (*shutdown)(void *who);
     void *who;
 };
 

@@ -79,13 +79,6 @@ static void on_notice(void *who, const char *message)
         write_notice(&session->out, "NOTICE", "00000", message);
 }
 
-static void on_shutdown(void *who)
-{
-    struct session *session = who;
-
-    session->hooks->shutdown(session->hooks->who);
-}
-
 /* --- life --- */
 
 struct session *session_new(const struct session_setup *setup)
@@ -102,7 +95,7 @@ struct session *session_new(const struct session_setup *setup)
     memcpy(session->key, setup->key, sizeof session->key);
     if (setup->refusal != NULL)
         session->refusal = *setup->refusal;
-    session->job_hooks = (struct job_hooks){ on_ask, on_wake_in, on_notice, on_shutdown, session };
+    session->job_hooks = (struct job_hooks){ on_ask, on_wake_in, on_notice, session };
     session->job.owner = setup->pid;
     buf_init(&session->in);
     buf_init(&session->out);

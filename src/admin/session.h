@@ -21,7 +21,6 @@ struct session_hooks {
                 struct control_request *request); /* true: taken; session_answer() brings it back */
     void (*wake_in)(void *who, uint64_t ms);      /* session_tick() then */
     void (*cancel)(void *who, uint32_t pid, struct slice key); /* a CancelRequest for another session */
-    void (*shutdown)(void *who);
     void *who;
 };
 

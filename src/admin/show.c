@@ -111,8 +111,8 @@ bool show_parameter_value(const struct view *view, const struct command *command
 static const char *changeable(const struct config_info *info)
 {
     if (info->per_migration)
-        return "at START MIGRATION … WITH";
-    return "at restart";
+        return "RELOAD, START MIGRATION … WITH";
+    return info->reloadable ? "RELOAD" : "at restart";
 }
 
 static void config_row(struct rows *rows, const struct config *config, enum config_key key)

@@ -8,39 +8,20 @@
  *
  * Owns:   configuration, log, stores, mailboxes, counters, lease, pid file.
  * Leaves: everything else to the layers.
- * Thread: main's; hook_ready() and hook_shutdown() are called on the console's.   Start at: app_run(). */
+ * Thread: main's; hook_ready() is called on the console's.   Start at: app_run(). */
 #include "app/app.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "admin/console.h"
-#include "base/config.h"
+#include "app/app_struct.h"
+#include "app/orders.h"
 #include "base/failpoint.h"
-#include "base/log.h"
-#include "migrate/control.h"
-#include "proxy/auth_file.h"
-#include "proxy/proxy.h"
-
-struct app {
-    struct config *config;
-    struct log *log;
-    int log_fd; /* -1: stderr */
-    struct stores *stores;
-    struct switchboard switchboard;
-    struct stats *stats[LOOPS_MAX];
-    struct lease lease;
-    struct console *console;
-    struct proxy *proxy;
-    struct control *control;
-    bool wrote_pid;
-};
 
 /* --- what every task needs --- */
 
@@ -53,6 +34,12 @@ static void say(const struct error *err)
         fprintf(stderr, "%s\n", err->hint);
 }
 
+bool app_open_log_file(const char *path, int *fd, struct error *err)
+{
+    *fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+    return *fd >= 0 || error_set(err, "58030", "cannot open log \"%s\": %s", path, strerror(errno));
+}
+
 static bool open_log(struct app *app, struct error *err)
 {
     const char *destination = config_text(app->config, CONFIG_LOG_DESTINATION);
@@ -61,31 +48,23 @@ static bool open_log(struct app *app, struct error *err)
 
     log_level_parse(config_text(app->config, CONFIG_LOG_LEVEL), &level);
     app->log_fd = -1;
-    if (strcmp(destination, "stderr") != 0) {
-        app->log_fd = open(destination, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
-        if (app->log_fd < 0)
-            return error_set(err, "58030", "cannot open log \"%s\": %s", destination, strerror(errno));
-    }
+    if (strcmp(destination, "stderr") != 0 && !app_open_log_file(destination, &app->log_fd, err))
+        return false;
     app->log = log_new(level, format, app->log_fd < 0 ? STDERR_FILENO : app->log_fd);
     return app->log != NULL || error_no_memory(err);
-}
-
-/* proxy_start() reads it again, to keep it. */
-static bool check_auth_file(const struct config *config, struct error *err)
-{
-    struct auth_file *file;
-
-    if (!auth_file_read(config_text(config, CONFIG_AUTH_FILE), &file, err))
-        return false;
-    auth_file_free(file);
-    return true;
 }
 
 /* Configuration, stores, users: what can be wrong with the files is found here. */
 static bool read_configuration(struct app *app, const char *file, struct error *err)
 {
-    return config_read(file, &app->config, err) && stores_read(app->config, &app->stores, err) &&
-           check_auth_file(app->config, err);
+    struct config *config;
+
+    if (!config_read(file, &config, err))
+        return false;
+    app->file = file;
+    app->config = config;
+    app->current = config_take(config);
+    return stores_read(config, &app->stores, err) && proxy_check(config, err);
 }
 
 static void forget(struct app *app)
@@ -96,11 +75,13 @@ static void forget(struct app *app)
     }
     mailbox_give(app->switchboard.control);
     mailbox_give(app->switchboard.console);
+    mailbox_give(app->switchboard.app);
     stores_free(app->stores);
     log_free(app->log);
     if (app->log_fd >= 0)
         close(app->log_fd);
-    config_free(app->config);
+    config_give(app->current);
+    config_give(app->config);
     free(app);
 }
 
@@ -125,12 +106,6 @@ static void hook_ready(void *who)
              proxy_address(app->proxy), console_socket_path(app->console));
 }
 
-static void hook_shutdown(void *who)
-{
-    (void)who;
-    kill(getpid(), SIGTERM); /* blocked in every thread: app_wait() takes it */
-}
-
 static bool make_mailboxes(struct app *app, struct error *err)
 {
     struct switchboard *board = &app->switchboard;
@@ -146,7 +121,8 @@ static bool make_mailboxes(struct app *app, struct error *err)
     }
     board->control = mailbox_new();
     board->console = mailbox_new();
-    return (board->control != NULL && board->console != NULL) || error_no_memory(err);
+    board->app = mailbox_new();
+    return (board->control != NULL && board->console != NULL && board->app != NULL) || error_no_memory(err);
 }
 
 /* Every client and server is a descriptor. */
@@ -182,8 +158,8 @@ static bool write_pid_file(struct app *app, struct error *err)
 
 static bool start_console(struct app *app, struct error *err)
 {
-    const struct console_setup setup = { app->config, app->stores, &app->switchboard, app->log,
-                                         app->stats,  hook_ready,  hook_shutdown,     app };
+    const struct console_setup setup = { app->config, app->stores, &app->switchboard, app->log, app->stats,
+                                         hook_ready,  app };
 
     return console_start(&setup, &app->console, err);
 }
@@ -223,58 +199,6 @@ static void stop(struct app *app)
     app->console = NULL;
 }
 
-/* --- signals --- */
-
-static void our_signals(sigset_t *signals)
-{
-    sigemptyset(signals);
-    sigaddset(signals, SIGTERM);
-    sigaddset(signals, SIGINT);
-    sigaddset(signals, SIGHUP);
-}
-
-/* Before any thread exists, so that all inherit it. */
-static void block_signals(void)
-{
-    sigset_t signals;
-
-    our_signals(&signals);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of write() */
-}
-
-/* Somebody who asks twice does not want to wait for us to end well. */
-static void unblock_signals(void)
-{
-    sigset_t signals;
-
-    our_signals(&signals);
-    sigdelset(&signals, SIGHUP);
-    pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
-}
-
-/* Until it is time to stop. */
-static void app_wait(const struct app *app)
-{
-    sigset_t signals;
-    siginfo_t info;
-
-    our_signals(&signals);
-    for (;;) {
-        int number = sigwaitinfo(&signals, &info);
-
-        if (number == SIGHUP) {
-            log_line(app->log, LOG_WARN, "app", "SIGHUP: reloading is not supported yet, restart instead");
-        } else if (number == SIGTERM || number == SIGINT) {
-            log_line(app->log, LOG_INFO, "app", "stopping: %s",
-                     info.si_pid == getpid() ? "SHUTDOWN"
-                     : number == SIGTERM     ? "SIGTERM"
-                                             : "SIGINT");
-            return;
-        }
-    }
-}
-
 /* --- tasks --- */
 
 /* From a configuration that is right to the end of the program. */
@@ -284,14 +208,14 @@ static int serve(struct app *app)
     bool started;
 
     raise_open_files(app);
-    block_signals();
+    orders_block_signals();
     log_line(app->log, LOG_INFO, "app", "pgshunt %s starting, pid %ld", PGSHUNT_VERSION, (long)getpid());
     started = make_mailboxes(app, &err) && start(app, &err);
     if (started)
-        app_wait(app);
+        orders_follow(app);
     else
         log_error(app->log, LOG_ERROR, "app", &err, "cannot start");
-    unblock_signals();
+    orders_unblock_signals();
     stop(app);
     log_line(app->log, LOG_INFO, "app", "pgshunt stopped");
     return started ? EXIT_OK : EXIT_FAILED;

@@ -17,29 +17,12 @@
 #include <uthash.h>
 
 #include "base/config_secret.h"
+#include "base/config_struct.h"
 #include "base/config_value.h"
 #include "base/limits.h"
 
 static const char user_prefix[] = "user.";
 static const char tenant_prefix[] = "tenant:";
-
-struct store {
-    char *name, *conninfo;
-};
-
-struct user {
-    char *name, *tenant;
-    UT_hash_handle hh;
-};
-
-struct config {
-    char *values[CONFIG_KEYS];    /* NULL until given; defaults are filled in at the end */
-    unsigned lines[CONFIG_KEYS];  /* where it was given; 0: nowhere */
-    int64_t numbers[CONFIG_KEYS]; /* numbers, and flags as 0 and 1 */
-    struct store *stores;
-    size_t store_count;
-    struct user *users; /* uthash by name */
-};
 
 /* The state of one reading. */
 struct reader {
@@ -51,19 +34,13 @@ struct reader {
     bool failed; /* err is set; the rest of the file is not looked at */
 };
 
-void config_free(struct config *config)
+static void config_free(struct config *config)
 {
-    struct user *user, *next;
+    struct config_user *user, *next;
 
-    if (config == NULL)
-        return;
     for (size_t i = 0; i < CONFIG_KEYS; i++)
-        free(config->values[i]);
-    for (size_t i = 0; i < config->store_count; i++) {
-        free(config->stores[i].name);
-        config_secret_free(config->stores[i].conninfo);
-    }
-    free(config->stores);
+        config_secret_free(config->values[i]);
+    config_free_stores(config);
     HASH_ITER(hh, config->users, user, next) {
         HASH_DEL(config->users, user);
         free(user->name);
@@ -71,6 +48,22 @@ void config_free(struct config *config)
         free(user);
     }
     free(config);
+}
+
+const struct config *config_take(const struct config *config)
+{
+    struct config *taken = (struct config *)config; /* the count is not a part of what never changes */
+
+    atomic_fetch_add_explicit(&taken->references, 1, memory_order_relaxed);
+    return taken;
+}
+
+void config_give(const struct config *config)
+{
+    struct config *given = (struct config *)config;
+
+    if (given != NULL && atomic_fetch_sub_explicit(&given->references, 1, memory_order_acq_rel) == 1)
+        config_free(given);
 }
 
 /* ---- one line ---- */
@@ -175,7 +168,7 @@ static bool add_store(struct reader *reader, const char *name, const char *value
 {
     struct config *config = reader->config;
     struct error cause;
-    struct store *stores, store;
+    struct config_store *stores, store;
 
     if (strlen(name) >= STORE_NAME_BYTES_MAX || name[0] == '\0')
         return fail(reader, "a store's name must have 1 to %d bytes", STORE_NAME_BYTES_MAX - 1);
@@ -205,7 +198,7 @@ static bool add_store(struct reader *reader, const char *name, const char *value
 static bool add_user(struct reader *reader, const char *name, const char *value)
 {
     const size_t prefix = sizeof tenant_prefix - 1;
-    struct user *user;
+    struct config_user *user;
 
     if (strncmp(value, tenant_prefix, prefix) != 0 || value[prefix] == '\0')
         return fail(reader, "%s%s must be tenant:VALUE, not \"%s\"", user_prefix, name, value);
@@ -429,10 +422,12 @@ bool config_read(const char *path, struct config **config, struct error *err)
         return error_set(err, errno == ENOENT ? "58P01" : "58030",
                          "cannot open configuration file \"%s\": %s", path, strerror(errno));
     reader.config = calloc(1, sizeof *reader.config);
+    if (reader.config != NULL)
+        atomic_init(&reader.config->references, 1);
     good = reader.config == NULL ? error_no_memory(err) : read_file(&reader);
     fclose(reader.file);
     if (!good) {
-        config_free(reader.config);
+        config_give(reader.config);
         return false;
     }
     *config = reader.config;
@@ -502,7 +497,7 @@ const char *config_store_conninfo(const struct config *config, size_t index)
 
 const char *config_user_tenant(const struct config *config, const char *user)
 {
-    struct user *found;
+    struct config_user *found;
 
     HASH_FIND_STR(config->users, user, found);
     return found == NULL ? NULL : found->tenant;

@@ -217,6 +217,21 @@ static void take_stale(struct control *c, struct stale_letter *stale)
 }
 
 /* A pg_wake's `stop`: called in the middle of statements, too. */
+static void grant_slots(struct control *c);
+
+/* What runs goes on as it was begun; what begins from now on begins by the new settings. */
+static void take_config(struct control *c, struct config_letter *letter)
+{
+    const struct config *before = c->setup.config;
+
+    c->setup.config = letter->config;
+    c->runner_setup.config = letter->config;
+    survey_follow(c->survey, letter->config);
+    letter->config = before; /* given back by the letter's drop */
+    letter_reply(&letter->letter);
+    grant_slots(c);
+}
+
 static bool on_letters(void *who)
 {
     struct control *c = who;
@@ -236,6 +251,9 @@ static bool on_letters(void *who)
             break;
         case LETTER_CONTROL:
             LL_APPEND(c->requests, letter);
+            break;
+        case LETTER_CONFIG:
+            take_config(c, (struct config_letter *)letter);
             break;
         case LETTER_STOP:
             c->stopping = true;
@@ -760,6 +778,7 @@ static void control_free(struct control *c)
     publisher_free(c->publisher);
     ledger_close(c->ledger);
     event_names_free(c->names);
+    config_give(c->setup.config);
     free(c);
 }
 
@@ -787,6 +806,7 @@ bool control_start(const struct control_setup *setup, struct control **control, 
     if (c == NULL)
         return error_no_memory(err);
     c->setup = *setup;
+    config_take(setup->config);
     c->mailbox = setup->switchboard->control;
     c->lease_ms = (uint64_t)config_number(setup->config, CONFIG_LEASE_MS);
     name_instance(c);

@@ -377,12 +377,15 @@ static void runner_free(struct runner *r)
     if (r->mailbox != NULL)
         mailbox_close(r->mailbox); /* loops may still hold it as a doorbell */
     mailbox_give(r->mailbox);
+    config_give(r->kept.config);
     free(r);
 }
 
 static void runner_init(struct runner *r, const struct runner_setup *setup, const char *id)
 {
-    r->setup = setup;
+    r->kept = *setup;
+    config_take(r->kept.config);
+    r->setup = &r->kept;
     snprintf(r->id, sizeof r->id, "%s", id);
     snprintf(r->m.id, sizeof r->m.id, "%s", id);
     r->m.names = setup->names;

@@ -60,7 +60,8 @@ enum {
 };
 
 struct runner {
-    const struct runner_setup *setup;
+    const struct runner_setup *setup; /* `kept` */
+    struct runner_setup kept;         /* with a reference to the configuration it began by */
     pthread_t thread;
     struct mailbox *mailbox;
     char id[UUID_TEXT_BYTES];

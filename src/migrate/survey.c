@@ -149,6 +149,12 @@ static size_t most_overdue(const struct survey *survey)
     return found;
 }
 
+void survey_follow(struct survey *survey, const struct config *config)
+{
+    survey->setup.config = config;
+    survey_hurry(survey); /* the next look goes by its catalogue_poll_ms */
+}
+
 uint64_t survey_next_ms(const struct survey *survey)
 {
     return survey->sights[most_overdue(survey)].next_ms;

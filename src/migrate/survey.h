@@ -22,6 +22,8 @@ struct survey_setup { /* borrowed until survey_free() */
 
 struct survey *survey_new(const struct survey_setup *setup); /* NULL: no memory */
 void survey_free(struct survey *survey);
+void survey_follow(struct survey *survey,
+                   const struct config *config); /* another one from now on; borrowed */
 
 /* When a store is due next (clock_ms). */
 uint64_t survey_next_ms(const struct survey *survey);

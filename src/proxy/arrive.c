@@ -229,7 +229,7 @@ static enum arrival find_place(struct client *client, const struct message *mess
 {
     const struct proxy_shared *shared = client->loop->shared;
     struct place_rules rules = { client->loop->table, stores_default(shared->stores),
-                                 shared->reject_unattributed };
+                                 client->loop->settings->reject_unattributed };
     const struct gate_pass *keep = client->passes;
     struct surroundings around;
     struct around memory;

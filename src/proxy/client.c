@@ -39,6 +39,7 @@ static void client_free(struct client *client)
 {
     auth_free(client->auth);
     credentials_done(&client->credentials);
+    proxy_settings_give(client->settings); /* behind what borrows from it */
     for (size_t i = 0; i < client->startup_count; i++) {
         free(client->startup[i].name);
         free(client->startup[i].value);

@@ -15,6 +15,7 @@
 #include "proxy/place.h"
 #include "proxy/server.h"
 #include "proxy/session.h"
+#include "proxy/settings.h"
 #include "proxy/steps.h"
 #include "proxy/stream.h"
 #include "proxy/txn.h"
@@ -36,7 +37,8 @@ struct client {
     uint64_t since_ms; /* state entered */
 
     /* who */
-    struct auth *auth; /* until authenticated */
+    struct proxy_settings *settings; /* a reference to those it logged in by; NULL: STARTUP */
+    struct auth *auth;               /* until authenticated */
     struct credentials credentials;
     struct identity *identity; /* as whom its servers log in; from LOGIN on */
     char *user, *database;

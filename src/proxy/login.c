@@ -110,7 +110,7 @@ static bool may_begin(struct client *client, struct error *err)
         error_set(err, "57P03", "starting: the routing table has not been read yet");
         return error_hint(err, "The control database cannot be reached; SHOW STORES on the admin socket.");
     }
-    if (atomic_load(loop->shared->client_count) > loop->shared->max_clients)
+    if (atomic_load(loop->shared->client_count) > loop->settings->max_clients)
         return error_set(err, "53300", "sorry, too many clients already (max_client_conn)");
     return true;
 }
@@ -141,16 +141,18 @@ static void begin_session(struct client *client, const struct startup *startup)
         return;
     }
     client_enter(client, EV_STARTUP);
+    client->settings = proxy_settings_take(client->loop->settings);
     if (!keep_parameters(client, startup)) {
         fail_with(client, "53200", "out of memory");
         return;
     }
-    user_tenant = config_user_tenant(shared->config, client->user);
+    user_tenant = config_user_tenant(client->settings->config, client->user);
     client->user_tenant = user_tenant == NULL ? "" : user_tenant;
     client->routed = strcmp(client->database, stores_default(shared->stores)->dbname) == 0;
     auth_answered(client,
-                  auth_begin(shared->auth_type, shared->auth_file, shared->mock_key, client->user, &binding,
-                             &client->auth, stream_out(&client->stream), &client->credentials, &err),
+                  auth_begin(client->settings->auth_type, client->settings->auth_file, shared->mock_key,
+                             client->user, &binding, &client->auth, stream_out(&client->stream),
+                             &client->credentials, &err),
                   &err);
 }
 

@@ -53,6 +53,7 @@ static void loop_letter_drop(struct letter *letter)
 
     if (own->what == LOOP_SOCKET && own->fd >= 0)
         close(own->fd);
+    proxy_settings_give(own->settings);
     free(own);
 }
 
@@ -93,21 +94,40 @@ static void on_gate(struct loop *loop, struct gate_letter *letter)
     gates_order(loop->gates, letter, clock_ms());
 }
 
+static void on_cancel(struct loop *loop, const struct loop_letter *letter)
+{
+    struct client *client = loop_find_client(loop, letter->pid);
+
+    if (client != NULL && client->cancel_key_bytes == letter->key_bytes &&
+        CRYPTO_memcmp(client->cancel_key, letter->key, letter->key_bytes) == 0)
+        client_cancel(client);
+}
+
+static void on_settings(struct loop *loop, struct loop_letter *letter)
+{
+    struct proxy_settings *before = loop->settings;
+
+    loop->settings = letter->settings;
+    letter->settings = before; /* given back by the letter's drop */
+}
+
 static void on_own_letter(struct loop *loop, struct loop_letter *letter)
 {
-    if (letter->what == LOOP_SOCKET) {
-        int fd = letter->fd;
+    int fd = letter->fd;
 
+    switch (letter->what) {
+    case LOOP_SOCKET:
         letter->fd = -1;
         client_open(loop, fd);
-    } else {
-        struct client *client = loop_find_client(loop, letter->pid);
-
-        if (client != NULL && client->cancel_key_bytes == letter->key_bytes &&
-            CRYPTO_memcmp(client->cancel_key, letter->key, letter->key_bytes) == 0)
-            client_cancel(client);
+        break;
+    case LOOP_CANCEL:
+        on_cancel(loop, letter);
+        break;
+    case LOOP_SETTINGS:
+        on_settings(loop, letter);
+        break;
     }
-    letter_drop(&letter->letter);
+    letter_reply(&letter->letter);
 }
 
 /* Every client hears 57P01; the loop ends when the last handle is closed: the clock is, by itself, when all
@@ -227,10 +247,11 @@ static bool make_blank(struct loop *loop)
     return true;
 }
 
-bool loop_start(struct loop *loop, const struct proxy_shared *shared, unsigned index, struct stats *stats,
-                struct error *err)
+bool loop_start(struct loop *loop, const struct proxy_shared *shared, struct proxy_settings *settings,
+                unsigned index, struct stats *stats, struct error *err)
 {
     loop->shared = shared;
+    loop->settings = proxy_settings_take(settings);
     loop->index = index;
     loop->stats = stats;
     loop->mailbox = shared->switchboard->loops[index];
@@ -259,4 +280,5 @@ void loop_join(struct loop *loop)
     bind_scratch_done(&loop->scratch);
     route_table_give(loop->table);
     catalogue_give(loop->catalogue);
+    proxy_settings_give(loop->settings);
 }

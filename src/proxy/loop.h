@@ -15,26 +15,21 @@
 #include "proxy/client.h"
 #include "proxy/derive.h"
 #include "proxy/remember.h"
+#include "proxy/settings.h"
 #include "route/catalogue.h"
 #include "route/gate.h"
 #include "route/lease.h"
 #include "route/letters.h"
 #include "sql/plan.h"
 
-/* What all loops share and never change. */
+/* What all loops share and never change. What RELOAD may change stands in struct proxy_settings. */
 struct proxy_shared {
-    const struct config *config;
     const struct stores *stores;
     const struct switchboard *switchboard;
     const struct lease *lease;
     struct log *log;
-    struct auth_file *auth_file;
-    enum auth_type auth_type;
     unsigned char mock_key[32]; /* scram_verifier_mock() */
-    bool plain_to_stores;       /* server_plain_password */
     const char *tenant_setting;
-    bool reject_unattributed;
-    unsigned max_clients;
     atomic_uint *client_count; /* of all loops: the one number they share */
 };
 
@@ -47,8 +42,9 @@ struct loop {
     uv_poll_t letters;
     uv_timer_t tick;
     struct stats *stats;
-    struct client *clients; /* list */
-    struct client *by_pid;  /* hash by cancel_pid */
+    struct proxy_settings *settings; /* a reference; replaced by RELOAD */
+    struct client *clients;          /* list */
+    struct client *by_pid;           /* hash by cancel_pid */
     uint32_t next_pid;
     uint64_t client_number; /* of the last one */
     struct gates *gates;
@@ -66,7 +62,7 @@ struct loop {
 };
 
 /* Private letters of the loops (LETTER_LOOP). */
-enum loop_what { LOOP_SOCKET, LOOP_CANCEL };
+enum loop_what { LOOP_SOCKET, LOOP_CANCEL, LOOP_SETTINGS };
 struct loop_letter {
     struct letter letter;
     enum loop_what what;
@@ -74,11 +70,13 @@ struct loop_letter {
     uint32_t pid; /* LOOP_CANCEL */
     size_t key_bytes;
     unsigned char key[CANCEL_KEY_BYTES_LONG];
+    struct proxy_settings *settings; /* LOOP_SETTINGS: a reference; answered when it is in force */
 };
 struct loop_letter *loop_letter_new(enum loop_what what);
 
-bool loop_start(struct loop *loop, const struct proxy_shared *shared, unsigned index, struct stats *stats,
-                struct error *err);
+/* Takes a reference of `settings`. */
+bool loop_start(struct loop *loop, const struct proxy_shared *shared, struct proxy_settings *settings,
+                unsigned index, struct stats *stats, struct error *err);
 void loop_join(struct loop *loop); /* after a LETTER_STOP has been posted */
 bool loop_lease_is_valid(const struct loop *loop);
 

@@ -19,22 +19,15 @@ struct proxy {
 static bool share(struct proxy *proxy, const struct proxy_setup *setup, struct error *err)
 {
     struct proxy_shared *shared = &proxy->shared;
-    const struct config *config = setup->config;
 
-    shared->config = config;
     shared->stores = setup->stores;
     shared->switchboard = setup->switchboard;
     shared->lease = setup->lease;
     shared->log = setup->log;
-    shared->auth_type = config_is(config, CONFIG_AUTH_TYPE, "trust") ? AUTH_TRUST : AUTH_SCRAM;
-    shared->plain_to_stores = config_flag(config, CONFIG_SERVER_PLAIN_PASSWORD);
-    shared->tenant_setting = config_text(config, CONFIG_TENANT_SETTING);
-    shared->reject_unattributed = config_is(config, CONFIG_UNATTRIBUTED_WRITES, "reject");
-    shared->max_clients = (unsigned)config_number(config, CONFIG_MAX_CLIENT_CONN);
+    shared->tenant_setting = config_text(setup->config, CONFIG_TENANT_SETTING);
     shared->client_count = &proxy->client_count;
-    if (RAND_bytes(shared->mock_key, sizeof shared->mock_key) != 1)
-        return error_set(err, "58000", "OpenSSL has no randomness");
-    return auth_file_read(config_text(config, CONFIG_AUTH_FILE), &shared->auth_file, err);
+    return RAND_bytes(shared->mock_key, sizeof shared->mock_key) == 1 ||
+           error_set(err, "58000", "OpenSSL has no randomness");
 }
 
 static void stop_loops(struct proxy *proxy)
@@ -58,8 +51,32 @@ void proxy_stop(struct proxy *proxy)
         acceptor_stop(proxy->acceptor);
     listeners_close(&proxy->listeners);
     stop_loops(proxy);
-    auth_file_free(proxy->shared.auth_file);
     free(proxy);
+}
+
+bool proxy_check(const struct config *config, struct error *err)
+{
+    struct proxy_settings *settings;
+    bool ok = proxy_settings_read(config, &settings, err);
+
+    proxy_settings_give(settings);
+    return ok;
+}
+
+static bool start_loops(struct proxy *proxy, const struct proxy_setup *setup, struct error *err)
+{
+    struct proxy_settings *settings;
+    bool ok = proxy_settings_read(setup->config, &settings, err);
+
+    while (ok && proxy->loop_count < setup->switchboard->loop_count) {
+        unsigned index = proxy->loop_count;
+
+        ok = loop_start(&proxy->loops[index], &proxy->shared, settings, index, setup->stats[index], err);
+        if (ok)
+            proxy->loop_count++;
+    }
+    proxy_settings_give(settings); /* each loop has its own reference */
+    return ok;
 }
 
 bool proxy_start(const struct proxy_setup *setup, struct proxy **started, struct error *err)
@@ -68,26 +85,45 @@ bool proxy_start(const struct proxy_setup *setup, struct proxy **started, struct
 
     if (proxy == NULL)
         return error_no_memory(err);
-    if (!share(proxy, setup, err) || !listeners_open(&proxy->listeners, setup->config, err)) {
-        auth_file_free(proxy->shared.auth_file);
-        free(proxy);
-        return false;
+    proxy->listeners.file.lock_fd = -1; /* nothing to close yet */
+    if (share(proxy, setup, err) && listeners_open(&proxy->listeners, setup->config, err) &&
+        start_loops(proxy, setup, err) &&
+        acceptor_start(&proxy->listeners, setup->switchboard, setup->log, &proxy->acceptor, err)) {
+        *started = proxy;
+        return true;
     }
-    while (proxy->loop_count < setup->switchboard->loop_count) {
-        unsigned index = proxy->loop_count;
+    proxy_stop(proxy);
+    return false;
+}
 
-        if (!loop_start(&proxy->loops[index], &proxy->shared, index, setup->stats[index], err)) {
-            proxy_stop(proxy);
-            return false;
-        }
-        proxy->loop_count++;
-    }
-    if (!acceptor_start(&proxy->listeners, setup->switchboard, setup->log, &proxy->acceptor, err)) {
-        proxy_stop(proxy);
+/* All letters first: a reload that fails has told nobody. */
+bool proxy_reload(struct proxy *proxy, const struct config *config, struct mailbox *reply_to,
+                  struct error *err)
+{
+    struct loop_letter *letters[LOOPS_MAX];
+    struct proxy_settings *settings;
+    unsigned made = 0;
+
+    if (!proxy_settings_read(config, &settings, err))
         return false;
+    while (made < proxy->loop_count && (letters[made] = loop_letter_new(LOOP_SETTINGS)) != NULL) {
+        letters[made]->settings = proxy_settings_take(settings);
+        letters[made]->letter.reply_to = mailbox_take(reply_to);
+        made++;
     }
-    *started = proxy;
-    return true;
+    proxy_settings_give(settings);
+    for (unsigned i = 0; i < made; i++) {
+        if (made == proxy->loop_count)
+            letter_send(proxy->shared.switchboard->loops[i], &letters[i]->letter);
+        else
+            letter_drop(&letters[i]->letter);
+    }
+    return made == proxy->loop_count || error_no_memory(err);
+}
+
+unsigned proxy_loop_count(const struct proxy *proxy)
+{
+    return proxy->loop_count;
 }
 
 const char *proxy_address(const struct proxy *proxy)

@@ -204,13 +204,13 @@ static void send_startup(struct server *server)
 
 static struct prove_who who_is_proved(const struct server *server)
 {
-    const struct proxy_shared *shared = server->loop->shared;
+    const struct loop *loop = server->loop;
 
     return (struct prove_who){ .credentials = &server->identity->credentials,
                                .user = server->identity->user,
                                .store = server->store->name,
-                               .may_send_plain = shared->plain_to_stores || server->store->host[0] == '/',
-                               .derive = server->loop->derive };
+                               .may_send_plain = loop->settings->plain_to_stores || server->store->host[0] == '/',
+                               .derive = loop->derive };
 }
 
 static void on_authentication(struct server *server, const struct msg *msg)

@@ -89,6 +89,21 @@ struct stale_letter *stale_letter_new(enum stale_what what, const char *tenant)
     return stale;
 }
 
+static void config_drop(struct letter *letter)
+{
+    config_give(((struct config_letter *)letter)->config);
+    free(letter);
+}
+
+struct config_letter *config_letter_new(const struct config *config)
+{
+    struct config_letter *letter = letter_new(sizeof *letter, LETTER_CONFIG, config_drop, NULL);
+
+    if (letter != NULL)
+        letter->config = config_take(config);
+    return letter;
+}
+
 struct letter *stop_letter_new(void)
 {
     return letter_new(sizeof(struct letter), LETTER_STOP, plain_drop, NULL);

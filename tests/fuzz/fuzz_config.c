@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (int i = 0; i < CONFIG_KEYS; i++)
             require(config_check((enum config_key)i, config_text(config, (enum config_key)i), &err));
         require(config_user_tenant(config, "") == NULL);
-        config_free(config);
+        config_give(config);
     } else {
         require(config == NULL && error_is_set(&err) && err.message[0] != '\0');
     }

@@ -96,6 +96,7 @@ static const struct {
     { "EXPLAIN ROUTE SELECT $$;$$ -- ;\n, 2; SHOW HELP", COMMAND_EXPLAIN_ROUTE,
       "rest=SELECT $$;$$ -- ;\n, 2" },
     { "EXPLAIN ROUTE 'without an end", COMMAND_EXPLAIN_ROUTE, "rest='without an end" },
+    { "RELOAD", COMMAND_RELOAD, "" },
     { "SHUTDOWN", COMMAND_SHUTDOWN, "" },
     { "BEGIN", COMMAND_BEGIN, "" },
     { "begin isolation level serializable;", COMMAND_BEGIN, "rest=isolation level serializable" },
@@ -139,8 +140,8 @@ static const struct {
     const char *text, *sqlstate, *says, *hint;
 } bad[] = {
     { "NONSENSE", "42601", "character 1", "SHOW HELP" },
-    { "NONSENSE", "42601", "expected SHOW, START, CHECK, CUTOVER, ABORT, WATCH, WAIT, EXPLAIN or SHUTDOWN",
-      "" },
+    { "NONSENSE", "42601",
+      "expected SHOW, START, CHECK, CUTOVER, ABORT, WATCH, WAIT, EXPLAIN, RELOAD or SHUTDOWN", "" },
     { "NONSENSE", "42601", "found NONSENSE", "" },
     { "SHOW", "42601", "end of command", "SHOW HELP" },
     { "SHOW NONSENSE", "42601", "MIGRATIONS", "" },

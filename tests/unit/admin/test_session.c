@@ -31,7 +31,7 @@ struct fixture {
     struct session *session;
     struct control_request *asked; /* what control would have in its mailbox */
     uint64_t wake_ms;              /* 0: no timer runs */
-    int shutdowns, cancels;
+    int cancels;
     char types[256],
         text[8192]; /* of the messages that came out: a letter each, and their bytes made readable */
 };
@@ -57,11 +57,6 @@ static void fake_cancel(void *who, uint32_t pid, struct slice key)
     f->cancels++;
     assert_int_equal(pid, 7);
     assert_int_equal(key.bytes, 4);
-}
-
-static void fake_shutdown(void *who)
-{
-    ((struct fixture *)who)->shutdowns++;
 }
 
 static void read_config(struct fixture *f)
@@ -123,7 +118,7 @@ static int setup(void **state)
     f->view.stores = &f->stores;
     f->view.loop_stats = f->stats;
     f->view.loop_count = 2;
-    f->hooks = (struct session_hooks){ fake_ask, fake_wake_in, fake_cancel, fake_shutdown, f };
+    f->hooks = (struct session_hooks){ fake_ask, fake_wake_in, fake_cancel, f };
     publish_routes(f);
     begin(f, NULL);
     *state = f;
@@ -140,7 +135,7 @@ static int teardown(void **state)
     route_table_give(f->view.table);
     stats_free(f->stats[0]);
     stats_free(f->stats[1]);
-    config_free((struct config *)f->view.config);
+    config_give((struct config *)f->view.config);
     free(f);
     return 0;
 }
@@ -427,14 +422,21 @@ static void ends_at_a_message_of_no_known_type(void **state)
     assert_true(session_is_over(f->session));
 }
 
-static void shuts_down(void **state)
+/* What main does is asked like what control does; hooks->ask() knows whose it is. */
+static void asks_main_to_reload_and_to_shut_down(void **state)
 {
     struct fixture *f = *state;
 
     send_startup(f);
+    query(f, "RELOAD");
+    assert_int_equal(f->asked->verb, CONTROL_RELOAD);
+    answer(f, NULL, "F0000");
+    assert_said(f, "EZ", "F0000");
     query(f, "SHUTDOWN");
+    assert_int_equal(f->asked->verb, CONTROL_SHUTDOWN);
+    assert_string_equal(f->asked->operator_name, "ada");
+    answer(f, NULL, NULL);
     assert_said(f, "CZ", "SHUTDOWN");
-    assert_int_equal(f->shutdowns, 1);
 }
 
 /* --- WATCH, WAIT, cancel --- */
@@ -744,7 +746,7 @@ int main(void)
         TEST(passes_controls_error_on),
         TEST(refuses_a_command_that_is_too_long_and_goes_on),
         TEST(ends_at_a_message_of_no_known_type),
-        TEST(shuts_down),
+        TEST(asks_main_to_reload_and_to_shut_down),
         TEST(watches_until_the_end),
         TEST(a_watch_ends_with_a_cutover_that_was_rolled_back),
         TEST(waits_for_a_state),

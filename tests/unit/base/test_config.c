@@ -71,8 +71,8 @@ static void gives_defaults_for_what_is_not_said(void **state)
     assert_true(config_is(config, CONFIG_POSITION_MODE, "auto"));
     assert_false(config_is(config, CONFIG_POSITION_MODE, "preserve"));
     assert_null(config_user_tenant(config, "anybody"));
-    config_free(config);
-    config_free(NULL);
+    config_give(config);
+    config_give(NULL);
 }
 
 static void reads_what_is_said(void **state)
@@ -108,7 +108,7 @@ static void reads_what_is_said(void **state)
     assert_string_equal(config_user_tenant(config, "bob"), "T 1");
     assert_string_equal(config_user_tenant(config, "x.y"), "2");
     assert_null(config_user_tenant(config, "BOB"));
-    config_free(config);
+    config_give(config);
 }
 
 static const struct refused_case {
@@ -254,7 +254,7 @@ static void any_secret_is_one_value(void **state)
         config = must_read(text);
         assert_string_equal(config_store_conninfo(config, 1), secret_cases[i].expected);
         assert_string_equal(config_text(config, CONFIG_CONTROL_CONNINFO), secret_cases[i].expected);
-        config_free(config);
+        config_give(config);
     }
     unsetenv("PGSHUNT_TEST");
     assert_true(config_info(CONFIG_CONTROL_CONNINFO)->secret);
@@ -273,7 +273,7 @@ static void a_secret_may_come_from_a_file(void **state)
     config = must_read(text);
     unlink(path);
     assert_string_equal(config_store_conninfo(config, 1), "password=s\\ ecret");
-    config_free(config);
+    config_give(config);
 }
 
 static void the_table_is_sound(void **state)
@@ -387,7 +387,7 @@ static void the_example_is_a_configuration(void **state)
     if (!config_read(EXAMPLE, &config, &err))
         fail_msg("%s", err.message);
     assert_string_equal(config_text(config, CONFIG_DEFAULT_STORE), config_store_name(config, 0));
-    config_free(config);
+    config_give(config);
 }
 
 int main(void)

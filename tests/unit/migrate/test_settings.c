@@ -41,7 +41,7 @@ static void starts_with_the_configuration(void **unused)
     assert_int_equal(settings.cutover_timeout_ms, 500);
     assert_true(settings.allow_empty);
     assert_string_equal(settings.position_mode, "preserve");
-    config_free(config);
+    config_give(config);
 }
 
 static void refuses_what_is_not_a_migrations_setting(void **unused)
@@ -74,7 +74,7 @@ static void refuses_what_is_not_a_migrations_setting(void **unused)
             assert_string_equal(err.sqlstate, refused[i].sqlstate);
         assert_memory_equal(&settings, &before, sizeof settings);
     }
-    config_free(config);
+    config_give(config);
 }
 
 static void holds_writes_longer_than_a_cutover_may_take(void **unused)
@@ -88,7 +88,7 @@ static void holds_writes_longer_than_a_cutover_may_take(void **unused)
     assert_true(settings_set(&settings, "cutover_timeout_ms", "30000", &err));
     settings_settle(&settings);
     assert_int_equal(settings.write_hold_timeout_ms, 31000);
-    config_free(config);
+    config_give(config);
 }
 
 static void comes_back_as_it_went_in(void **unused)
@@ -110,7 +110,7 @@ static void comes_back_as_it_went_in(void **unused)
     assert_true(settings_read(&back, buf_text(&json), &err));
     assert_memory_equal(&back, &settings, sizeof settings);
     buf_done(&json);
-    config_free(config);
+    config_give(config);
 }
 
 static void reads_what_it_does_not_know(void **unused)
@@ -137,7 +137,7 @@ static void reads_what_it_does_not_know(void **unused)
     assert_int_equal(settings.batch_size, 9);
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++)
         assert_false(settings_read(&settings, broken[i], &err));
-    config_free(config);
+    config_give(config);
 }
 
 static void splits_the_names_of_events(void **unused)
@@ -158,7 +158,7 @@ static void splits_the_names_of_events(void **unused)
     assert_string_equal(names->stream[0], "kind");
     assert_string_equal(names->stream[1], "id");
     event_names_free(names);
-    config_free(config);
+    config_give(config);
 }
 
 static void escapes_text_for_json(void **unused)

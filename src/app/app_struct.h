@@ -1,0 +1,30 @@
+/* app_struct.h - struct app, for the files of this folder. Main's thread. */
+#ifndef PGSHUNT_APP_APP_STRUCT_H
+#define PGSHUNT_APP_APP_STRUCT_H
+
+#include "admin/console.h"
+#include "base/config.h"
+#include "base/log.h"
+#include "migrate/control.h"
+#include "proxy/proxy.h"
+
+struct app {
+    const char *file; /* the configuration's */
+    const struct config
+        *config; /* as read at the start: layers borrow texts of it for as long as they live */
+    const struct config *current; /* in force: another one after a RELOAD */
+    struct log *log;
+    int log_fd; /* -1: stderr */
+    struct stores *stores;
+    struct switchboard switchboard;
+    struct stats *stats[LOOPS_MAX];
+    struct lease lease;
+    struct console *console;
+    struct proxy *proxy;
+    struct control *control;
+    bool wrote_pid;
+};
+
+bool app_open_log_file(const char *path, int *fd, struct error *err);
+
+#endif

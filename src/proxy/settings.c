@@ -1,0 +1,49 @@
+/* settings.c - see settings.h. */
+#include "proxy/settings.h"
+
+#include <stdlib.h>
+
+static void settings_free(struct proxy_settings *settings)
+{
+    auth_file_free(settings->auth_file);
+    config_give(settings->config);
+    free(settings);
+}
+
+struct proxy_settings *proxy_settings_take(struct proxy_settings *settings)
+{
+    atomic_fetch_add_explicit(&settings->references, 1, memory_order_relaxed);
+    return settings;
+}
+
+void proxy_settings_give(struct proxy_settings *settings)
+{
+    if (settings != NULL && atomic_fetch_sub_explicit(&settings->references, 1, memory_order_acq_rel) == 1)
+        settings_free(settings);
+}
+
+static bool settings_fill(struct proxy_settings *settings, const struct config *config, struct error *err)
+{
+    settings->auth_type = config_is(config, CONFIG_AUTH_TYPE, "trust") ? AUTH_TRUST : AUTH_SCRAM;
+    settings->reject_unattributed = config_is(config, CONFIG_UNATTRIBUTED_WRITES, "reject");
+    settings->plain_to_stores = config_flag(config, CONFIG_SERVER_PLAIN_PASSWORD);
+    settings->max_clients = (unsigned)config_number(config, CONFIG_MAX_CLIENT_CONN);
+    return auth_file_read(config_text(config, CONFIG_AUTH_FILE), &settings->auth_file, err);
+}
+
+bool proxy_settings_read(const struct config *config, struct proxy_settings **read, struct error *err)
+{
+    struct proxy_settings *settings = calloc(1, sizeof *settings);
+
+    *read = NULL;
+    if (settings == NULL)
+        return error_no_memory(err);
+    atomic_init(&settings->references, 1);
+    settings->config = config_take(config);
+    if (settings_fill(settings, config, err)) {
+        *read = settings;
+        return true;
+    }
+    settings_free(settings);
+    return false;
+}

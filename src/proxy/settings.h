@@ -1,0 +1,30 @@
+/* settings.h - what RELOAD may change under the event loops: one immutable, counted set. Each loop swaps its
+ * own pointer when a letter brings a new one; a client keeps the set it logged in by (its secrets, its
+ * certificates) for its life. To add a setting: a field, its line in settings_read() or in settings_free().
+ * Any thread. */
+#ifndef PGSHUNT_PROXY_SETTINGS_H
+#define PGSHUNT_PROXY_SETTINGS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "proxy/auth.h"
+
+struct proxy_settings {
+    atomic_uint references;
+    const struct config *config; /* a reference */
+    struct auth_file *auth_file;
+    enum auth_type auth_type;
+    bool reject_unattributed;
+    bool plain_to_stores; /* server_plain_password */
+    unsigned max_clients;
+};
+
+/* Reads the files that the configuration names. false: `err` says which is wrong. */
+bool proxy_settings_read(const struct config *config, struct proxy_settings **settings, struct error *err);
+struct proxy_settings *proxy_settings_take(struct proxy_settings *settings);
+void proxy_settings_give(struct proxy_settings *settings); /* NULL is fine */
+
+#endif
