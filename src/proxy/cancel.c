@@ -21,22 +21,38 @@ struct cancel {
     int32_t server_pid;
     unsigned char key[CANCEL_KEY_BYTES_MAX];
     size_t key_bytes;
+    uint64_t sync_seen; /* of its client when it was asked: once that has risen, it is too late */
+    struct cancel_asker asker;
 };
 
-void cancel_request(struct loop *loop, uint32_t pid, struct slice key)
+bool cancel_request(struct client *client, uint32_t pid, struct slice key)
 {
+    struct loop *loop = client->loop;
     unsigned index = loop_of_pid(pid);
     struct loop_letter *letter;
 
     if (key.bytes > CANCEL_KEY_BYTES_LONG || index >= loop->shared->switchboard->loop_count)
-        return;
+        return false;
     letter = loop_letter_new(LOOP_CANCEL);
     if (letter == NULL)
-        return;
+        return false;
+    client->cancelling = true;
+    letter->asker = (struct cancel_asker){ loop->index, client->cancel_pid };
     letter->pid = pid;
     letter->key_bytes = key.bytes;
     memcpy(letter->key, key.at, key.bytes);
     letter_send(loop->shared->switchboard->loops[index], &letter->letter);
+    return true;
+}
+
+void cancel_answer(struct loop *loop, struct cancel_asker asker)
+{
+    struct loop_letter *letter = loop_letter_new(LOOP_CANCELLED);
+
+    if (letter == NULL)
+        return; /* it is closed when its login has taken too long */
+    letter->pid = asker.pid;
+    letter_send(loop->shared->switchboard->loops[asker.loop], &letter->letter);
 }
 
 static void cancel_over(struct cancel *cancel)
@@ -71,6 +87,7 @@ static void on_gone(struct stream *stream)
     struct cancel *cancel = (struct cancel *)stream;
 
     cancel_over(cancel);
+    cancel_answer(cancel->loop, cancel->asker);
     if (!dial_abandon(&cancel->dial))
         free(cancel);
 }
@@ -82,11 +99,21 @@ static struct cancel *of_dial(struct dial *dial)
     return (struct cancel *)((char *)dial - offsetof(struct cancel, dial));
 }
 
+/* Meanwhile the statement has been answered, or its server is gone. */
+static bool is_late(const struct cancel *cancel)
+{
+    const struct client *client = loop_find_client(cancel->loop, cancel->client_pid);
+    const struct server *server = client == NULL ? NULL : client->servers[cancel->store_index];
+
+    return server == NULL || server->pid != cancel->server_pid || server->visible == 0 ||
+           client->sync_seen != cancel->sync_seen;
+}
+
 static void on_dialled(struct dial *dial, int status)
 {
     struct cancel *cancel = of_dial(dial);
 
-    if (status != 0) {
+    if (status != 0 || is_late(cancel)) {
         stream_close(&cancel->stream);
         return;
     }
@@ -100,12 +127,17 @@ static void on_dial_freed(struct dial *dial)
     free(of_dial(dial));
 }
 
-void cancel_send(struct server *server)
+void cancel_send(struct server *server, struct cancel_asker asker)
 {
-    struct cancel *cancel = calloc(1, sizeof *cancel);
+    struct cancel *cancel = server->cancels > 0 ? NULL : calloc(1, sizeof *cancel);
 
-    if (cancel == NULL)
-        return; /* the statement goes on; the client may ask again */
+    if (cancel ==
+        NULL) { /* one is under way; or no memory: the statement goes on, the client may ask again */
+        cancel_answer(server->client->loop, asker);
+        return;
+    }
+    cancel->asker = asker;
+    cancel->sync_seen = server->client->sync_seen;
     stream_init(&cancel->stream, &hooks);
     cancel->loop = server->client->loop;
     cancel->client_pid = server->client->cancel_pid;

@@ -4,14 +4,29 @@
 #ifndef PGSHUNT_PROXY_CANCEL_H
 #define PGSHUNT_PROXY_CANCEL_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "base/slice.h"
-#include "proxy/server.h"
 
+struct client;
 struct loop;
+struct server;
 
-/* A CancelRequest came in on `loop`. Says nothing whether it was right, as PostgreSQL does. */
-void cancel_request(struct loop *loop, uint32_t pid, struct slice key);
-/* Asks the store to cancel what `server` does. */
-void cancel_send(struct server *server);
+/* The connection that a CancelRequest came by. It is closed when the store has taken the request: who waits
+ * for that, as PQcancel() does, may send its next statement without fear. */
+struct cancel_asker {
+    unsigned loop;
+    uint32_t pid; /* its own cancel_pid */
+};
+
+/* `client` has sent a CancelRequest for another one. Says nothing whether it was right, as PostgreSQL does.
+ * False: there is nothing to wait for. */
+bool cancel_request(struct client *client, uint32_t pid, struct slice key);
+/* Asks the store to cancel what `server` does; dropped if that has been answered before the store could be
+ * reached. One at a time: another one says nothing new. */
+void cancel_send(struct server *server, struct cancel_asker asker);
+/* Nothing (more) will come of it: its connection is closed. */
+void cancel_answer(struct loop *loop, struct cancel_asker asker);
 
 #endif

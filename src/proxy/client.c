@@ -491,7 +491,7 @@ void client_expired(struct client *client)
     }
 }
 
-void client_cancel(struct client *client)
+void client_cancel(struct client *client, struct cancel_asker asker)
 {
     struct server *server = client->answering < 0 ? NULL : client->servers[client->answering];
 
@@ -500,9 +500,12 @@ void client_cancel(struct client *client)
         gate_unwait(&client->waiter);
         client->refused = true;
         error_set(&client->refused_why, "57014", "canceling statement due to user request");
+        cancel_answer(client->loop, asker);
         client_retry(client);
     } else if (server != NULL && server->visible > 0) {
-        cancel_send(server);
+        cancel_send(server, asker);
+    } else {
+        cancel_answer(client->loop, asker);
     }
 }
 

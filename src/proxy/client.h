@@ -11,6 +11,7 @@
 #include <uthash.h>
 
 #include "proxy/auth.h"
+#include "proxy/cancel.h"
 #include "proxy/identity.h"
 #include "proxy/place.h"
 #include "proxy/server.h"
@@ -46,8 +47,10 @@ struct client {
     size_t startup_count;
     char startup_tenant[TENANT_BYTES_MAX]; /* the tenant setting in `options`; "" : none */
     const char *user_tenant;               /* [routing] user.NAME; "" : none */
-    bool routed;                           /* its database is the default store's */
+    bool routed;                           /* its database is the default store's, and it speaks SQL */
+    bool replication;                      /* a walsender's client: one server for good, never attributed */
     bool asked_ssl, asked_gssenc;
+    bool cancelling;         /* has sent a CancelRequest, and waits until it has been passed on */
     unsigned protocol_minor; /* of 3.x, as agreed */
     uint32_t cancel_pid;
     size_t cancel_key_bytes; /* CANCEL_KEY_BYTES; …_LONG from protocol 3.2 on */
@@ -117,6 +120,7 @@ void client_said(struct client *client, char ready, bool failed);
 /* The routes have changed, the gate has opened, …: a statement that waits is decided anew. */
 void client_retry(struct client *client);
 void client_expired(struct client *client); /* timers: login too long, held too long */
-void client_cancel(struct client *client);  /* a CancelRequest with its key */
+/* A CancelRequest with its key has come. */
+void client_cancel(struct client *client, struct cancel_asker asker);
 
 #endif

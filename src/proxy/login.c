@@ -76,6 +76,19 @@ static bool keep_parameters(struct client *client, const struct startup *startup
     return true;
 }
 
+/* A walsender's language is not SQL: it goes to the default store as it is. ParseBool of PostgreSQL, which
+ * also takes any beginning of these words: what is false in it is no replication, all else may be. */
+static bool asks_replication(const struct startup *startup)
+{
+    static const char *const no[] = { "f", "fa", "fal", "fals", "false", "n", "no", "of", "off", "0" };
+    struct slice value = startup_get(startup, "replication");
+
+    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
+        if (value.bytes == strlen(no[i]) && strncasecmp(value.at, no[i], value.bytes) == 0)
+            return false;
+    return value.at != NULL;
+}
+
 static void log_in(struct client *client)
 {
     const struct store *home = arrive_home(client);
@@ -148,7 +161,9 @@ static void begin_session(struct client *client, const struct startup *startup)
     }
     user_tenant = config_user_tenant(client->settings->config, client->user);
     client->user_tenant = user_tenant == NULL ? "" : user_tenant;
-    client->routed = strcmp(client->database, stores_default(shared->stores)->dbname) == 0;
+    client->replication = asks_replication(startup);
+    client->routed =
+        !client->replication && strcmp(client->database, stores_default(shared->stores)->dbname) == 0;
     auth_answered(client,
                   auth_begin(client->settings->auth_type, client->settings->auth_file, shared->mock_key,
                              client->user, &binding, &client->auth, stream_out(&client->stream),
@@ -173,6 +188,10 @@ bool login_startup_step(struct client *client)
     enum wire_result result;
     size_t bytes;
 
+    if (client->cancelling) { /* all that it had to say has been said */
+        free(startup);
+        return false;
+    }
     if (startup == NULL) {
         fail_with(client, "53200", "out of memory");
         return false;
@@ -185,8 +204,8 @@ bool login_startup_step(struct client *client)
     } else if (result == WIRE_BAD) {
         client_fail(client, &err);
     } else if (result == WIRE_MSG && startup->kind == STARTUP_CANCEL) {
-        cancel_request(client->loop, startup->cancel_pid, startup->cancel_key);
-        client_close(client);
+        if (!cancel_request(client, startup->cancel_pid, startup->cancel_key))
+            client_close(client);
     } else if (result == WIRE_MSG && startup->kind != STARTUP_SESSION && !asks_first(client, startup->kind)) {
         error_set(&err, "0A000", "unsupported frontend protocol 1234.%d: server supports 3.0 to 3.%d",
                   startup->kind == STARTUP_SSL ? 5679 : 5680, STARTUP_MINOR_MAX);

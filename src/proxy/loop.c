@@ -100,7 +100,17 @@ static void on_cancel(struct loop *loop, const struct loop_letter *letter)
 
     if (client != NULL && client->cancel_key_bytes == letter->key_bytes &&
         CRYPTO_memcmp(client->cancel_key, letter->key, letter->key_bytes) == 0)
-        client_cancel(client);
+        client_cancel(client, letter->asker);
+    else
+        cancel_answer(loop, letter->asker);
+}
+
+static void on_cancelled(struct loop *loop, const struct loop_letter *letter)
+{
+    struct client *asker = loop_find_client(loop, letter->pid);
+
+    if (asker != NULL && asker->cancelling)
+        client_close(asker);
 }
 
 static void on_settings(struct loop *loop, struct loop_letter *letter)
@@ -122,6 +132,9 @@ static void on_own_letter(struct loop *loop, struct loop_letter *letter)
         break;
     case LOOP_CANCEL:
         on_cancel(loop, letter);
+        break;
+    case LOOP_CANCELLED:
+        on_cancelled(loop, letter);
         break;
     case LOOP_SETTINGS:
         on_settings(loop, letter);
@@ -260,8 +273,8 @@ bool loop_start(struct loop *loop, const struct proxy_shared *shared, struct pro
     loop->remember = remember_new();
     loop->derive = derive_new(DERIVED_KEYS_MAX);
     loop->ears = ears_new(loop);
-    if (loop->ears == NULL || loop->gates == NULL || loop->planner == NULL || loop->remember == NULL || loop->derive == NULL ||
-        !make_blank(loop) || !make_handles(loop))
+    if (loop->ears == NULL || loop->gates == NULL || loop->planner == NULL || loop->remember == NULL ||
+        loop->derive == NULL || !make_blank(loop) || !make_handles(loop))
         return error_no_memory(err);
     if (pthread_create(&loop->thread, NULL, loop_main, loop) != 0)
         return error_set(err, "53000", "cannot start an event loop's thread");

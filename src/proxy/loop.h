@@ -12,6 +12,7 @@
 #include "base/stats.h"
 #include "proxy/auth.h"
 #include "proxy/bind.h"
+#include "proxy/cancel.h"
 #include "proxy/client.h"
 #include "proxy/derive.h"
 #include "proxy/remember.h"
@@ -62,12 +63,13 @@ struct loop {
 };
 
 /* Private letters of the loops (LETTER_LOOP). */
-enum loop_what { LOOP_SOCKET, LOOP_CANCEL, LOOP_SETTINGS };
+enum loop_what { LOOP_SOCKET, LOOP_CANCEL, LOOP_CANCELLED, LOOP_SETTINGS };
 struct loop_letter {
     struct letter letter;
     enum loop_what what;
     int fd;       /* LOOP_SOCKET; closed by its drop */
-    uint32_t pid; /* LOOP_CANCEL */
+    uint32_t pid; /* LOOP_CANCEL: whom; LOOP_CANCELLED: who has asked */
+    struct cancel_asker asker;
     size_t key_bytes;
     unsigned char key[CANCEL_KEY_BYTES_LONG];
     struct proxy_settings *settings; /* LOOP_SETTINGS: a reference; answered when it is in force */
