@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "proxy/branches.h"
 #include "proxy/execute.h"
 #include "proxy/join.h"
 #include "proxy/hear.h"
@@ -91,7 +92,8 @@ void arrive_look_around(const struct client *client, struct surroundings *around
 const struct store *arrive_home(struct client *client)
 {
     const struct proxy_shared *shared = client->loop->shared;
-    struct place_rules rules = { client->loop->table, stores_default(shared->stores), true };
+    struct place_rules rules = { .table = client->loop->table,
+                                 .default_store = stores_default(shared->stores) };
     struct surroundings around;
     struct around memory;
 
@@ -154,7 +156,7 @@ static enum gate_answer place_lock(struct client *client, struct place *place,
     if (tenant[0] == '\0' || place->store != NULL)
         return GATE_GO;
     place->store = place_of_tenant(rules, tenant);
-    place->tenant_rows = place->write = true;
+    place->write = true;
     ask = asks(client, place);
     return gates_enter(client->loop->gates, tenant, &ask, &client->passes, closed);
 }
@@ -228,15 +230,18 @@ static enum arrival find_place(struct client *client, const struct message *mess
                                struct error *err)
 {
     const struct proxy_shared *shared = client->loop->shared;
-    struct place_rules rules = { client->loop->table, stores_default(shared->stores),
-                                 client->loop->settings->reject_unattributed };
+    struct place_rules rules = { .table = client->loop->table,
+                                 .default_store = stores_default(shared->stores),
+                                 .reject_unattributed = client->loop->settings->reject_unattributed,
+                                 .stores = shared->stores };
     const struct gate_pass *keep = client->passes;
     struct surroundings around;
     struct around memory;
     struct gate *closed = NULL;
     enum gate_answer answer = GATE_GO;
 
-    place_init(place);
+    if (client->txn.open && client->txn.isolation != 'c')
+        rules.snapshots = &client->txn;
     if (message->plan == NULL || !message->plan->parsed) {
         bool touches = message->plan == NULL ? !message->call : message->plan->touches;
 
@@ -257,10 +262,12 @@ static enum arrival find_place(struct client *client, const struct message *mess
                 look_further(client, message, i - 1, &around, &memory);
             execute_resolve(client, message, i, &running);
             statement = running.statement;
+            if (statement->kind == STATEMENT_PREPARE)
+                continue; /* runs nothing */
+            place_note(place, statement);
             if (statement->tables == 0 && statement->locks)
                 answer = place_lock(client, place, &rules, &around, &closed);
-            if (statement->kind == STATEMENT_PREPARE ||
-                (statement->tables == 0 && statement->tenant_count == 0))
+            if (statement->tables == 0 && statement->tenant_count == 0)
                 continue;
             if (!attribute(statement, running.text, running.shape, running.params, &around,
                            &client->attribution, err) ||
@@ -339,63 +346,103 @@ static bool hears_everywhere(struct client *client, const struct message *messag
     return true;
 }
 
-enum arrival arrive_at(struct client *client, const struct message *message, struct server **server,
-                       struct error *err)
+/* A branch has looked before a tenant moved: whether it keeps its snapshot decides what is read where. */
+static enum arrival know_isolation(struct client *client, int *waiting)
 {
-    const struct stores *stores = client->loop->shared->stores;
     struct txn *txn = &client->txn;
-    const struct gate_pass *keep = client->passes;
-    struct place place;
-    enum arrival arrival;
-    int index;
+    struct server *server;
 
-    *server = NULL;
+    if (!txn->open || txn->isolation_known || !txn_is_older(txn, client->loop->table))
+        return ARRIVED;
+    server = client->servers[txn->branch];
+    *waiting = txn->branch;
+    if (server == NULL || server->state != SERVER_READY)
+        return ARRIVED;
+    return join_learn_isolation(client, server);
+}
+
+/* Where PostgreSQL answers 25P02. A ROLLBACK goes where the transaction has written: the gates count that
+ * one. */
+static int failed_store(const struct client *client, const struct message *message)
+{
+    const struct plan *plan = message->plan;
+    bool rolls_back = plan != NULL && plan->parsed && plan->statement_count == 1 &&
+                      plan->statements[0].kind == STATEMENT_ROLLBACK;
+
+    return txn_ends_at(&client->txn, true, rolls_back);
+}
+
+/* What was to be said once, before anything else. */
+static bool has_bad_news(struct client *client, struct error *err)
+{
     if (client->refused) {
         client->refused = false;
         *err = client->refused_why;
-        return REFUSED;
+        return true;
     }
-    if (txn->lost) {
-        txn->lost = false;
-        error_set(err, "08006", "the transaction was lost: its store closed the connection");
-        error_hint(err, "Begin it again; nothing of it has been committed.");
-        return REFUSED;
+    if (!client->txn.lost)
+        return false;
+    client->txn.lost = false;
+    error_set(err, "08006", "the transaction was lost: its store closed the connection");
+    return !error_hint(err, "Begin it again; nothing of it has been committed.");
+}
+
+/* The store that the message goes to, its gates passed. */
+static enum arrival find_store(struct client *client, const struct message *message, int *index, int *waiting,
+                               struct error *err)
+{
+    struct place *place = &client->place;
+    enum arrival arrival;
+
+    place_init(place);
+    place->asks_only = message->asks_only;
+    if (arrive_has_failed(client)) {
+        place->failed = true;
+        *index = failed_store(client, message);
+        return ARRIVED;
     }
-    place_init(&place);
-    if (client->servers[txn->branch < 0 ? 0 : txn->branch] != NULL && arrive_has_failed(client)) {
-        index = txn->branch; /* PostgreSQL's own 25P02, and ROLLBACK */
-    } else {
-        arrival = client->routed ? find_place(client, message, &place, err) : ARRIVED;
-        if (arrival != ARRIVED)
-            return arrival;
-        if (place.store != NULL)
-            index = (int)place.store->index;
-        else
-            index = txn->branch >= 0 ? txn->branch : client->last_store;
-        if (index < 0 || !client->routed)
-            index = (int)stores_default(stores)->index;
-        if (txn->branch >= 0 && index != txn->branch) {
-            arrival = join_leave_branch(client, &place, &index, err);
-            if (arrival == WAITING) {
-                gates_retreat(&client->passes, keep, clock_ms());
-                return wait_for(client, EV_SWITCH, (unsigned)txn->branch);
-            }
-            if (arrival == REFUSED)
-                return REFUSED;
-        }
-    }
+    if (know_isolation(client, waiting) == WAITING)
+        return wait_for(client, EV_SWITCH, (unsigned)*waiting);
+    arrival = client->routed ? find_place(client, message, place, err) : ARRIVED;
+    if (arrival != ARRIVED)
+        return arrival;
+    return branches_choose(client, place, index, err) ? ARRIVED : REFUSED;
+}
+
+/* Nobody else's answers are due, and no branch stands in the way. */
+static enum arrival clear_the_way(struct client *client, int index, int *waiting, struct error *err)
+{
     if (owes_elsewhere(client, index)) {
-        gates_retreat(&client->passes, keep, clock_ms());
-        return wait_for(client, EV_SWITCH, (unsigned)client->answering);
-    }
-    if (!hears_everywhere(client, message, (unsigned)index)) {
-        gates_retreat(&client->passes, keep, clock_ms());
+        *waiting = client->answering;
         return WAITING;
     }
-    arrival = join_server(client, &stores->at[index], server, err);
-    if (arrival == WAITING) { /* asked again when it goes on: a login must not hold up a drain */
-        gates_retreat(&client->passes, keep, clock_ms());
-        wait_for(client, EV_JOIN, (unsigned)index);
+    return branches_make_room(client, &client->place, index, waiting, err);
+}
+
+enum arrival arrive_at(struct client *client, const struct message *message, struct server **server,
+                       struct error *err)
+{
+    const struct gate_pass *keep = client->passes;
+    enum arrival arrival;
+    int index, waiting = -1;
+
+    *server = NULL;
+    if (has_bad_news(client, err))
+        return REFUSED;
+    arrival = find_store(client, message, &index, &waiting, err);
+    if (arrival == ARRIVED) {
+        arrival = clear_the_way(client, index, &waiting, err);
+        if (arrival == WAITING)
+            wait_for(client, EV_SWITCH, (unsigned)waiting);
     }
+    if (arrival == ARRIVED && !hears_everywhere(client, message, (unsigned)index))
+        arrival = WAITING;
+    if (arrival == ARRIVED) {
+        arrival = join_server(client, &client->loop->shared->stores->at[index], server, err);
+        if (arrival == WAITING) /* asked again when it goes on: a login must not hold up a drain */
+            wait_for(client, EV_JOIN, (unsigned)index);
+    }
+    if (arrival != ARRIVED && client->passes != NULL && client->passes != keep)
+        gates_retreat(&client->passes, keep, clock_ms());
     return arrival;
 }

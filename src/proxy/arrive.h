@@ -13,6 +13,7 @@ struct message {
     const struct parameters *params; /* NULL: none */
     bool simple;                     /* Query: refusals end with ReadyForQuery */
     bool call;         /* FunctionCall: a function by its oid. What it does is not known, as of SELECT f() */
+    bool asks_only;    /* Parse: nothing runs yet */
     bool runs_prepare; /* a Bind of what SQL's PREPARE made: `plan` and `text` are the PREPARE's */
 };
 

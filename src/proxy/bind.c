@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proxy/book.h"
+#include "proxy/branches.h"
 #include "proxy/local.h"
 #include "proxy/loop.h"
 #include "proxy/statement.h"
@@ -94,7 +95,7 @@ static enum arrival arrive_anywhere(struct client *client, struct server **serve
 static void in_pipeline(struct client *client, struct server *server)
 {
     server->pipeline = true;
-    client->txn.branch = (int)server->store->index;
+    txn_join(&client->txn, (int)server->store->index);
 }
 
 /* ---- reading Parse and Bind ---- */
@@ -190,7 +191,9 @@ static bool peek_bind(struct client *client, const struct msg *parse_msg, struct
 static enum arrival arrive_for_parse(struct client *client, const struct msg *msg, const struct parse *parse,
                                      struct plan *plan, struct server **server, struct error *err)
 {
-    struct message message = { .plan = plan, .text = parse->text, .shape = &client->shape };
+    struct message message = {
+        .plan = plan, .text = parse->text, .shape = &client->shape, .asks_only = true
+    };
     struct bind bind;
 
     if (!client->routed || !peek_bind(client, msg, parse->name, &bind))
@@ -371,7 +374,7 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
     if (prepared == NULL || prepared->plan->statement_count > 0)
         book_message(client, &message, server);
     if (bind->portal.bytes > 0 && client->txn.open)
-        client->txn.pinned = true; /* it stays where it was opened; the unnamed one ends with the next Bind */
+        txn_join(&client->txn, client->last_store)->kept = true; /* the unnamed one ends with the next Bind */
     statement_forward(client, server, msg, 'B', 0);
     return true;
 }
@@ -532,11 +535,52 @@ static bool on_flush(struct client *client, const struct msg *header)
     return true;
 }
 
-static bool on_sync(struct client *client, const struct msg *header)
+/* A reading branch could not commit: the client hears its error, and nothing of the rest is committed. */
+static void fail_sync(struct client *client, struct server *server, const struct error *err)
 {
-    struct server *server = client->txn.branch < 0 ? NULL : client->servers[client->txn.branch];
     struct buf answer;
 
+    buf_init(&answer);
+    write_error(&answer, "ERROR", err);
+    client_say(client, &answer, 0, true);
+    if (server->pipeline)
+        server_say_fail(server, err->message);
+}
+
+/* The branches that will not answer the Sync. false: waits for theirs. */
+static bool sync_others(struct client *client)
+{
+    const struct server *last = client->servers[client->txn.branch];
+    bool failed = client->skip_to_sync || (last != NULL && last->skipping) ||
+                  (client->error_seen && client->sync_sent == client->sync_seen);
+    int store = branches_sync_at(client, failed), waiting = -1;
+    struct error err;
+
+    switch (branches_sync(client, store, failed, &waiting, &err)) {
+    case WAITING:
+        client->waiting_store = waiting;
+        client_enter(client, EV_SWITCH);
+        return false;
+    case REFUSED:
+        branches_abandon(client, store);
+        if (client->servers[store] != NULL && client->servers[store]->state == SERVER_READY)
+            fail_sync(client, client->servers[store], &err);
+        break;
+    case ARRIVED:
+        break;
+    }
+    txn_join(&client->txn, store);
+    return true;
+}
+
+static bool on_sync(struct client *client, const struct msg *header)
+{
+    struct server *server;
+    struct buf answer;
+
+    if (client->txn.branch_count > 1 && !sync_others(client))
+        return false;
+    server = client->txn.branch < 0 ? NULL : client->servers[client->txn.branch];
     client->skip_to_sync = false;
     if (server == NULL && !client->txn.open)
         server = arrive_current(client);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proxy/branches.h"
 #include "proxy/execute.h"
 #include "proxy/loop.h"
 
@@ -80,6 +81,10 @@ static void book_setting(struct client *client, const struct message *message,
         ok = session_reset(session, name, text, (unsigned)txn->savepoint_count, client->sync_sent + 1);
     if (txn->open && text.at != NULL)
         ok = txn_note(txn, text) && ok;
+    if (statement->name == NULL || strcmp(statement->name, "transaction_isolation") == 0) {
+        txn->isolation = 0;
+        txn->isolation_known = false;
+    }
     if (!ok || text.at == NULL)
         txn->overflow = session->overflow = true;
     buf_done(&words);
@@ -95,32 +100,39 @@ static void book_discarded_role(struct client *client)
             client->session.overflow = true;
 }
 
-void book_end(struct client *client, const struct plan_statement *statement)
+void book_end(struct client *client, const struct plan_statement *statement, int store)
 {
-    int branch = client->txn.branch;
+    struct txn *txn = &client->txn;
 
+    branches_end_later(client, store);
     if (statement->and_chain) {
-        txn_chain(&client->txn);
+        client->chain_sync = client->sync_sent + 1;
+        txn_chain(txn);
+        txn->first_sync = client->chain_sync + 1;
         return;
     }
-    txn_reset(&client->txn);
-    client->txn.branch =
-        branch; /* until the Sync: what follows in the pipeline is an implicit transaction there */
+    txn_reset(txn);
+    if (store >= 0) /* until the Sync: what follows in the pipeline is an implicit transaction there */
+        txn_join(txn, store);
 }
 
-void book_savepoint(struct client *client, const struct plan_statement *statement, struct slice text)
+void book_savepoint(struct client *client, const struct plan_statement *statement, struct slice text,
+                    int store)
 {
     struct txn *txn = &client->txn;
     const char *name = statement->name == NULL ? "" : statement->name;
 
     if (statement->kind == STATEMENT_SAVEPOINT) {
-        if (!txn_savepoint(txn, text, name))
+        if (text.at == NULL || !txn_savepoint(txn, text, name))
             txn->overflow = true;
     } else if (statement->kind == STATEMENT_RELEASE) {
+        branches_tell(client, "RELEASE", name, store);
         if (txn_release(txn, name))
             session_release(&client->session, (unsigned)txn->savepoint_count);
-    } else if (txn_rollback_to(txn, name)) {
-        session_rollback_to(&client->session, (unsigned)txn->savepoint_count - 1);
+    } else {
+        branches_tell(client, "ROLLBACK TO", name, store);
+        if (txn_rollback_to(txn, name))
+            session_rollback_to(&client->session, (unsigned)txn->savepoint_count - 1);
     }
 }
 
@@ -220,16 +232,17 @@ static void book_one(struct client *client, const struct message *message, size_
     case STATEMENT_COMMIT:
     case STATEMENT_ROLLBACK:
     case STATEMENT_PREPARE_TRANSACTION:
-        book_end(client, statement);
+        book_end(client, statement, (int)server->store->index);
         break;
     case STATEMENT_SAVEPOINT:
     case STATEMENT_RELEASE:
     case STATEMENT_ROLLBACK_TO:
-        book_savepoint(client, statement, text);
+        book_savepoint(client, statement, text, (int)server->store->index);
         break;
     case STATEMENT_SET_TRANSACTION:
         if (statement->isolation != 0)
             txn->isolation = statement->isolation;
+        txn->isolation_known = false;
         if (txn->open && (text.at == NULL || !txn_note(txn, text)))
             txn->overflow = true;
         break;
@@ -260,33 +273,6 @@ static void book_one(struct client *client, const struct message *message, size_
     }
 }
 
-/* The transaction's tenant, and whether the statement reads anything that would not move with it. */
-static void book_tenant(struct client *client, const struct running *running)
-{
-    const struct plan_statement *statement = running->statement;
-    struct txn *txn = &client->txn;
-    struct surroundings around;
-    struct around memory;
-    struct error err;
-    bool of_tenant = false;
-
-    if (statement->tables & (TABLES_EVENT | TABLES_COMPANION)) {
-        arrive_look_around(client, &around, &memory);
-        around.strict = false;
-        if (attribute(statement, running->text, running->shape, running->params, &around,
-                      &client->attribution, &err) &&
-            client->attribution.tenancy == TENANCY_KNOWN && client->attribution.tenant_count == 1 &&
-            !client->attribution.null_tenant) {
-            if (txn->tenant[0] == '\0')
-                memcpy(txn->tenant, client->attribution.tenants[0], sizeof txn->tenant);
-            of_tenant = strcmp(txn->tenant, client->attribution.tenants[0]) == 0;
-        }
-    }
-    if (statement->tables & TABLES_DEFAULT)
-        of_tenant = false;
-    txn_used(txn, statement, of_tenant || statement->tables == 0);
-}
-
 static void report_ddl(struct client *client)
 {
     struct stale_letter *letter = stale_letter_new(STALE_CATALOGUE, "");
@@ -311,17 +297,29 @@ static bool ends_and_goes_on(const struct plan *plan)
     return false;
 }
 
+/* The one used last knows the whole journal. */
+static void book_told(struct txn *txn)
+{
+    struct branch *branch = txn_at(txn, txn->branch);
+
+    if (branch != NULL && txn->open)
+        branch->journal_at = txn->journal_count;
+}
+
 void book_message(struct client *client, const struct message *message, struct server *server)
 {
+    static const struct plan_statement unread = { .class = CLASS_WRITE };
     struct txn *txn = &client->txn;
     bool failed = arrive_has_failed(client);
 
     client->last_store = (int)server->store->index;
-    txn->branch = client->last_store;
+    txn_join(txn, client->last_store);
     if (message->plan == NULL || !message->plan->parsed) {
-        txn->wrote = txn->read = txn->read_other = true;
+        txn_used(txn, txn_at(txn, client->last_store), &unread, client->loop->table);
         return;
     }
+    if (txn->tenant[0] == '\0' && client->place.tenant[0] != '\0')
+        memcpy(txn->tenant, client->place.tenant, sizeof txn->tenant);
     client->session.mixed = ends_and_goes_on(message->plan);
     for (size_t i = 0; i < message->plan->statement_count; i++) {
         const struct plan_statement *statement;
@@ -331,11 +329,9 @@ void book_message(struct client *client, const struct message *message, struct s
         statement = running.statement;
         if (failed && statement->kind != STATEMENT_COMMIT && statement->kind != STATEMENT_ROLLBACK &&
             statement->kind != STATEMENT_ROLLBACK_TO)
-            continue; /* PostgreSQL answers 25P02 */
-        if (client->routed && (statement->class != CLASS_NEUTRAL || statement->tables != 0))
-            book_tenant(client, &running);
-        else
-            txn_used(txn, statement, true);
+            continue;                             /* PostgreSQL answers 25P02 */
+        if (statement->kind != STATEMENT_PREPARE) /* runs nothing */
+            txn_used(txn, txn_join(txn, client->last_store), statement, client->loop->table);
         book_one(client, message, i, server);
         if (statement->sets && statement->kind == STATEMENT_PREPARE)
             client->session.prepared_sets = true;
@@ -347,6 +343,7 @@ void book_message(struct client *client, const struct message *message, struct s
         if (statement->ddl && (statement->tables & (TABLES_EVENT | TABLES_COMPANION)))
             report_ddl(client);
     }
+    book_told(txn);
 }
 
 /* Real news: a BEGIN that failed, a procedure that committed, a COMMIT that did not happen. */
@@ -356,12 +353,12 @@ void book_reconcile(struct client *client, struct server *server, char tx_status
     int index = (int)server->store->index;
 
     if (tx_status == 'I' && txn->open && txn->branch == index) {
+        branches_abandon(client, index);
         txn_reset(txn);
-    } else if (tx_status != 'I' && !txn->open) {
+    } else if (tx_status != 'I' && !txn->open && !txn->lost) {
         txn_reset(txn);
         txn->open = txn->overflow =
             true; /* begun in a way we did not see: cannot be told to another server */
-        txn->wrote = true;
-        txn->branch = index;
+        txn_join(txn, index)->wrote = true;
     }
 }

@@ -15,7 +15,9 @@ void book_reconcile(struct client *client, struct server *server, char tx_status
 
 /* The same for what the proxy answers itself (local.c). */
 void book_begin(struct client *client, struct slice text, char isolation);
-void book_end(struct client *client, const struct plan_statement *statement);
-void book_savepoint(struct client *client, const struct plan_statement *statement, struct slice text);
+/* `store`: whose answer ends it; -1: the proxy's own. */
+void book_end(struct client *client, const struct plan_statement *statement, int store);
+void book_savepoint(struct client *client, const struct plan_statement *statement, struct slice text,
+                    int store);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "proxy/book.h"
+#include "proxy/branches.h"
 #include "proxy/cancel.h"
 #include "proxy/join.h"
 #include "proxy/hear.h"
@@ -240,7 +241,7 @@ void client_retry(struct client *client)
 void client_said(struct client *client, char ready, bool failed)
 {
     if (failed)
-        client->outcome_failed = true;
+        client->outcome_failed = client->error_seen = true;
     if (ready != 0)
         client_ready_seen(client, NULL, ready);
 }
@@ -265,28 +266,35 @@ void client_say(struct client *client, struct buf *bytes, char ready, bool faile
     buf_done(bytes);
 }
 
+/* What the transaction was has been decided. */
+static void transaction_ended(struct client *client, struct server *server)
+{
+    bool alike = server != NULL && client->session.pending != NULL && join_is_worn(client, server);
+
+    branches_ended(client);
+    if (client->outcome_failed)
+        session_rollback(&client->session, client->sync_seen);
+    else
+        session_commit(&client->session, client->sync_seen);
+    if (alike)
+        join_wears(client, server);
+    client->outcome_failed = false;
+    hear_settle(client);
+    hear_flush(client);
+    stats_add(client->loop->stats, STAT_TRANSACTIONS, 1);
+    if (client->passes != NULL) {
+        warm_note(client);
+        gates_leave(&client->passes, client->sync_seen, clock_ms());
+    }
+}
+
 void client_ready_seen(struct client *client, struct server *server, char tx_status)
 {
     client->sync_seen++;
     client->tx_status = tx_status;
-    if (tx_status == 'I') {
-        bool alike = server != NULL && client->session.pending != NULL && join_is_worn(client, server);
-
-        if (client->outcome_failed)
-            session_rollback(&client->session, client->sync_seen);
-        else
-            session_commit(&client->session, client->sync_seen);
-        if (alike)
-            join_wears(client, server);
-        client->outcome_failed = false;
-        hear_settle(client);
-        hear_flush(client);
-        stats_add(client->loop->stats, STAT_TRANSACTIONS, 1);
-        if (client->passes != NULL) {
-            warm_note(client);
-            gates_leave(&client->passes, client->sync_seen, clock_ms());
-        }
-    }
+    client->error_seen = false;
+    if (tx_status == 'I' || (tx_status == 'T' && client->sync_seen == client->chain_sync))
+        transaction_ended(client, server);
     if (client->sync_seen == client->sync_sent && server != NULL)
         book_reconcile(client, server, tx_status);
 }
@@ -324,6 +332,14 @@ void client_server_quiet(struct client *client, struct server *server)
         client_retry(client);
 }
 
+/* Its COMMIT was on the way, or done: only the store knows. */
+static void outcome_unknown(struct error *unknown, const struct error *why)
+{
+    error_set(unknown, "08007", "transaction resolution unknown: the store was lost while it committed");
+    error_detail(unknown, "%s", why->message);
+    error_hint(unknown, "Look whether what the transaction wrote is there before it is tried again.");
+}
+
 /* Answers what the lost server owed: an error for every statement, a ReadyForQuery for every one that was
  * due. */
 static void answer_for(struct client *client, struct server *server, const struct error *why)
@@ -331,7 +347,9 @@ static void answer_for(struct client *client, struct server *server, const struc
     struct buf *out = stream_out(&client->stream);
     bool told = false;
     struct request *head;
+    struct error unknown;
 
+    outcome_unknown(&unknown, why);
     while ((head = server_head(server)) != NULL) {
         char kind = head->silent ? 0 : head->kind;
 
@@ -342,7 +360,7 @@ static void answer_for(struct client *client, struct server *server, const struc
             stream_send(&client->stream, buf_at(&head->local), buf_bytes(&head->local));
         } else if (kind != 0) {
             if (!told && (kind != 'S' || client->outcome_failed == false))
-                write_error(out, "ERROR", why);
+                write_error(out, "ERROR", head->ends ? &unknown : why);
             told = true;
         }
         server_pop(server);
@@ -406,9 +424,10 @@ void client_server_lost(struct client *client, struct server *server)
     client->servers[index] = NULL;
     if (client->answering == index)
         client->answering = -1;
-    if (client->txn.branch == index) {
-        bool lost = client->txn.open && !owed;
+    if (txn_at(&client->txn, index) != NULL) {
+        bool lost = client->txn.open && !owed && !client->refused;
 
+        branches_abandon(client, index);
         txn_reset(&client->txn);
         client->txn.lost = lost;
         session_rollback(&client->session, UINT64_MAX);

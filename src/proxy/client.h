@@ -64,10 +64,13 @@ struct client {
     int answering;                      /* store whose server owes visible answers; -1: none */
     char tx_status;                     /* as the client was told */
     bool outcome_failed;                /* how the transaction that ends next has gone */
-    bool skip_to_sync;                  /* refused by the proxy in extended protocol: ignore until Sync */
-    uint64_t sync_sent, sync_seen;      /* ReadyForQuerys asked for and answered */
-    size_t passing_bytes;               /* rest of a large message on its way to `passing_to` */
-    int passing_to;                     /* store, -1: thrown away */
+    bool error_seen;                    /* an ErrorResponse went out since the last ReadyForQuery */
+    bool ends_due;                      /* some server's ends_sync is set */
+    uint64_t chain_sync; /* the ReadyForQuery that ends a transaction although another goes on; 0: none */
+    bool skip_to_sync;   /* refused by the proxy in extended protocol: ignore until Sync */
+    uint64_t sync_sent, sync_seen; /* ReadyForQuerys asked for and answered */
+    size_t passing_bytes;          /* rest of a large message on its way to `passing_to` */
+    int passing_to;                /* store, -1: thrown away */
     char *local_portal; /* a portal that the proxy answers itself (deferred BEGIN …); NULL: none */
     struct plan *local_plan;
     struct slice local_text; /* owned */
@@ -93,6 +96,7 @@ struct client {
     /* scratch of the message at hand */
     struct shape shape;
     struct attribution attribution;
+    struct place place;
     struct execute_arguments arguments;
 };
 

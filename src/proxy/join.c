@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "base/clock.h"
+#include "proxy/branches.h"
 #include "proxy/loop.h"
 #include "wire/write.h"
 
@@ -115,9 +116,31 @@ static bool is_alike(struct client *client, const struct server *server)
                                             report_is_alike(&client->session.reported, &server->reported));
 }
 
+/* ---- the transaction so far ---- */
+
+/* What the journal has that the server has not been told. Nothing is told to a failed transaction, nor to one
+ * that is rolled back now. */
+static bool is_behind(struct client *client, const struct server *server)
+{
+    struct txn *txn = &client->txn;
+    int index = (int)server->store->index;
+    const struct branch *branch;
+
+    if (!txn->open || client->place.failed)
+        return false;
+    branch = txn_at(txn, index);
+    if (branch == NULL)
+        return true;
+    if (client->place.rolls_back || txn->branch == index)
+        return false;
+    return txn->overflow || branch->journal_at < txn->journal_count;
+}
+
 static bool say_journal(struct client *client, struct server *server, struct error *err)
 {
     struct txn *txn = &client->txn;
+    struct branch *branch;
+    size_t from;
 
     if (txn->overflow) {
         error_set(err, "0A000", "cross_store_transaction: the transaction cannot be told to store \"%s\"",
@@ -125,13 +148,45 @@ static bool say_journal(struct client *client, struct server *server, struct err
         return error_hint(
             err, "It began in a way pgshunt did not see, or its journal is too long. Begin it anew.");
     }
-    txn->branch = (int)server->store->index;
-    for (size_t i = 0; i < txn->journal_count && server->state == SERVER_READY; i++)
+    branch = txn_join(txn, (int)server->store->index);
+    from = branch->journal_at;
+    branch->journal_at = txn->journal_count;
+    for (size_t i = from; i < txn->journal_count && server->state == SERVER_READY; i++)
         server_say(server, slice_of(txn->journal[i]));
+    if (server->state == SERVER_READY && txn->branch_count > 1 && !txn->isolation_known)
+        server_ask(server, slice_of("SHOW transaction_isolation")); /* it decides how they end together */
     if (server->state == SERVER_READY)
         return true;
     *err = client->lost_why;
     return false;
+}
+
+/* Role, database, options, SET: many things decide the isolation level, and the server itself knows. */
+static void take_isolation(struct client *client, struct server *server)
+{
+    struct txn *txn = &client->txn;
+
+    server->asking = false;
+    if (!txn->open)
+        return;
+    if (strncmp(server->captured, "read ", 5) == 0)
+        txn->isolation = 'c';
+    else
+        txn->isolation =
+            strcmp(server->captured, "repeatable read") == 0 ? 'r' : 's'; /* not known: strictest */
+    txn->isolation_known = true;
+}
+
+enum arrival join_learn_isolation(struct client *client, struct server *server)
+{
+    if (!server->asking) {
+        server_ask(server, slice_of("SHOW transaction_isolation"));
+        return WAITING;
+    }
+    if (!server_is_quiet(server))
+        return WAITING;
+    take_isolation(client, server);
+    return ARRIVED;
 }
 
 static enum arrival opening(struct client *client, const struct store *store, struct error *err)
@@ -146,18 +201,28 @@ static enum arrival opening(struct client *client, const struct store *store, st
     return REFUSED;
 }
 
-/* What was said silently did not go well: the server is no place for this statement. */
+/* What was said silently did not go well: the server is no place for this statement. A branch that had no
+ * other is left; the statement's refusal then fails one that is older. */
 static enum arrival join_failed(struct client *client, struct server *server, struct error *err)
 {
+    struct txn *txn = &client->txn;
+    struct branch *branch = txn_at(txn, (int)server->store->index);
+
     *err = server->silent_why;
-    server->silent_failed = false;
+    server->silent_failed = server->asking = false;
     server->wear_unknown = true;
-    if (client->txn.open && client->txn.branch == (int)server->store->index && !client->txn.read &&
-        !client->txn.wrote) {
-        server_say(server, slice_of("ROLLBACK"));
-        client->txn.branch = -1;
+    if (txn->open && branch != NULL && txn_is_bare(branch)) {
+        server_say_quietly(server, slice_of("ROLLBACK"));
+        txn_leave(txn, branch->store);
     }
     return REFUSED;
+}
+
+/* It failed where the client does not look, and a ROLLBACK TO has healed it since. */
+static bool is_healed(struct client *client, const struct server *server)
+{
+    return client->txn.open && server->tx_status == 'T' && !server->wear_unknown &&
+           txn_at(&client->txn, (int)server->store->index) != NULL;
 }
 
 /* What failed while it was warmed up is tried again in earnest. */
@@ -177,13 +242,16 @@ enum arrival join_server(struct client *client, const struct store *store, struc
                          struct error *err)
 {
     struct server *server = client->servers[store->index];
-    bool journal = client->txn.open && client->txn.branch < 0;
+    bool journal;
 
     if (server == NULL || server->state != SERVER_READY)
         return opening(client, store, err);
     if (server->warm && !warm_is_over(server))
         return WAITING;
-    if (is_alike(client, server) && !journal && !server->silent_failed &&
+    if (server->ends_sync != 0)
+        branches_end_now(client, server);
+    journal = is_behind(client, server);
+    if (is_alike(client, server) && !journal && !server->silent_failed && !server->asking &&
         (server->line_count == 0 || server->visible > 0)) {
         *found = server;
         return ARRIVED;
@@ -192,8 +260,11 @@ enum arrival join_server(struct client *client, const struct store *store, struc
         return WAITING;
     if (server->told_here == TOLD_NOW)
         server->told_here = server->reported.version;
-    if (server->silent_failed)
+    if (server->silent_failed && !is_healed(client, server))
         return join_failed(client, server, err);
+    server->silent_failed = false;
+    if (server->asking)
+        take_isolation(client, server);
     if (is_alike(client, server) && !journal) {
         *found = server;
         return ARRIVED;
@@ -207,91 +278,4 @@ enum arrival join_server(struct client *client, const struct store *store, struc
         return ARRIVED;
     }
     return WAITING;
-}
-
-/* ---- leaving a branch ---- */
-
-/* Role, database, options, SET: many things decide the isolation level. The branch itself is asked, once,
- * when it matters. WAITING: for its answer. */
-static enum arrival learn_isolation(struct client *client, struct server *old)
-{
-    struct txn *txn = &client->txn;
-
-    if (!old->asking) {
-        server_ask(old, slice_of("SHOW transaction_isolation"));
-        return WAITING;
-    }
-    if (!server_is_quiet(old))
-        return WAITING;
-    old->asking = false;
-    txn->isolation =
-        strncmp(old->captured, "read ", 5) == 0 ? 'c' : 'r'; /* not known: as if it had a snapshot */
-    txn->isolation_known = true;
-    return ARRIVED;
-}
-
-static enum arrival refuse_leave(struct client *client, const struct place *place, int index,
-                                 struct error *err)
-{
-    const struct stores *stores = client->loop->shared->stores;
-    const struct txn *txn = &client->txn;
-    bool moved = place->tenant_rows && !place->default_rows && txn->tenant[0] != '\0' && !txn->read_other;
-
-    if (moved && route_table_get(client->loop->table, txn->tenant) != NULL &&
-        route_table_get(client->loop->table, txn->tenant)->store == &stores->at[index]) {
-        error_set(err, "40001",
-                  "tenant_moved: tenant \"%s\" has moved to store \"%s\" during this transaction",
-                  txn->tenant, stores->at[index].name);
-        error_hint(err, "Roll back and run the transaction again.");
-        return REFUSED;
-    }
-    error_set(err, "0A000",
-              "cross_store_transaction: the transaction works in store \"%s\", the statement in \"%s\"",
-              stores->at[txn->branch].name, stores->at[index].name);
-    error_detail(err, "One transaction touches one store.");
-    error_hint(err,
-               "Use one transaction per tenant, and keep tables of the default store out of a moved tenant's "
-               "transactions.");
-    return REFUSED;
-}
-
-static void leave(struct client *client, struct server *old)
-{
-    struct txn *txn = &client->txn;
-
-    if (old->pipeline)
-        server_say_sync(old, true);
-    if (txn->open)
-        server_say(old, slice_of("ROLLBACK"));
-    txn->branch = -1;
-    txn->read = txn->read_other = false;
-}
-
-enum arrival join_leave_branch(struct client *client, const struct place *place, int *index,
-                               struct error *err)
-{
-    struct txn *txn = &client->txn;
-    struct server *old = client->servers[txn->branch];
-
-    if (old == NULL || old->state != SERVER_READY) {
-        txn->branch = -1;
-        return ARRIVED;
-    }
-    if (txn->wrote || (txn->open && (txn->pinned || txn->read_other || txn->overflow)))
-        return refuse_leave(client, place, *index, err);
-    if (old->visible > 0) { /* its answers come first; without a Sync it keeps them to itself */
-        if (old->pipeline)
-            write_flush(stream_out(&old->stream));
-        return WAITING;
-    }
-    if (txn->open && txn->read && !txn->isolation_known && learn_isolation(client, old) == WAITING)
-        return WAITING;
-    if (txn->open && txn->read && txn->isolation != 'c') {
-        if (place->write)
-            return refuse_leave(client, place, *index, err);
-        *index = txn->branch;
-        return ARRIVED;
-    }
-    leave(client, old);
-    return ARRIVED;
 }

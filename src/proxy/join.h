@@ -1,5 +1,5 @@
 /* join.h - a server that joins a session: opened, made like it (settings, reported parameters), told the
- * transaction so far; and a branch that can be left. */
+ * transaction so far. */
 #ifndef PGSHUNT_PROXY_JOIN_H
 #define PGSHUNT_PROXY_JOIN_H
 
@@ -11,11 +11,8 @@
 enum arrival join_server(struct client *client, const struct store *store, struct server **server,
                          struct error *err);
 
-/* The statement's store is *index, the transaction's branch another. ARRIVED: the branch has been left
- * (txn.branch -1), or *index is the branch again (a snapshot that keeps reading where it read first).
- * WAITING: for the branch's answers. REFUSED: cross_store_transaction or tenant_moved. */
-enum arrival join_leave_branch(struct client *client, const struct place *place, int *index,
-                               struct error *err);
+/* txn.isolation as the server itself knows it. WAITING: for its answer. */
+enum arrival join_learn_isolation(struct client *client, struct server *server);
 
 /* Whether `server` has the session's settings; and that it has them now (the client itself has said them
  * there). */

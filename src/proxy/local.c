@@ -79,18 +79,18 @@ bool local_run(struct client *client, const struct plan_statement *statement, st
     case STATEMENT_ROLLBACK:
         failed = failed || statement->kind == STATEMENT_ROLLBACK;
         write_command_complete(answer, failed ? "ROLLBACK" : "COMMIT");
-        book_end(client, statement);
+        book_end(client, statement, -1);
         return !failed;
     case STATEMENT_SAVEPOINT:
-        book_savepoint(client, statement, text);
+        book_savepoint(client, statement, text, -1);
         write_command_complete(answer, "SAVEPOINT");
         break;
     case STATEMENT_RELEASE:
-        book_savepoint(client, statement, text);
+        book_savepoint(client, statement, text, -1);
         write_command_complete(answer, "RELEASE");
         break;
     default:
-        book_savepoint(client, statement, text);
+        book_savepoint(client, statement, text, -1);
         txn->failed = false;
         write_command_complete(answer, "ROLLBACK");
     }

@@ -1,11 +1,13 @@
 /* place.c - see place.h. */
 #include "proxy/place.h"
 
+#include <stddef.h>
 #include <string.h>
 
 void place_init(struct place *place)
 {
-    memset(place, 0, sizeof *place);
+    memset(place, 0, offsetof(struct place, tenant));
+    place->tenant[0] = '\0';
 }
 
 const struct store *place_of_tenant(const struct place_rules *rules, const char *tenant)
@@ -46,11 +48,34 @@ static bool add_unknown_write(struct place *place, const struct place_rules *rul
     return go_to(place, rules->default_store, err);
 }
 
+/* A snapshot from before the move does not see what the tenant has written since, nor what this transaction
+ * would write. */
+static bool refuse_moved(const char *tenant, const struct store *now, struct error *err)
+{
+    error_set(err, "40001", "tenant_moved: tenant \"%s\" has moved to store \"%s\" during this transaction",
+              tenant, now->name);
+    return error_hint(err, "Roll back and run the transaction again.");
+}
+
+static bool add_tenant(struct place *place, const struct place_rules *rules, const char *tenant, bool writes,
+                       struct error *err)
+{
+    const struct store *now = place_of_tenant(rules, tenant);
+    const struct branch *saw =
+        rules->snapshots == NULL ? NULL : txn_saw(rules->snapshots, tenant, rules->default_store);
+
+    if (saw == NULL || saw->store == (int)now->index)
+        return go_to(place, now, err);
+    if (writes)
+        return refuse_moved(tenant, now, err);
+    return go_to(place, &rules->stores->at[saw->store], err);
+}
+
 static bool add_tenants(struct place *place, const struct place_rules *rules,
-                        const struct attribution *attribution, struct error *err)
+                        const struct attribution *attribution, bool writes, struct error *err)
 {
     for (size_t i = 0; i < attribution->tenant_count; i++)
-        if (!go_to(place, place_of_tenant(rules, attribution->tenants[i]), err))
+        if (!add_tenant(place, rules, attribution->tenants[i], writes, err))
             return false;
     return !attribution->null_tenant || go_to(place, rules->default_store, err);
 }
@@ -60,30 +85,42 @@ bool place_add(struct place *place, const struct place_rules *rules, const struc
 {
     bool writes = statement->class == CLASS_WRITE || statement->locks;
 
-    if (statement->tables & TABLES_DEFAULT) {
-        place->default_rows = true;
-        if (!go_to(place, rules->default_store, err))
-            return false;
-    }
+    if ((statement->tables & TABLES_DEFAULT) && !go_to(place, rules->default_store, err))
+        return false;
     if (attribution->tenancy == TENANCY_NONE)
         return true;
-    place->tenant_rows = true;
-    if (attribution->tenancy == TENANCY_UNKNOWN) {
-        place->default_rows = true;
+    if (attribution->tenancy == TENANCY_UNKNOWN)
         return writes ? add_unknown_write(place, rules, attribution->why, err)
                       : go_to(place, rules->default_store, err);
-    }
     if (writes)
         place->write = true;
-    return add_tenants(place, rules, attribution, err);
+    if (place->tenant[0] == '\0' && attribution->tenant_count == 1 && !attribution->null_tenant)
+        memcpy(place->tenant, attribution->tenants[0], sizeof place->tenant);
+    return add_tenants(place, rules, attribution, writes, err);
+}
+
+void place_note(struct place *place, const struct plan_statement *statement)
+{
+    bool rolls_back = statement->kind == STATEMENT_ROLLBACK;
+
+    if (statement->class == CLASS_WRITE || statement->locks || statement->advisory)
+        place->changes = true;
+    if (statement->kind == STATEMENT_BEGIN)
+        place->begins = true;
+    if (statement->kind == STATEMENT_PREPARE_TRANSACTION)
+        place->prepares = true;
+    if (!rolls_back && statement->kind != STATEMENT_COMMIT &&
+        statement->kind != STATEMENT_PREPARE_TRANSACTION)
+        return;
+    place->rolls_back = rolls_back && (!place->ends || place->rolls_back);
+    place->ends = true;
 }
 
 bool place_add_unparsed(struct place *place, const struct place_rules *rules, bool touches, struct error *err)
 {
-    place->default_rows = true;
+    place->changes = true;
     if (!touches)
         return go_to(place, rules->default_store, err);
-    place->tenant_rows = true;
     return add_unknown_write(
         place, rules, "The statement is longer than what is read, or the grammar does not know it", err);
 }

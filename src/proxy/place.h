@@ -3,6 +3,7 @@
 #ifndef PGSHUNT_PROXY_PLACE_H
 #define PGSHUNT_PROXY_PLACE_H
 
+#include "proxy/txn.h"
 #include "route/table.h"
 #include "sql/attribute.h"
 
@@ -11,23 +12,34 @@ struct place {
     const struct store *store; /* NULL: any store will do (neutral) */
     bool write;                /* writes or locks rows of event or companion tables: gates must be asked */
     bool unknown_write;        /* … of tenants that could not be told: every gate */
-    bool default_rows;         /* touches what lives in the default store only */
-    bool tenant_rows;          /* touches event or companion rows */
+    bool changes;              /* some statement of it writes or locks, whatever it is */
+    bool begins;               /* BEGIN, START TRANSACTION */
+    bool ends, rolls_back;     /* a COMMIT, ROLLBACK, PREPARE TRANSACTION is among them; only ROLLBACKs are */
+    bool prepares;             /* PREPARE TRANSACTION */
+    bool asks_only;            /* Parse: nothing of it runs yet */
+    bool failed;               /* goes where the transaction has failed */
+    char tenant[TENANT_BYTES_MAX]; /* the first statement that is about exactly one; "" : none is */
 };
 
 struct place_rules {
     const struct route_table *table;
     const struct store *default_store;
     bool reject_unattributed; /* unattributed_writes = reject */
+    /* A transaction that keeps its snapshots: it goes on reading where it read first. NULL: there is none. */
+    const struct txn *snapshots;
+    const struct stores *stores; /* only for `snapshots` */
 };
 
 void place_init(struct place *place);
-/* Adds one statement. false: cross_store_statement or unattributed_write (0A000). */
+/* Adds one statement. false: cross_store_statement or unattributed_write (0A000), tenant_moved (40001). */
 bool place_add(struct place *place, const struct place_rules *rules, const struct plan_statement *statement,
                const struct attribution *attribution, struct error *err);
 /* The same for a statement that could not be planned (plan->parsed false). */
 bool place_add_unparsed(struct place *place, const struct place_rules *rules, bool touches,
                         struct error *err);
+
+/* What statements without rows ask for, too. Before place_add(). */
+void place_note(struct place *place, const struct plan_statement *statement);
 
 const struct store *place_of_tenant(const struct place_rules *rules, const char *tenant);
 

@@ -97,15 +97,21 @@ static void report_stale(struct server *server, const struct msg *msg)
 static void note_silent_error(struct server *server, const struct msg *msg)
 {
     struct slice code = read_error_field(msg, 'C'), text = read_error_field(msg, 'M');
+    struct slice detail = read_error_field(msg, 'D'), hint = read_error_field(msg, 'H');
     char sqlstate[6] = "XX000";
 
     if (code.bytes == 5)
         memcpy(sqlstate, code.at, 5);
     server->silent_failed = true;
     error_set(&server->silent_why, sqlstate, "%.*s", (int)text.bytes, text.at);
-    error_detail(&server->silent_why,
-                 "store \"%s\" said so while the session was made like it was elsewhere.",
-                 server->store->name);
+    if (detail.bytes > 0)
+        error_detail(&server->silent_why, "%.*s", (int)detail.bytes, detail.at);
+    else
+        error_detail(&server->silent_why,
+                     "store \"%s\" said so while its session was made like the client's.",
+                     server->store->name);
+    if (hint.bytes > 0)
+        error_hint(&server->silent_why, "%.*s", (int)hint.bytes, hint.at);
 }
 
 static bool is_fatal(const struct msg *msg)
@@ -134,7 +140,9 @@ static void on_error(struct server *server, const struct msg *msg)
         return;
     }
     server->copy_in = false;
-    if (head != NULL && head->swallow_error) {
+    if (head != NULL && head->quietly) {
+        ;
+    } else if (head != NULL && head->swallow_error) {
         note_silent_error(server, msg);
     } else if (head != NULL && head->expect_error) {
         server->client->outcome_failed = true;
@@ -142,7 +150,7 @@ static void on_error(struct server *server, const struct msg *msg)
         /* a statement made again in front of the client's own messages: those are skipped, so the error is
          * theirs */
         send_to_client(server, msg->body - MSG_HEADER_BYTES, msg->total_bytes);
-        server->client->outcome_failed = true;
+        server->client->outcome_failed = server->client->error_seen = true;
         report_stale(server, msg);
     }
     if (head != NULL && head->kind == 'Q' && head->serial != 0 &&

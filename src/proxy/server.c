@@ -85,6 +85,11 @@ struct request *server_head(struct server *server)
     return server->line_count == 0 ? NULL : line_at(server, 0);
 }
 
+struct request *server_last(struct server *server)
+{
+    return server->line_count == 0 ? NULL : line_at(server, server->line_count - 1);
+}
+
 void server_pop(struct server *server)
 {
     struct request *head = line_at(server, 0);
@@ -445,6 +450,13 @@ void server_say(struct server *server, struct slice query)
         line_at(server, server->line_count - 1)->swallow_error = true;
 }
 
+void server_say_quietly(struct server *server, struct slice query)
+{
+    server_say(server, query);
+    if (server->state == SERVER_READY)
+        line_at(server, server->line_count - 1)->quietly = true;
+}
+
 void server_ask(struct server *server, struct slice query)
 {
     server->asking = true;
@@ -507,6 +519,8 @@ void server_say_sync(struct server *server, bool silent)
     server->pipeline = false;
     if (!server_owe(server, 'S', silent, 0))
         broken_for_memory(server);
+    else
+        line_at(server, server->line_count - 1)->swallow_error = silent; /* an implicit COMMIT's */
 }
 
 void server_say_fail(struct server *server, const char *reason)

@@ -43,6 +43,8 @@ struct request {
     bool swallow_error; /* silent: an error is noted (silent_failed) and not passed on */
     bool capture;       /* silent: the first column of its row goes to server->captured */
     bool expect_error;  /* silent: it is meant to fail */
+    bool quietly;       /* silent: whatever becomes of it, nobody asks */
+    bool ends;          /* ends a transaction: if its answer is lost, nobody knows whether it was committed */
     uint64_t serial;    /* P, and Q of a PREPARE alone: which prepared statement */
     struct buf local;
     char ready;  /* L: `local` ends with a ReadyForQuery of that status; 0: it does not */
@@ -89,6 +91,8 @@ struct server {
     uint64_t told_client, told_version, told_here;
     bool warm;      /* opened in the background */
     unsigned major; /* of server_version; 0: not heard yet */
+    uint64_t
+        ends_sync; /* its branch ends with that ReadyForQuery of the client's; 0: none waits for its end */
 };
 
 /* Begins to connect and log in as `client`'s user. Reports by client_server_ready() or client_server_lost().
@@ -106,10 +110,12 @@ bool server_owe(struct server *server, char kind, bool silent, uint64_t serial);
 /* Bytes for the client that must come after what is owed now; takes `local` over. */
 bool server_owe_local(struct server *server, struct buf *local, char ready, bool failed);
 struct request *server_head(struct server *server); /* NULL: nothing is owed */
+struct request *server_last(struct server *server); /* owed last; NULL: nothing is */
 void server_pop(struct server *server);
 
 /* Silent requests. Sent and owed; answers are swallowed. */
-void server_say(struct server *server, struct slice query); /* a simple Query */
+void server_say(struct server *server, struct slice query);         /* a simple Query */
+void server_say_quietly(struct server *server, struct slice query); /* … whose error does not matter */
 /* Parse again. An error is the client's unless `swallow_error`: the messages it sent behind are skipped with
  * it. */
 /* The same for one short value: `captured` has it when the server is quiet again (empty if it failed). */

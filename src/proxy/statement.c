@@ -6,6 +6,7 @@
 
 #include "proxy/bind.h"
 #include "proxy/book.h"
+#include "proxy/branches.h"
 #include "proxy/local.h"
 #include "proxy/loop.h"
 #include "wire/write.h"
@@ -36,6 +37,14 @@ void statement_forward(struct client *client, struct server *server, const struc
     client->passing_to = (int)server->store->index;
 }
 
+void statement_note_end(struct server *server)
+{
+    struct request *last = server_last(server);
+
+    if (last != NULL)
+        last->ends = true;
+}
+
 /* Throws the message away, also what of it has not come yet. */
 static void swallow(struct client *client, const struct msg *header)
 {
@@ -48,6 +57,18 @@ static void swallow(struct client *client, const struct msg *header)
 }
 
 /* ---- refusals ---- */
+
+/* The branch's own ReadyForQuery says how things stand now. */
+static void refused_ready(struct client *client, struct server *server)
+{
+    if (!client->txn.open)
+        branches_abandon(client, (int)server->store->index);
+    server_say_sync(server, false);
+    client->sync_sent++;
+    client->answering = (int)server->store->index;
+    if (!client->txn.open)
+        txn_reset(&client->txn);
+}
 
 void statement_refuse(struct client *client, const struct msg *header, bool simple, const struct error *err)
 {
@@ -71,15 +92,10 @@ void statement_refuse(struct client *client, const struct msg *header, bool simp
     client_say(client, &answer, 0, true);
     if (server != NULL)
         server_say_fail(server, err->message);
-    if (simple) { /* the branch's own ReadyForQuery says how things stand now */
-        server_say_sync(server, false);
-        client->sync_sent++;
-        client->answering = (int)server->store->index;
-        if (!client->txn.open)
-            txn_reset(&client->txn);
-    } else {
+    if (simple)
+        refused_ready(client, server);
+    else
         client->skip_to_sync = true;
-    }
 }
 
 /* A transaction that failed before it had a branch: PostgreSQL's words, ours to say. */
@@ -127,12 +143,18 @@ static uint64_t prepares(const struct client *client, const struct message *mess
 static void forward_query(struct client *client, const struct msg *header, const struct message *message,
                           struct server *server)
 {
+    bool ends = client->place.ends && client->txn.open;
+
     book_make_executed(client, message, server);
     book_message(client, message, server);
     session_forget(&client->session, slice_of("")); /* a simple Query drops the unnamed statement */
     server->made.unnamed_serial = 0;
     server->pipeline = false;
+    if (!client->txn.open && client->txn.branch_count > 1) /* a Query ends a pipeline like a Sync */
+        branches_sync_quietly(client, (int)server->store->index);
     statement_forward(client, server, header, 'Q', prepares(client, message));
+    if (ends)
+        statement_note_end(server);
     if (!client->txn.open)
         txn_reset(&client->txn);
 }

@@ -15,5 +15,7 @@ bool statement_message(struct client *client, const struct msg *header);
 void statement_refuse(struct client *client, const struct msg *header, bool simple, const struct error *err);
 void statement_forward(struct client *client, struct server *server, const struct msg *header, char owed,
                        uint64_t serial);
+/* What has been forwarded last ends a transaction: an answer that is lost leaves its outcome unknown. */
+void statement_note_end(struct server *server);
 
 #endif

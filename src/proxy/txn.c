@@ -32,7 +32,15 @@ void txn_reset(struct txn *txn)
     cut_savepoints(txn, 0);
     free(txn->journal);
     free(txn->savepoints);
-    txn_init(txn);
+    while (txn->branch_count > 0)
+        route_table_give(txn->branches[--txn->branch_count].routes);
+    txn->journal = NULL;
+    txn->savepoints = NULL;
+    txn->branch = -1;
+    txn->open = txn->failed = txn->lost = txn->overflow = txn->isolation_known = false;
+    txn->isolation = '\0';
+    txn->first_sync = 0;
+    txn->tenant[0] = '\0';
 }
 
 bool txn_note(struct txn *txn, struct slice statement)
@@ -115,6 +123,15 @@ static bool note_release(struct txn *txn, const char *name)
     return noted;
 }
 
+/* Cuts the journal; branches that know more (they have been told of the end, too) know `known` entries. */
+static void forget_journal(struct txn *txn, size_t count, size_t known)
+{
+    cut_journal(txn, count);
+    for (size_t i = 0; i < txn->branch_count; i++)
+        if (txn->branches[i].journal_at > known)
+            txn->branches[i].journal_at = known;
+}
+
 /* Each savepoint that stands has one entry of its own. Where there are no others behind `name`'s, nothing was
  * done that another server must be told, and all of it goes: else a transaction of many savepoints would fill
  * the journal. What was done is kept, released: a later ROLLBACK TO must fail there too. */
@@ -129,62 +146,201 @@ bool txn_release(struct txn *txn, const char *name)
     before = txn->savepoints[at].journal_count;
     bare = txn->journal_count - before <= txn->savepoint_count - (size_t)at;
     if (bare)
-        cut_journal(txn, before);
+        forget_journal(txn, before, before);
     else if (!note_release(txn, name))
         txn->overflow = true;
     cut_savepoints(txn, (size_t)at);
+    for (size_t i = 0; i < txn->branch_count; i++)
+        if (txn->branches[i].wrote_depth > txn->savepoint_count)
+            txn->branches[i].wrote_depth = (unsigned)txn->savepoint_count;
     return true;
 }
 
 bool txn_rollback_to(struct txn *txn, const char *name)
 {
     long at = find_savepoint(txn, name);
+    size_t before;
 
     if (at < 0)
         return false;
     cut_savepoints(txn, (size_t)at + 1);
-    cut_journal(txn, txn->savepoints[at].journal_count + 1);
+    before = txn->savepoints[at].journal_count;
+    forget_journal(txn, before + 1, before + 1);
+    for (size_t i = 0; i < txn->branch_count; i++) /* all that it wrote came behind the savepoint */
+        if (txn->branches[i].wrote_depth > (size_t)at)
+            txn->branches[i].wrote = false;
     return true;
 }
 
-/* Whether the block's modes were changed behind its BEGIN: SET TRANSACTION, SET transaction_read_only … */
-static bool has_later_modes(const struct txn *txn)
+/* Of a chained block's journal: its BEGIN, and what changed the modes behind it (SET TRANSACTION, SET
+ * transaction_read_only …). */
+static bool is_mode(const struct txn *txn, size_t index)
 {
-    for (size_t i = 1; i < txn->journal_count; i++)
-        if (strcasestr(txn->journal[i], "transaction") != NULL)
-            return true;
-    return false;
+    return index == 0 || strcasestr(txn->journal[index], "transaction") != NULL;
 }
 
-/* The new block has the old one's modes. Where they are not all in its BEGIN, another server cannot be told.
- */
+static bool has_snapshot(const char *statement)
+{
+    return strcasestr(statement, "snapshot") != NULL;
+}
+
+/* The journal becomes what a chained block starts with. Savepoints must be gone. */
+static void keep_modes(struct txn *txn)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < txn->journal_count; i++) {
+        char *statement = txn->journal[i];
+
+        if (is_mode(txn, i) && !(i > 0 && has_snapshot(statement))) {
+            txn->journal[kept++] = statement;
+        } else {
+            txn->journal_bytes -= strlen(statement);
+            free(statement);
+        }
+    }
+    txn->journal_count = kept;
+}
+
+/* The new block has the old one's modes. A RELEASE of a savepoint called "transaction" is kept, too, and
+ * fails there: then no other store can join. */
 void txn_chain(struct txn *txn)
 {
-    int branch = txn->branch;
-    char isolation = txn->isolation;
-    bool told = !txn->overflow && !has_later_modes(txn);
-    char *begin = told && txn->journal_count > 0 ? strdup(txn->journal[0]) : NULL;
+    int store = txn->branch;
+    struct branch *branch;
 
-    txn_reset(txn);
-    txn->branch = branch;
-    if (begin == NULL || !txn_begin(txn, slice_of(begin), isolation))
-        txn->overflow = true;
+    cut_savepoints(txn, 0);
+    keep_modes(txn);
+    while (txn->branch_count > 0)
+        route_table_give(txn->branches[--txn->branch_count].routes);
+    txn->branch = -1;
+    txn->overflow = txn->overflow || txn->journal_count == 0;
     txn->open = true;
-    txn->isolation = isolation;
-    free(begin);
+    txn->failed = txn->lost = false;
+    txn->tenant[0] = '\0';
+    if (store < 0)
+        return;
+    branch = txn_join(txn, store);
+    branch->journal_at = txn->journal_count;
 }
 
-void txn_used(struct txn *txn, const struct plan_statement *statement, bool of_tenant)
+/* ---- branches ---- */
+
+struct branch *txn_at(struct txn *txn, int store)
 {
-    if (statement->class == CLASS_WRITE || statement->locks || statement->advisory)
-        txn->wrote = true;
-    if (statement->class == CLASS_READ) {
-        txn->read = true;
-        if (!of_tenant)
-            txn->read_other = true;
+    for (size_t i = 0; i < txn->branch_count; i++)
+        if (txn->branches[i].store == store)
+            return &txn->branches[i];
+    return NULL;
+}
+
+struct branch *txn_join(struct txn *txn, int store)
+{
+    struct branch *branch = txn_at(txn, store);
+
+    txn->branch = store;
+    if (branch != NULL)
+        return branch;
+    branch = &txn->branches[txn->branch_count++]; /* one per store: there is room */
+    *branch = (struct branch){ .store = store };
+    return branch;
+}
+
+void txn_leave(struct txn *txn, int store)
+{
+    struct branch *branch = txn_at(txn, store);
+
+    if (branch == NULL)
+        return;
+    route_table_give(branch->routes);
+    txn->branch_count--;
+    memmove(branch, branch + 1, (size_t)(txn->branches + txn->branch_count - branch) * sizeof *branch);
+    if (txn->branch == store)
+        txn->branch = txn->branch_count == 0 ? -1 : txn->branches[txn->branch_count - 1].store;
+}
+
+const struct branch *txn_writer(const struct txn *txn)
+{
+    for (size_t i = 0; i < txn->branch_count; i++)
+        if (txn->branches[i].wrote)
+            return &txn->branches[i];
+    return NULL;
+}
+
+const struct branch *txn_pinned(const struct txn *txn)
+{
+    for (size_t i = 0; i < txn->branch_count; i++)
+        if (txn->branches[i].pinned)
+            return &txn->branches[i];
+    return NULL;
+}
+
+bool txn_is_bare(const struct branch *branch)
+{
+    return !branch->wrote && !branch->used && !branch->kept && !branch->pinned;
+}
+
+bool txn_has_made(const struct txn *txn, const struct branch *branch, const char *name)
+{
+    long at = find_savepoint(txn, name);
+
+    return at >= 0 && branch->journal_at > txn->savepoints[at].journal_count;
+}
+
+int txn_ends_at(const struct txn *txn, bool failed, bool rolls_back)
+{
+    const struct branch *writer = txn_writer(txn);
+
+    if (writer != NULL && (rolls_back || !failed))
+        return writer->store;
+    return txn->branch;
+}
+
+static void note_use(struct txn *txn, struct branch *branch, struct route_table *routes)
+{
+    if (branch->used)
+        return;
+    branch->used = true;
+    if (txn->open && route_table_away_count(routes) > 0)
+        branch->routes = route_table_take(routes);
+}
+
+void txn_used(struct txn *txn, struct branch *branch, const struct plan_statement *statement,
+              struct route_table *routes)
+{
+    if ((statement->class == CLASS_WRITE || statement->locks || statement->advisory) && !branch->wrote) {
+        branch->wrote = true;
+        branch->wrote_depth = (unsigned)txn->savepoint_count;
     }
+    if (statement->class != CLASS_NEUTRAL)
+        note_use(txn, branch, routes);
     if (statement->kind == STATEMENT_LISTEN || statement->kind == STATEMENT_UNLISTEN ||
-        statement->kind == STATEMENT_DECLARE || statement->kind == STATEMENT_FETCH || statement->snapshot ||
-        statement->kind == STATEMENT_PREPARE_TRANSACTION)
-        txn->pinned = true;
+        statement->kind == STATEMENT_DECLARE || statement->kind == STATEMENT_FETCH)
+        branch->kept = true;
+    if (statement->snapshot)
+        branch->pinned = true;
+}
+
+const struct branch *txn_saw(const struct txn *txn, const char *tenant, const struct store *default_store)
+{
+    for (size_t i = 0; i < txn->branch_count; i++) {
+        const struct branch *branch = &txn->branches[i];
+        const struct route *route = branch->routes == NULL ? NULL : route_table_get(branch->routes, tenant);
+
+        if (branch->used && branch->store == (int)(route == NULL ? default_store : route->store)->index)
+            return branch;
+    }
+    return NULL;
+}
+
+bool txn_is_older(const struct txn *txn, const struct route_table *routes)
+{
+    for (size_t i = 0; i < txn->branch_count; i++) {
+        const struct branch *branch = &txn->branches[i];
+
+        if (branch->used && branch->routes != routes &&
+            (branch->routes != NULL || route_table_away_count(routes) > 0))
+            return true;
+    }
+    return false;
 }

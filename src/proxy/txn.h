@@ -1,9 +1,13 @@
 /* txn.h - the client's transaction as it would have to be told to another server: the journal (BEGIN with its
- * modes, savepoints; SETs are the session's), the one branch, and what has happened on it.
+ * modes, savepoints; SETs are the session's), one branch per store it touches, and what has happened there.
  *
  * open = false: no transaction block. A single statement, or a pipeline before its Sync, is then an implicit
- * transaction: it has a branch (from the first message that reached a server until the Sync), and no journal.
- * open and branch = -1: deferred. The proxy answered BEGIN itself, no server knows of it.
+ * transaction: it has branches (from the first message that reached a server until the Sync), and no journal.
+ * open and no branch: deferred. The proxy answered BEGIN itself, no server knows of it.
+ *
+ * Invariants: at most one branch has written. `branch` is the store of the branch used last; when the
+ * transaction has failed on a server, that is the failed one. A branch knows the first `journal_at` entries
+ * of the journal, and is told the others before its next statement: the one used last knows all of them.
  * Pure. One client's. */
 #ifndef PGSHUNT_PROXY_TXN_H
 #define PGSHUNT_PROXY_TXN_H
@@ -13,6 +17,7 @@
 
 #include "base/limits.h"
 #include "base/slice.h"
+#include "route/table.h"
 #include "sql/plan.h"
 
 struct savepoint {
@@ -20,17 +25,29 @@ struct savepoint {
     size_t journal_count; /* entries that stood before it */
 };
 
+/* The transaction's part in one store. */
+struct branch {
+    int store;   /* its index */
+    bool wrote;  /* or locked */
+    bool used;   /* rows were read or written: where the isolation level keeps a snapshot, it has one */
+    bool kept;   /* LISTEN, a cursor, a portal: something that a rollback would take from the client */
+    bool pinned; /* its snapshot was exported, or is another one's: no second store can have it */
+    bool ending; /* has been told COMMIT, ahead of the writing one */
+    unsigned wrote_depth; /* wrote: the savepoints that stood before its first write */
+    size_t journal_at;
+    struct route_table
+        *routes; /* used, in a block: as they were at first; NULL: all tenants at home. Owned */
+};
+
 struct txn {
     bool open;
     uint64_t first_sync; /* open: the number of the first ReadyForQuery that is due in the block */
-    int branch;          /* index of the store, -1: none */
-    bool failed;     /* open, no branch, and refused by the proxy: everything but its end is answered 25P02 */
-    bool lost;       /* its server went away: the next statement says so */
-    bool wrote;      /* or locked: the branch cannot be left any more */
-    bool read;       /* rows: matters for snapshots */
-    bool read_other; /* rows of something other than the transaction's tenant: cannot be re-homed */
-    bool pinned;     /* cursor, snapshot, prepared …: cannot be re-homed */
-    bool overflow;   /* journal over JOURNAL_BYTES_MAX */
+    int branch;          /* store of the branch used last, -1: there is none */
+    struct branch branches[STORES_MAX]; /* in the order in which they joined */
+    size_t branch_count;
+    bool failed;   /* open, no branch, and refused by the proxy: everything but its end is answered 25P02 */
+    bool lost;     /* a server went away: the next statement says so */
+    bool overflow; /* journal over JOURNAL_BYTES_MAX, or something in it that cannot be said again */
     bool isolation_known;          /* `isolation` is the server's own word */
     char isolation;                /* 'c', 'r', 's'; 0: the session's default */
     char tenant[TENANT_BYTES_MAX]; /* the first one attributed; "" : none yet */
@@ -51,9 +68,30 @@ bool txn_savepoint(struct txn *txn, struct slice statement, const char *name);
 bool txn_release(struct txn *txn, const char *name);
 bool txn_rollback_to(struct txn *txn, const char *name);
 bool txn_has_savepoint(const struct txn *txn, const char *name);
-/* COMMIT AND CHAIN / ROLLBACK AND CHAIN: a new block with the old modes on the same branch. */
+/* COMMIT AND CHAIN / ROLLBACK AND CHAIN: a new block with the old modes on the branch used last. */
 void txn_chain(struct txn *txn);
-/* What a statement does on the branch. */
-void txn_used(struct txn *txn, const struct plan_statement *statement, bool of_tenant);
+
+/* ---- branches ---- */
+
+struct branch *txn_at(struct txn *txn, int store); /* NULL: none there */
+/* The branch at `store`, from now on the one used last; a new one has been told nothing. */
+struct branch *txn_join(struct txn *txn, int store);
+void txn_leave(struct txn *txn, int store);
+const struct branch *txn_writer(const struct txn *txn); /* NULL: none has written */
+const struct branch *txn_pinned(const struct txn *txn);
+/* Another server could be told all that the branch has done. */
+bool txn_is_bare(const struct branch *branch);
+/* The branch has made the innermost savepoint of that name: it must hear of its end. */
+bool txn_has_made(const struct txn *txn, const struct branch *branch, const char *name);
+/* Whose answer is the client's when the transaction ends: the writing one's, since only it can fail to
+ * commit; the failed one's where COMMIT must answer ROLLBACK. -1: there is no branch. */
+int txn_ends_at(const struct txn *txn, bool failed, bool rolls_back);
+/* What a statement does on a branch; `routes`: as they are now. */
+void txn_used(struct txn *txn, struct branch *branch, const struct plan_statement *statement,
+              struct route_table *routes);
+/* Where the tenant lived when a branch that keeps its snapshot saw it first; NULL: none of them did. */
+const struct branch *txn_saw(const struct txn *txn, const char *tenant, const struct store *default_store);
+/* Some branch has looked when the routes were others. */
+bool txn_is_older(const struct txn *txn, const struct route_table *routes);
 
 #endif

@@ -63,7 +63,7 @@ struct said {
 
 struct verdict {
     const struct store *store; /* NULL: any will do */
-    bool write, unknown_write, default_rows, tenant_rows;
+    bool write, unknown_write;
     const char *error; /* its name in DESIGN §3.5; NULL: none */
 };
 
@@ -95,13 +95,11 @@ static void assert_place(const char *what, size_t row, bool fine, const struct p
             err->message[strlen(expected->error)] == ':' && err->detail[0] != '\0' && err->hint[0] != '\0';
     if (right && fine)
         right = place->store == expected->store && place->write == expected->write &&
-                place->unknown_write == expected->unknown_write &&
-                place->default_rows == expected->default_rows && place->tenant_rows == expected->tenant_rows;
+                place->unknown_write == expected->unknown_write;
     if (!right)
-        fail_msg("%s %zu: %s \"%s\" write %d unknown_write %d default_rows %d tenant_rows %d", what, row,
-                 fine ? "store" : "error",
+        fail_msg("%s %zu: %s \"%s\" write %d unknown_write %d", what, row, fine ? "store" : "error",
                  !fine ? err->message : (place->store == NULL ? "" : place->store->name), place->write,
-                 place->unknown_write, place->default_rows, place->tenant_rows);
+                 place->unknown_write);
 }
 
 /* clang-format off */
@@ -110,34 +108,34 @@ static const struct one_case {
     struct verdict away; /* while some tenant lives elsewhere, unattributed_writes = reject */
 } one_cases[] = {
     /* neither event nor companion tables */
-    { { N, 0, false, TENANCY_NONE, false, { NULL } }, { NULL, false, false, false, false, NULL } },
-    { { R, D, false, TENANCY_NONE, false, { NULL } }, { &shared, false, false, true, false, NULL } },
-    { { W, D, false, TENANCY_NONE, false, { NULL } }, { &shared, false, false, true, false, NULL } },
-    { { R, EVERY, false, TENANCY_NONE, false, { NULL } }, { NULL, false, false, false, false, NULL } },
-    { { R, EVERY | D, false, TENANCY_NONE, false, { NULL } }, { &shared, false, false, true, false, NULL } },
+    { { N, 0, false, TENANCY_NONE, false, { NULL } }, { NULL, false, false, NULL } },
+    { { R, D, false, TENANCY_NONE, false, { NULL } }, { &shared, false, false, NULL } },
+    { { W, D, false, TENANCY_NONE, false, { NULL } }, { &shared, false, false, NULL } },
+    { { R, EVERY, false, TENANCY_NONE, false, { NULL } }, { NULL, false, false, NULL } },
+    { { R, EVERY | D, false, TENANCY_NONE, false, { NULL } }, { &shared, false, false, NULL } },
     /* one tenant */
-    { { R, E, false, TENANCY_KNOWN, false, { "a1" } }, { &dedicated_a, false, false, false, true, NULL } },
-    { { W, E, false, TENANCY_KNOWN, false, { "a1" } }, { &dedicated_a, true, false, false, true, NULL } },
-    { { R, E, true, TENANCY_KNOWN, false, { "a1" } }, { &dedicated_a, true, false, false, true, NULL } },
-    { { W, C, false, TENANCY_KNOWN, false, { "b1" } }, { &dedicated_b, true, false, false, true, NULL } },
-    { { W, E, false, TENANCY_KNOWN, false, { "other" } }, { &shared, true, false, false, true, NULL } },
-    { { W, E, false, TENANCY_KNOWN, false, { "home" } }, { &shared, true, false, false, true, NULL } },
-    { { R, E | EVERY, false, TENANCY_KNOWN, false, { "a1" } }, { &dedicated_a, false, false, false, true, NULL } },
+    { { R, E, false, TENANCY_KNOWN, false, { "a1" } }, { &dedicated_a, false, false, NULL } },
+    { { W, E, false, TENANCY_KNOWN, false, { "a1" } }, { &dedicated_a, true, false, NULL } },
+    { { R, E, true, TENANCY_KNOWN, false, { "a1" } }, { &dedicated_a, true, false, NULL } },
+    { { W, C, false, TENANCY_KNOWN, false, { "b1" } }, { &dedicated_b, true, false, NULL } },
+    { { W, E, false, TENANCY_KNOWN, false, { "other" } }, { &shared, true, false, NULL } },
+    { { W, E, false, TENANCY_KNOWN, false, { "home" } }, { &shared, true, false, NULL } },
+    { { R, E | EVERY, false, TENANCY_KNOWN, false, { "a1" } }, { &dedicated_a, false, false, NULL } },
     /* several */
-    { { W, E, false, TENANCY_KNOWN, false, { "a1", "a2" } }, { &dedicated_a, true, false, false, true, NULL } },
-    { { W, E, false, TENANCY_KNOWN, false, { "home", "other" } }, { &shared, true, false, false, true, NULL } },
+    { { W, E, false, TENANCY_KNOWN, false, { "a1", "a2" } }, { &dedicated_a, true, false, NULL } },
+    { { W, E, false, TENANCY_KNOWN, false, { "home", "other" } }, { &shared, true, false, NULL } },
     { { W, E, false, TENANCY_KNOWN, false, { "a1", "b1" } }, { .error = "cross_store_statement" } },
     { { R, E, false, TENANCY_KNOWN, false, { "a1", "a2", "other" } }, { .error = "cross_store_statement" } },
     /* rows without a tenant live in the default store */
-    { { W, E, false, TENANCY_KNOWN, true, { NULL } }, { &shared, true, false, false, true, NULL } },
-    { { W, E, false, TENANCY_KNOWN, true, { "other" } }, { &shared, true, false, false, true, NULL } },
+    { { W, E, false, TENANCY_KNOWN, true, { NULL } }, { &shared, true, false, NULL } },
+    { { W, E, false, TENANCY_KNOWN, true, { "other" } }, { &shared, true, false, NULL } },
     { { R, E, false, TENANCY_KNOWN, true, { "a1" } }, { .error = "cross_store_statement" } },
     /* a default table beside a tenant's rows */
-    { { R, E | D, false, TENANCY_KNOWN, false, { "other" } }, { &shared, false, false, true, true, NULL } },
+    { { R, E | D, false, TENANCY_KNOWN, false, { "other" } }, { &shared, false, false, NULL } },
     { { R, E | D, false, TENANCY_KNOWN, false, { "a1" } }, { .error = "cross_store_statement" } },
     { { W, E | D, false, TENANCY_KNOWN, false, { "b1" } }, { .error = "cross_store_statement" } },
     /* unknown */
-    { { R, E, false, TENANCY_UNKNOWN, false, { NULL } }, { &shared, false, false, true, true, NULL } },
+    { { R, E, false, TENANCY_UNKNOWN, false, { NULL } }, { &shared, false, false, NULL } },
     { { W, E, false, TENANCY_UNKNOWN, false, { NULL } }, { .error = "unattributed_write" } },
     { { W, C, false, TENANCY_UNKNOWN, false, { NULL } }, { .error = "unattributed_write" } },
     { { R, E, true, TENANCY_UNKNOWN, false, { NULL } }, { .error = "unattributed_write" } },
@@ -146,7 +144,9 @@ static const struct one_case {
 
 static void a_statement_goes_where_its_rows_live(void **state)
 {
-    const struct place_rules rules = { somebody_is_away, &shared, true };
+    const struct place_rules rules = { .table = somebody_is_away,
+                                       .default_store = &shared,
+                                       .reject_unattributed = true };
 
     (void)state;
     for (size_t i = 0; i < COUNT(one_cases); i++) {
@@ -162,7 +162,9 @@ static void a_statement_goes_where_its_rows_live(void **state)
 
 static void while_everybody_is_at_home_everything_goes_there(void **state)
 {
-    const struct place_rules rules = { nobody_is_away, &shared, true };
+    const struct place_rules rules = { .table = nobody_is_away,
+                                       .default_store = &shared,
+                                       .reject_unattributed = true };
 
     (void)state;
     for (size_t i = 0; i < COUNT(one_cases); i++) {
@@ -190,13 +192,14 @@ static const struct unknown_case {
 static void an_unknown_write_asks_every_gate_or_is_refused(void **state)
 {
     static const struct said write = { W, E, false, TENANCY_UNKNOWN, false, { NULL } };
-    static const struct verdict passes = { &shared, true, true, true, true, NULL },
+    static const struct verdict passes = { &shared, true, true, NULL },
                                 refused = { .error = "unattributed_write" };
 
     (void)state;
     for (size_t i = 0; i < COUNT(unknown_cases); i++) {
-        const struct place_rules rules = { unknown_cases[i].away ? somebody_is_away : nobody_is_away, &shared,
-                                           unknown_cases[i].reject };
+        const struct place_rules rules = { .table = unknown_cases[i].away ? somebody_is_away : nobody_is_away,
+                                           .default_store = &shared,
+                                           .reject_unattributed = unknown_cases[i].reject };
         const struct verdict *expected = unknown_cases[i].refused ? &refused : &passes;
         struct place place;
         struct error err;
@@ -213,8 +216,10 @@ static void an_unknown_write_asks_every_gate_or_is_refused(void **state)
 
 static void what_cannot_be_read_but_names_no_declared_table_is_the_default_stores(void **state)
 {
-    const struct place_rules rules = { somebody_is_away, &shared, true };
-    static const struct verdict expected = { &shared, false, false, true, false, NULL };
+    const struct place_rules rules = { .table = somebody_is_away,
+                                       .default_store = &shared,
+                                       .reject_unattributed = true };
+    static const struct verdict expected = { &shared, false, false, NULL };
     struct place place;
     struct error err;
     bool fine;
@@ -232,17 +237,17 @@ static const struct pair_case {
     struct verdict together;
 } pair_cases[] = {
     { { N, 0, false, TENANCY_NONE, false, { NULL } }, { W, E, false, TENANCY_KNOWN, false, { "a1" } },
-      { &dedicated_a, true, false, false, true, NULL } },
+      { &dedicated_a, true, false, NULL } },
     { { R, E, false, TENANCY_KNOWN, false, { "a1" } }, { W, C, false, TENANCY_KNOWN, false, { "a2" } },
-      { &dedicated_a, true, false, false, true, NULL } },
+      { &dedicated_a, true, false, NULL } },
     { { W, E, false, TENANCY_KNOWN, false, { "a1" } }, { R, E, false, TENANCY_KNOWN, false, { "a1" } },
-      { &dedicated_a, true, false, false, true, NULL } },
+      { &dedicated_a, true, false, NULL } },
     { { W, E, false, TENANCY_KNOWN, false, { "a1" } }, { W, E, false, TENANCY_KNOWN, false, { "other" } },
       { .error = "cross_store_statement" } },
     { { R, E, false, TENANCY_KNOWN, false, { "b1" } }, { R, D, false, TENANCY_NONE, false, { NULL } },
       { .error = "cross_store_statement" } },
     { { R, D, false, TENANCY_NONE, false, { NULL } }, { W, E, false, TENANCY_KNOWN, false, { "other" } },
-      { &shared, true, false, true, true, NULL } },
+      { &shared, true, false, NULL } },
     { { W, E, false, TENANCY_KNOWN, false, { "a1" } }, { R, E, false, TENANCY_UNKNOWN, false, { NULL } },
       { .error = "cross_store_statement" } },
 };
@@ -250,7 +255,9 @@ static const struct pair_case {
 
 static void a_message_goes_to_one_store_with_all_its_statements(void **state)
 {
-    const struct place_rules rules = { somebody_is_away, &shared, true };
+    const struct place_rules rules = { .table = somebody_is_away,
+                                       .default_store = &shared,
+                                       .reject_unattributed = true };
 
     (void)state;
     for (size_t i = 0; i < COUNT(pair_cases); i++) {
@@ -267,7 +274,9 @@ static void a_message_goes_to_one_store_with_all_its_statements(void **state)
 
 static void an_error_names_what_is_to_be_done(void **state)
 {
-    const struct place_rules rules = { somebody_is_away, &shared, true };
+    const struct place_rules rules = { .table = somebody_is_away,
+                                       .default_store = &shared,
+                                       .reject_unattributed = true };
     static const struct said cross = { R, E, false, TENANCY_KNOWN, false, { "a1", "b1" } };
     const struct plan_statement write = { .class = CLASS_WRITE, .tables = TABLES_EVENT };
     struct attribution attribution;

@@ -151,11 +151,11 @@ static void a_reset_forgets_everything(void **state)
     assert_int_equal(txn.branch, -1);
     assert_true(say_all(&txn, "begin isolation level serializable; savepoint a; set x"));
     strcpy(txn.tenant, "t");
-    txn.branch = 2;
-    txn.wrote = txn.failed = true;
+    txn_join(&txn, 2)->wrote = txn.failed = true;
     txn_reset(&txn);
-    assert_false(txn.open || txn.wrote || txn.failed);
+    assert_false(txn.open || txn.failed);
     assert_int_equal(txn.branch, -1);
+    assert_int_equal(txn.branch_count, 0);
     assert_int_equal(txn.isolation, 0);
     assert_string_equal(txn.tenant, "");
     assert_int_equal(txn.journal_count + txn.savepoint_count + txn.journal_bytes, 0);
@@ -171,9 +171,14 @@ static const struct chain_case {
     { "begin isolation level serializable; savepoint a; set local x = 1; chain",
       "begin isolation level serializable", 's', false },
     { "begin; chain; chain; set local y = 1", "begin; set local y = 1", 0, false },
-    { "begin; set transaction read only; chain", "", 0, true },
-    { "begin; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; chain; chain", "", 0, true },
-    { "begin; set local transaction_read_only = on; chain", "", 0, true },
+    { "begin; set transaction read only; chain", "begin; set transaction read only", 0, false },
+    { "begin; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; set local x = 1; chain; chain",
+      "begin; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", 0, false },
+    { "begin; savepoint a; set local transaction_read_only = on; release a; chain",
+      "begin; set local transaction_read_only = on", 0, false },
+    { "begin isolation level repeatable read; set transaction snapshot '1-1'; chain",
+      "begin isolation level repeatable read", 0, false },
+    { "chain", "", 0, true }, /* its BEGIN was not seen */
     { "begin; savepoint a; set transaction read only; rollback to a; chain", "begin", 0, false },
 };
 
@@ -185,24 +190,27 @@ static void a_chained_block_has_the_modes_of_the_one_before(void **state)
         struct txn txn;
 
         txn_init(&txn);
-        txn.branch = 3;
+        txn_join(&txn, 5)->wrote = true;
+        *txn_join(&txn, 3) = (struct branch){ 3, .wrote = true, .used = true, .kept = true, .pinned = true };
         strcpy(txn.tenant, "t");
-        txn.wrote = txn.read = txn.read_other = txn.pinned = true;
         assert_true(say_all(&txn, chain_cases[i].script));
         print_journal(&txn, journal, sizeof journal);
         assert_string_equal(journal, chain_cases[i].journal);
         assert_int_equal(txn.isolation, chain_cases[i].isolation);
         assert_int_equal(txn.overflow, chain_cases[i].overflow);
         assert_true(txn.open);
-        assert_int_equal(txn.branch, 3); /* the same server */
-        assert_false(txn.wrote || txn.read || txn.read_other || txn.pinned);
+        assert_int_equal(txn.branch, 3); /* the same server, and no other */
+        assert_int_equal(txn.branch_count, 1);
+        assert_true(txn_is_bare(txn_at(&txn, 3)));
+        if (strstr(chain_cases[i].script, "; set local y") == NULL)
+            assert_int_equal(txn_at(&txn, 3)->journal_at, txn.journal_count);
         assert_string_equal(txn.tenant, "");
         assert_int_equal(txn.savepoint_count, 0);
         txn_reset(&txn);
     }
 }
 
-static void the_isolation_survives_a_chain_that_cannot_be_told(void **state)
+static void the_isolation_survives_a_chain(void **state)
 {
     struct txn txn;
 
@@ -212,7 +220,6 @@ static void the_isolation_survives_a_chain_that_cannot_be_told(void **state)
     txn.isolation = 's'; /* the caller's, of SET TRANSACTION */
     txn_chain(&txn);
     assert_int_equal(txn.isolation, 's');
-    assert_true(txn.overflow);
     txn_reset(&txn);
 }
 
@@ -252,42 +259,229 @@ static void many_savepoints_do_not_fill_the_journal(void **state)
     txn_reset(&txn);
 }
 
+/* ---- branches ---- */
+
+static const struct store stores[] = { { .name = "shared" },
+                                       { .name = "one", .index = 1 },
+                                       { .name = "two", .index = 2 } };
+
+/* A table where `tenant` lives in `store`. */
+static struct route_table *routes_with(const char *tenant, const struct store *store)
+{
+    struct route_table *table = route_table_new(1);
+    struct route route = { .store = store };
+
+    strcpy(route.tenant, tenant);
+    assert_true(route_table_add(table, &route));
+    route_table_seal(table, &stores[0]);
+    return table;
+}
+
 /* clang-format off */
 static const struct used_case {
     struct plan_statement statement;
-    bool of_tenant;
-    bool wrote, read, read_other, pinned;
+    bool wrote, used, kept, pinned;
 } used_cases[] = {
-    { { .class = CLASS_NEUTRAL }, true, false, false, false, false },
-    { { .class = CLASS_READ }, true, false, true, false, false },
-    { { .class = CLASS_READ }, false, false, true, true, false },
-    { { .class = CLASS_READ, .locks = true }, true, true, true, false, false },
-    { { .class = CLASS_NEUTRAL, .advisory = true }, true, true, false, false, false },
-    { { .class = CLASS_WRITE }, true, true, false, false, false },
-    { { .class = CLASS_READ, .kind = STATEMENT_DECLARE }, true, false, true, false, true },
-    { { .class = CLASS_NEUTRAL, .kind = STATEMENT_FETCH }, true, false, false, false, true },
-    { { .class = CLASS_NEUTRAL, .kind = STATEMENT_SET_TRANSACTION, .snapshot = true }, true, false, false, false, true },
-    { { .class = CLASS_NEUTRAL, .kind = STATEMENT_PREPARE_TRANSACTION }, true, false, false, false, true },
+    { { .class = CLASS_NEUTRAL }, false, false, false, false },
+    { { .class = CLASS_READ }, false, true, false, false },
+    { { .class = CLASS_READ, .locks = true }, true, true, false, false },
+    { { .class = CLASS_NEUTRAL, .advisory = true }, true, false, false, false },
+    { { .class = CLASS_WRITE }, true, true, false, false },
+    { { .class = CLASS_READ, .kind = STATEMENT_DECLARE }, false, true, true, false },
+    { { .class = CLASS_NEUTRAL, .kind = STATEMENT_FETCH }, false, false, true, false },
+    { { .class = CLASS_NEUTRAL, .kind = STATEMENT_LISTEN }, false, false, true, false },
+    { { .class = CLASS_NEUTRAL, .kind = STATEMENT_SET_TRANSACTION, .snapshot = true }, false, false, false, true },
 };
 /* clang-format on */
 
 static void what_a_statement_does_stays_with_the_branch(void **state)
 {
+    struct route_table *routes = routes_with("t", &stores[0]);
+
     (void)state;
     for (size_t i = 0; i < COUNT(used_cases); i++) {
         const struct used_case *row = &used_cases[i];
         const struct plan_statement nothing = { .class = CLASS_NEUTRAL };
+        struct branch *branch;
         struct txn txn;
 
         txn_init(&txn);
-        txn_used(&txn, &row->statement, row->of_tenant);
-        txn_used(&txn, &nothing, true); /* does not take it back */
-        if (txn.wrote != row->wrote || txn.read != row->read || txn.read_other != row->read_other ||
-            txn.pinned != row->pinned)
-            fail_msg("row %zu: wrote %d read %d read_other %d pinned %d", i, txn.wrote, txn.read,
-                     txn.read_other, txn.pinned);
+        branch = txn_join(&txn, 1);
+        txn_join(&txn, 2);
+        txn_used(&txn, branch, &row->statement, routes);
+        txn_used(&txn, branch, &nothing, routes); /* does not take it back */
+        if (branch->wrote != row->wrote || branch->used != row->used || branch->kept != row->kept ||
+            branch->pinned != row->pinned)
+            fail_msg("row %zu: wrote %d used %d kept %d pinned %d", i, branch->wrote, branch->used,
+                     branch->kept, branch->pinned);
+        assert_int_equal(txn_is_bare(branch), i == 0);
+        assert_true(txn_is_bare(txn_at(&txn, 2)));
         txn_reset(&txn);
     }
+    route_table_give(routes);
+}
+
+static void branches_join_and_leave(void **state)
+{
+    struct txn txn;
+
+    (void)state;
+    txn_init(&txn);
+    txn_join(&txn, 4);
+    txn_join(&txn, 0);
+    txn_join(&txn, 7);
+    assert_ptr_equal(txn_join(&txn, 0), txn_at(&txn, 0)); /* again: the same, and the one used last */
+    assert_int_equal(txn.branch_count, 3);
+    assert_int_equal(txn.branch, 0);
+    txn_leave(&txn, 4);
+    assert_null(txn_at(&txn, 4));
+    assert_int_equal(txn.branch, 0);
+    txn_leave(&txn, 0);
+    assert_int_equal(txn.branch, 7);
+    txn_leave(&txn, 3); /* is none */
+    txn_leave(&txn, 7);
+    assert_int_equal(txn.branch, -1);
+    assert_int_equal(txn.branch_count, 0);
+    for (int store = 0; store < STORES_MAX; store++)
+        txn_join(&txn, store);
+    assert_int_equal(txn.branch_count, STORES_MAX);
+    txn_reset(&txn);
+}
+
+/* Which branch's answer to COMMIT, and to ROLLBACK, is the client's. Stores in the order in which they were
+ * used last; a capital W: it has written. */
+static const struct end_case {
+    const char *branches;
+    int commits_at, failed_commits_at, rolls_back_at;
+} end_cases[] = {
+    { "", -1, -1, -1 },   { "0", 0, 0, 0 },
+    { "0W", 0, 0, 0 },    { "0W 1", 0, 1, 0 }, /* wrote in 0, then read in 1, where it failed */
+    { "0 1W", 1, 1, 1 },  { "0 1W 2", 1, 2, 1 },
+    { "0 1 2", 2, 2, 2 }, { "0W 1 0", 0, 0, 0 }, /* and back again */
+};
+
+static void the_branch_that_wrote_answers_commit(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(end_cases); i++) {
+        const struct end_case *row = &end_cases[i];
+        struct txn txn;
+
+        txn_init(&txn);
+        for (const char *at = row->branches; *at != '\0'; at++) {
+            if (*at >= '0' && *at <= '9')
+                txn_join(&txn, *at - '0');
+            if (*at == 'W')
+                txn_at(&txn, txn.branch)->wrote = true;
+        }
+        assert_int_equal(txn_ends_at(&txn, false, false), row->commits_at);
+        assert_int_equal(txn_ends_at(&txn, true, false), row->failed_commits_at);
+        assert_int_equal(txn_ends_at(&txn, false, true), row->rolls_back_at);
+        assert_int_equal(txn_ends_at(&txn, true, true), row->rolls_back_at);
+        txn_reset(&txn);
+    }
+}
+
+/* "w": the branch writes. Whether it counts as the writing one at the end. */
+static const struct undone_case {
+    const char *script;
+    bool wrote;
+} undone_cases[] = {
+    { "begin; w", true },
+    { "begin; savepoint a; w; rollback to a", false },
+    { "begin; w; savepoint a; w; rollback to a", true },
+    { "begin; savepoint a; w; savepoint b; w; rollback to b", true },
+    { "begin; savepoint a; w; savepoint b; w; rollback to a", false },
+    { "begin; savepoint a; savepoint b; w; release b; rollback to a", false },
+    { "begin; savepoint a; savepoint b; w; release a", true },
+    { "begin; savepoint a; w; release a; savepoint c; rollback to c", true },
+    { "begin; savepoint a; w; rollback to a; w", true },
+};
+
+static void a_write_that_was_rolled_back_is_none(void **state)
+{
+    static const struct plan_statement write = { .class = CLASS_WRITE };
+    struct route_table *routes = routes_with("t", &stores[0]);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(undone_cases); i++) {
+        char copy[256], *rest = copy, *text;
+        struct txn txn;
+
+        txn_init(&txn);
+        snprintf(copy, sizeof copy, "%s", undone_cases[i].script);
+        while ((text = strsep(&rest, ";")) != NULL) {
+            text += strspn(text, " ");
+            if (strcmp(text, "w") == 0)
+                txn_used(&txn, txn_join(&txn, 1), &write, routes);
+            else
+                assert_true(say(&txn, text));
+        }
+        if ((txn_writer(&txn) != NULL) != undone_cases[i].wrote)
+            fail_msg("%s", undone_cases[i].script);
+        txn_reset(&txn);
+    }
+    route_table_give(routes);
+}
+
+/* A branch that has been told the journal so far ("here"), and one that lags behind from the same moment on
+ * ("there" after `told` entries). Which of them must hear of the end of "a", and what they know then. */
+static void a_branch_hears_of_the_savepoints_that_it_has_made(void **state)
+{
+    struct branch *here, *there;
+    struct txn txn;
+
+    (void)state;
+    txn_init(&txn);
+    assert_true(say_all(&txn, "begin; set x"));
+    there = txn_join(&txn, 2);
+    there->journal_at = 1;
+    here = txn_join(&txn, 1);
+    assert_true(say_all(&txn, "savepoint a; set y; savepoint b; set z"));
+    here->journal_at = txn.journal_count;
+    assert_true(txn_has_made(&txn, here, "a") && txn_has_made(&txn, here, "b"));
+    assert_false(txn_has_made(&txn, there, "a") || txn_has_made(&txn, here, "nobody"));
+    assert_true(txn_rollback_to(&txn, "a"));
+    assert_int_equal(here->journal_at, 3); /* begin, set x, savepoint a */
+    assert_int_equal(there->journal_at, 1);
+    there->journal_at = txn.journal_count; /* it has caught up */
+    assert_true(txn_has_made(&txn, there, "a"));
+    assert_true(txn_release(&txn, "a")); /* nothing came behind it: its entry goes */
+    assert_int_equal(here->journal_at, 2);
+    assert_int_equal(there->journal_at, 2);
+    assert_int_equal(txn.journal_count, 2);
+    txn_reset(&txn);
+}
+
+static void snapshots_go_on_where_a_tenant_was(void **state)
+{
+    static const struct plan_statement reading = { .class = CLASS_READ };
+    struct route_table *at_home = routes_with("t", &stores[0]), *in_one = routes_with("t", &stores[1]),
+                       *in_two = routes_with("t", &stores[2]);
+    struct txn txn;
+
+    (void)state;
+    txn_init(&txn);
+    txn.open = true;
+    txn_join(&txn, 0);
+    assert_false(txn_is_older(&txn, in_one)); /* it has not looked yet */
+    assert_null(txn_saw(&txn, "t", &stores[0]));
+    txn_used(&txn, txn_join(&txn, 0), &reading, at_home);
+    assert_false(txn_is_older(&txn, at_home));
+    assert_true(txn_is_older(&txn, in_one));
+    assert_int_equal(txn_saw(&txn, "t", &stores[0])->store, 0);
+    txn_used(&txn, txn_join(&txn, 1), &reading, in_one);
+    txn_used(&txn, txn_join(&txn, 1), &reading, in_two); /* its snapshot is from before */
+    assert_int_equal(txn_saw(&txn, "t", &stores[0])->store, 0);
+    txn_leave(&txn, 0);
+    assert_int_equal(txn_saw(&txn, "t", &stores[0])->store, 1);
+    assert_false(txn_is_older(&txn, in_one));
+    assert_true(txn_is_older(&txn, in_two));
+    assert_null(txn_saw(&txn, "another", &stores[0])); /* lived in a store that has no branch */
+    txn_reset(&txn);
+    route_table_give(at_home);
+    route_table_give(in_one);
+    route_table_give(in_two);
 }
 
 int main(void)
@@ -297,10 +491,15 @@ int main(void)
         cmocka_unit_test(has_the_savepoints_that_stand),
         cmocka_unit_test(a_reset_forgets_everything),
         cmocka_unit_test(a_chained_block_has_the_modes_of_the_one_before),
-        cmocka_unit_test(the_isolation_survives_a_chain_that_cannot_be_told),
+        cmocka_unit_test(the_isolation_survives_a_chain),
         cmocka_unit_test(more_than_the_journal_holds_is_an_overflow_and_no_error),
         cmocka_unit_test(many_savepoints_do_not_fill_the_journal),
         cmocka_unit_test(what_a_statement_does_stays_with_the_branch),
+        cmocka_unit_test(branches_join_and_leave),
+        cmocka_unit_test(the_branch_that_wrote_answers_commit),
+        cmocka_unit_test(a_write_that_was_rolled_back_is_none),
+        cmocka_unit_test(a_branch_hears_of_the_savepoints_that_it_has_made),
+        cmocka_unit_test(snapshots_go_on_where_a_tenant_was),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
