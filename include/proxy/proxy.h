@@ -23,7 +23,7 @@ struct proxy_setup {
 };
 
 /* Whether the files that the configuration names are right. */
-bool proxy_check(const struct config *config, struct error *err);
+bool proxy_check(const struct config *config, const struct stores *stores, struct error *err);
 /* Binds `listen`, reads auth_file, starts the threads. Clients are answered 57P03 until a publication with `ready`. */
 bool proxy_start(const struct proxy_setup *setup, struct proxy **proxy, struct error *err);
 /* Other settings from now on (struct proxy_settings): a letter to every loop, which answers it to `reply_to` when they are

@@ -9,6 +9,14 @@
 
 #include "base/limits.h"
 
+/* What its connection string says of TLS; "" : nothing, the server_tls_… keys decide. */
+struct store_tls {
+    char *mode; /* sslmode */
+    char *ca_file, *cert_file, *key_file;
+    char *host;     /* the name that verify-full looks for: `host`, else `hostaddr` */
+    bool must_bind; /* channel_binding = require */
+};
+
 struct store {
     char name[STORE_NAME_BYTES_MAX];
     unsigned index;        /* in stores.at */
@@ -18,6 +26,7 @@ struct store {
     char *port;
     char *dbname;
     char *user, *password; /* pgshunt's own login there; password "" if none */
+    struct store_tls tls;
 };
 
 struct stores {

@@ -52,6 +52,7 @@ void write_data_row(struct buf *out, const char *const *values, size_t count);
 /* What a frontend says. */
 /* Protocol 3.`minor`. */
 void write_startup(struct buf *out, unsigned minor, const char *const *names_and_values, size_t pairs);
+void write_ssl_request(struct buf *out);
 void write_cancel(struct buf *out, uint32_t pid, const void *key, size_t key_bytes);
 void write_query(struct buf *out, struct slice text);
 void write_parse(struct buf *out, struct slice name, struct slice text, const uint32_t *types, size_t count);

@@ -64,7 +64,7 @@ static bool read_configuration(struct app *app, const char *file, struct error *
     app->file = file;
     app->config = config;
     app->current = config_take(config);
-    return stores_read(config, &app->stores, err) && proxy_check(config, err);
+    return stores_read(config, &app->stores, err) && proxy_check(config, app->stores, err);
 }
 
 static void forget(struct app *app)

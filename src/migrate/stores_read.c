@@ -64,6 +64,21 @@ static char *value_or(const PQconninfoOption *options, const PQconninfoOption *d
     return first_of(value[0] == '\0' ? otherwise : value);
 }
 
+/* Only what the string itself says: for the rest our own keys decide, not libpq's defaults. */
+static bool fill_tls(struct store_tls *tls, const PQconninfoOption *options)
+{
+    const char *host = option(options, "host");
+
+    tls->mode = strdup(option(options, "sslmode"));
+    tls->ca_file = strdup(option(options, "sslrootcert"));
+    tls->cert_file = strdup(option(options, "sslcert"));
+    tls->key_file = strdup(option(options, "sslkey"));
+    tls->host = first_of(host[0] == '\0' ? option(options, "hostaddr") : host);
+    tls->must_bind = strcmp(option(options, "channel_binding"), "require") == 0;
+    return tls->mode != NULL && tls->ca_file != NULL && tls->cert_file != NULL && tls->key_file != NULL &&
+           tls->host != NULL;
+}
+
 static bool fill(struct store *store, const PQconninfoOption *options, const PQconninfoOption *defaults,
                  struct error *err)
 {
@@ -77,7 +92,7 @@ static bool fill(struct store *store, const PQconninfoOption *options, const PQc
     store->password = strdup(option(options, "password"));
     store->conninfo_public = without_secrets(options);
     if (store->host == NULL || store->port == NULL || store->user == NULL || store->dbname == NULL ||
-        store->password == NULL || store->conninfo_public == NULL)
+        store->password == NULL || store->conninfo_public == NULL || !fill_tls(&store->tls, options))
         return error_no_memory(err);
     return true;
 }

@@ -149,5 +149,5 @@ void cancel_send(struct server *server, struct cancel_asker asker)
     cancel->dial.freed = on_dial_freed;
     server->cancels++;
     stream_close_by(&cancel->stream, &cancel->loop->lingering, clock_ms() + SERVER_LOGIN_TIMEOUT_MS);
-    dial_begin(&cancel->dial, &cancel->loop->uv, &cancel->stream, server->store);
+    dial_begin(&cancel->dial, &cancel->loop->uv, &cancel->stream, server->store, cancel->loop->settings->tls);
 }

@@ -15,6 +15,7 @@
 #include "proxy/login.h"
 #include "proxy/loop.h"
 #include "proxy/relay.h"
+#include "proxy/secure.h"
 #include "proxy/statement.h"
 #include "proxy/warm.h"
 #include "wire/write.h"
@@ -539,9 +540,15 @@ static void on_came(struct stream *stream, size_t bytes)
         client_run(client);
 }
 
+static void on_secured(struct stream *stream)
+{
+    secure_done((struct client *)stream);
+}
+
 static void on_ended(struct stream *stream, int status)
 {
     (void)status;
+    secure_failed((struct client *)stream);
     client_close((struct client *)stream);
 }
 
@@ -556,7 +563,7 @@ static void on_eased(struct stream *stream)
             stream_start(&client->servers[i]->stream);
 }
 
-static const struct stream_hooks hooks = { on_came, on_ended, on_eased, on_gone };
+static const struct stream_hooks hooks = { on_came, on_ended, on_eased, on_gone, on_secured };
 
 void client_open(struct loop *loop, int fd)
 {

@@ -49,7 +49,7 @@ struct client {
     const char *user_tenant;               /* [routing] user.NAME; "" : none */
     bool routed;                           /* its database is the default store's, and it speaks SQL */
     bool replication;                      /* a walsender's client: one server for good, never attributed */
-    bool asked_ssl, asked_gssenc;
+    bool asked_ssl, asked_gssenc, direct_tls;
     bool cancelling;         /* has sent a CancelRequest, and waits until it has been passed on */
     unsigned protocol_minor; /* of 3.x, as agreed */
     uint32_t cancel_pid;

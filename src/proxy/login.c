@@ -10,6 +10,7 @@
 #include "proxy/cancel.h"
 #include "proxy/client.h"
 #include "proxy/loop.h"
+#include "proxy/secure.h"
 #include "wire/startup.h"
 #include "wire/write.h"
 
@@ -144,12 +145,11 @@ static void agree_on_version(struct client *client, const struct startup *startu
 static void begin_session(struct client *client, const struct startup *startup)
 {
     const struct proxy_shared *shared = client->loop->shared;
-    const struct scram_binding binding = { 0 };
     const char *user_tenant;
     struct error err;
 
     agree_on_version(client, startup);
-    if (!may_begin(client, &err)) {
+    if (!may_begin(client, &err) || !secure_is_enough(client, &err)) {
         client_fail(client, &err);
         return;
     }
@@ -166,32 +166,25 @@ static void begin_session(struct client *client, const struct startup *startup)
         !client->replication && strcmp(client->database, stores_default(shared->stores)->dbname) == 0;
     auth_answered(client,
                   auth_begin(client->settings->auth_type, client->settings->auth_file, shared->mock_key,
-                             client->user, &binding, &client->auth, stream_out(&client->stream),
-                             &client->credentials, &err),
+                             client->user, stream_binding(&client->stream), &client->auth,
+                             stream_out(&client->stream), &client->credentials, &err),
                   &err);
-}
-
-/* Each kind of encryption may be asked for once (ProcessStartupPacket of PostgreSQL). */
-static bool asks_first(struct client *client, enum startup_kind kind)
-{
-    bool *asked = kind == STARTUP_SSL ? &client->asked_ssl : &client->asked_gssenc;
-    bool first = !*asked;
-
-    *asked = true;
-    return first;
 }
 
 bool login_startup_step(struct client *client)
 {
-    struct startup *startup = malloc(sizeof *startup);
+    struct startup *startup;
     struct error err;
     enum wire_result result;
     size_t bytes;
 
-    if (client->cancelling) { /* all that it had to say has been said */
-        free(startup);
+    if (client->cancelling) /* all that it had to say has been said */
         return false;
+    if (secure_is_direct(client)) {
+        secure_begin_direct(client);
+        return false; /* what TLS brings comes by the stream */
     }
+    startup = malloc(sizeof *startup);
     if (startup == NULL) {
         fail_with(client, "53200", "out of memory");
         return false;
@@ -206,15 +199,11 @@ bool login_startup_step(struct client *client)
     } else if (result == WIRE_MSG && startup->kind == STARTUP_CANCEL) {
         if (!cancel_request(client, startup->cancel_pid, startup->cancel_key))
             client_close(client);
-    } else if (result == WIRE_MSG && startup->kind != STARTUP_SESSION && !asks_first(client, startup->kind)) {
-        error_set(&err, "0A000", "unsupported frontend protocol 1234.%d: server supports 3.0 to 3.%d",
-                  startup->kind == STARTUP_SSL ? 5679 : 5680, STARTUP_MINOR_MAX);
-        client_fail(client, &err);
     } else if (result == WIRE_MSG && startup->kind == STARTUP_SESSION) {
         begin_session(client, startup);
-    } else if (result == WIRE_MSG) { /* TLS and GSS encryption: not here */
-        stream_send(&client->stream, "N", 1);
-        stream_flush(&client->stream);
+    } else if (result == WIRE_MSG) {
+        secure_asked(client, startup);
+        bytes = 0; /* consumed */
     }
     free(startup);
     if (client->state == CLIENT_CLOSING)

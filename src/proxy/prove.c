@@ -69,14 +69,30 @@ static bool offers(struct read *body, const char *mechanism)
     }
 }
 
+/* The rules of libpq: bind where both sides can; PLUS without TLS can only come from somebody in between. */
+static bool may_bind(struct prove *prove, const struct prove_who *who, bool offered, struct error *err)
+{
+    prove->bound = offered && who->binding != NULL && who->binding->bytes > 0;
+    if (offered && !who->encrypted)
+        return speaks_nonsense(who, "it offers SCRAM-SHA-256-PLUS over a connection without TLS", err);
+    if (prove->bound || !who->must_bind)
+        return true;
+    error_set(err, "28000", "store_unavailable: store \"%s\" does not offer SCRAM-SHA-256-PLUS", who->store);
+    return error_hint(err,
+                      "channel_binding=require in its connection string asks for it; it needs TLS there.");
+}
+
 static bool begin_scram(struct prove *prove, const struct prove_who *who, struct read *body, struct buf *out,
                         struct error *err)
 {
     const struct credentials *own = who->credentials;
+    struct read again = *body;
     struct buf first;
     bool ok;
 
-    if (!offers(body, "SCRAM-SHA-256")) {
+    if (!may_bind(prove, who, offers(&again, "SCRAM-SHA-256-PLUS"), err))
+        return false;
+    if (!prove->bound && !offers(body, "SCRAM-SHA-256")) {
         error_set(err, "28000", "store_unavailable: store \"%s\" asks for SASL without SCRAM-SHA-256",
                   who->store);
         return error_hint(err,
@@ -93,11 +109,13 @@ static bool begin_scram(struct prove *prove, const struct prove_who *who, struct
         return error_no_memory(err);
     if (who->derive != NULL)
         scram_client_derive_by(prove->scram, derive_keys, who->derive);
+    if (who->binding != NULL)
+        scram_client_bind(prove->scram, who->binding, prove->bound);
     buf_init(&first);
     scram_client_first(prove->scram, &first);
     ok = !buf_failed(&first) || error_no_memory(err);
     if (ok)
-        write_sasl_initial(out, "SCRAM-SHA-256", buf_slice(&first));
+        write_sasl_initial(out, prove->bound ? "SCRAM-SHA-256-PLUS" : "SCRAM-SHA-256", buf_slice(&first));
     buf_done(&first);
     return ok;
 }
@@ -175,6 +193,12 @@ static bool answer_plain(const struct prove_who *who, struct buf *out, struct er
 /* RFC 5802: a server must prove itself, too. */
 static bool may_be_over(const struct prove *prove, const struct prove_who *who, struct error *err)
 {
+    if (who->must_bind && !(prove->bound && prove->checked)) {
+        error_set(err, "28000", "store_unavailable: store \"%s\" lets user \"%s\" in without channel binding",
+                  who->store, who->user);
+        return error_hint(
+            err, "channel_binding=require in its connection string asks for scram-sha-256 with TLS.");
+    }
     if (prove->scram == NULL || prove->checked)
         return true;
     return error_set(err, "28000",
@@ -216,8 +240,12 @@ bool prove_answer(struct prove *prove, const struct prove_who *who, const struct
     case REQUEST_OK:
         return may_be_over(prove, who, err);
     case REQUEST_PASSWORD:
+        if (who->must_bind)
+            return may_be_over(prove, who, err);
         return answer_plain(who, out, err);
     case REQUEST_MD5:
+        if (who->must_bind)
+            return may_be_over(prove, who, err);
         return answer_md5(who, &body, out, err);
     case REQUEST_SASL:
         return begin_scram(prove, who, &body, out, err);

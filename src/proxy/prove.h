@@ -18,6 +18,7 @@ struct prove {
     struct scram_client *scram;
     bool checked;   /* the store has proved that it knows the verifier */
     bool asked;     /* something was asked for and answered */
+    bool bound;     /* SCRAM-SHA-256-PLUS: to the store's certificate */
     bool with_keys; /* … with the keys of the client's own login, not with a password */
 };
 
@@ -26,7 +27,10 @@ struct prove_who {
     const struct credentials *credentials;
     const char *user, *store; /* the store's name, for errors */
     bool may_send_plain; /* a password may be sent as it is: TLS, Unix socket, or the configuration says so */
-    struct derive *derive; /* NULL: keys are derived every time */
+    bool encrypted;      /* by TLS; then `binding` is to the store's certificate */
+    bool must_bind;      /* channel_binding=require in its connection string */
+    const struct scram_binding *binding; /* bytes 0: nothing to bind to */
+    struct derive *derive;               /* NULL: keys are derived every time */
 };
 
 /* One AuthenticationRequest ('R'): appends the answer, if there is one to give. false: this login cannot go

@@ -54,10 +54,10 @@ void proxy_stop(struct proxy *proxy)
     free(proxy);
 }
 
-bool proxy_check(const struct config *config, struct error *err)
+bool proxy_check(const struct config *config, const struct stores *stores, struct error *err)
 {
     struct proxy_settings *settings;
-    bool ok = proxy_settings_read(config, &settings, err);
+    bool ok = proxy_settings_read(config, stores, &settings, err);
 
     proxy_settings_give(settings);
     return ok;
@@ -66,7 +66,7 @@ bool proxy_check(const struct config *config, struct error *err)
 static bool start_loops(struct proxy *proxy, const struct proxy_setup *setup, struct error *err)
 {
     struct proxy_settings *settings;
-    bool ok = proxy_settings_read(setup->config, &settings, err);
+    bool ok = proxy_settings_read(setup->config, setup->stores, &settings, err);
 
     while (ok && proxy->loop_count < setup->switchboard->loop_count) {
         unsigned index = proxy->loop_count;
@@ -104,7 +104,7 @@ bool proxy_reload(struct proxy *proxy, const struct config *config, struct mailb
     struct proxy_settings *settings;
     unsigned made = 0;
 
-    if (!proxy_settings_read(config, &settings, err))
+    if (!proxy_settings_read(config, proxy->shared.stores, &settings, err))
         return false;
     while (made < proxy->loop_count && (letters[made] = loop_letter_new(LOOP_SETTINGS)) != NULL) {
         letters[made]->settings = proxy_settings_take(settings);

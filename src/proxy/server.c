@@ -214,7 +214,12 @@ static struct prove_who who_is_proved(const struct server *server)
     return (struct prove_who){ .credentials = &server->identity->credentials,
                                .user = server->identity->user,
                                .store = server->store->name,
-                               .may_send_plain = loop->settings->plain_to_stores || server->store->host[0] == '/',
+                               .may_send_plain = loop->settings->plain_to_stores ||
+                                                 server->store->host[0] == '/' ||
+                                                 stream_is_encrypted(&server->stream),
+                               .encrypted = stream_is_encrypted(&server->stream),
+                               .must_bind = server->store->tls.must_bind,
+                               .binding = stream_binding(&server->stream),
                                .derive = loop->derive };
 }
 
@@ -387,10 +392,14 @@ static void on_dialled(struct dial *dial, int status)
 {
     struct server *server = (struct server *)((char *)dial - offsetof(struct server, dial));
 
-    if (status != 0)
-        break_with(server, "08001", uv_strerror(status));
-    else
+    struct error err;
+
+    if (status == 0) {
         send_startup(server);
+    } else {
+        dial_explain(dial, status, &err);
+        server_break(server, &err);
+    }
 }
 
 static void on_dial_freed(struct dial *dial)
@@ -429,7 +438,7 @@ struct server *server_open(struct client *client, const struct store *store)
     server->dial.freed = on_dial_freed;
     client->servers[store->index] = server;
     stats_add(client->loop->stats, STAT_SERVERS_OPENED, 1);
-    dial_begin(&server->dial, &client->loop->uv, &server->stream, store);
+    dial_begin(&server->dial, &client->loop->uv, &server->stream, store, client->loop->settings->tls);
     return client->servers[store->index];
 }
 

@@ -25,7 +25,7 @@ struct loop;
 /*   CONNECTING ──connected──► LOGIN ──ReadyForQuery──► READY ──┐
  *        └────────────failed────┴──────────lost──────────┴─► BROKEN, then freed by its client */
 enum server_state {
-    SERVER_CONNECTING, /* no bytes yet */
+    SERVER_CONNECTING, /* until the connection stands, TLS included */
     SERVER_LOGIN,      /* StartupMessage sent; authentication and parameters come */
     SERVER_READY,      /* speaks for the client */
     SERVER_BROKEN,     /* `why` says so; nothing more is sent or read */

@@ -6,6 +6,7 @@
 static void settings_free(struct proxy_settings *settings)
 {
     auth_file_free(settings->auth_file);
+    tls_set_give(settings->tls);
     config_give(settings->config);
     free(settings);
 }
@@ -22,16 +23,19 @@ void proxy_settings_give(struct proxy_settings *settings)
         settings_free(settings);
 }
 
-static bool settings_fill(struct proxy_settings *settings, const struct config *config, struct error *err)
+static bool settings_fill(struct proxy_settings *settings, const struct config *config,
+                          const struct stores *stores, struct error *err)
 {
     settings->auth_type = config_is(config, CONFIG_AUTH_TYPE, "trust") ? AUTH_TRUST : AUTH_SCRAM;
     settings->reject_unattributed = config_is(config, CONFIG_UNATTRIBUTED_WRITES, "reject");
     settings->plain_to_stores = config_flag(config, CONFIG_SERVER_PLAIN_PASSWORD);
     settings->max_clients = (unsigned)config_number(config, CONFIG_MAX_CLIENT_CONN);
-    return auth_file_read(config_text(config, CONFIG_AUTH_FILE), &settings->auth_file, err);
+    return tls_set_read(config, stores, &settings->tls, err) &&
+           auth_file_read(config_text(config, CONFIG_AUTH_FILE), &settings->auth_file, err);
 }
 
-bool proxy_settings_read(const struct config *config, struct proxy_settings **read, struct error *err)
+bool proxy_settings_read(const struct config *config, const struct stores *stores,
+                         struct proxy_settings **read, struct error *err)
 {
     struct proxy_settings *settings = calloc(1, sizeof *settings);
 
@@ -40,7 +44,7 @@ bool proxy_settings_read(const struct config *config, struct proxy_settings **re
         return error_no_memory(err);
     atomic_init(&settings->references, 1);
     settings->config = config_take(config);
-    if (settings_fill(settings, config, err)) {
+    if (settings_fill(settings, config, stores, err)) {
         *read = settings;
         return true;
     }

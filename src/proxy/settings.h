@@ -11,11 +11,13 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "proxy/auth.h"
+#include "proxy/tls_set.h"
 
 struct proxy_settings {
     atomic_uint references;
     const struct config *config; /* a reference */
     struct auth_file *auth_file;
+    struct tls_set *tls; /* a reference */
     enum auth_type auth_type;
     bool reject_unattributed;
     bool plain_to_stores; /* server_plain_password */
@@ -23,7 +25,8 @@ struct proxy_settings {
 };
 
 /* Reads the files that the configuration names. false: `err` says which is wrong. */
-bool proxy_settings_read(const struct config *config, struct proxy_settings **settings, struct error *err);
+bool proxy_settings_read(const struct config *config, const struct stores *stores,
+                         struct proxy_settings **settings, struct error *err);
 struct proxy_settings *proxy_settings_take(struct proxy_settings *settings);
 void proxy_settings_give(struct proxy_settings *settings); /* NULL is fine */
 

@@ -1,5 +1,7 @@
 /* stream.c - see stream.h. Writes go out at once where the kernel takes them (uv_try_write), the rest by
- * uv_write; at most one uv_write is under way, and what comes meanwhile is gathered for the next. */
+ * uv_write; at most one uv_write is under way, and what comes meanwhile is gathered for the next.
+ * With TLS, what goes to the wire is tls_sealed() instead of `out`, and what is read goes to tls_raw() first.
+ */
 #include "proxy/stream.h"
 
 #include <sys/socket.h>
@@ -73,10 +75,123 @@ bool stream_peer_user(const struct stream *stream, uid_t *uid)
     return true;
 }
 
+/* Where bytes of the wire are read to, and written from. */
+static struct buf *wire_in(struct stream *stream)
+{
+    return stream->tls == NULL ? &stream->in : tls_raw(stream->tls);
+}
+
+static struct buf *wire_out(struct stream *stream)
+{
+    return stream->tls == NULL ? &stream->out : tls_sealed(stream->tls);
+}
+
+static void end(struct stream *stream, int status)
+{
+    stream_pause(stream);
+    stream->hooks->ended(stream, status);
+}
+
+/* ---- TLS ---- */
+
+/* What TLS has to say at the end: now or never. */
+static void say_last(struct stream *stream)
+{
+    struct buf *sealed = tls_sealed(stream->tls);
+    uv_buf_t chunk = uv_buf_init((char *)buf_at(sealed), (unsigned)buf_bytes(sealed));
+
+    if (stream->opened && !stream->writing && buf_bytes(sealed) > 0)
+        uv_try_write(&stream->uv.stream, &chunk, 1);
+}
+
+/* An alert tells the peer why. */
+static void end_tls(struct stream *stream)
+{
+    say_last(stream);
+    end(stream, UV_EPROTO);
+}
+
+/* false: the handshake is not over, or the stream is. */
+static bool shake(struct stream *stream)
+{
+    enum tls_result result = tls_shake(stream->tls);
+
+    if (result == TLS_FAILED) {
+        end_tls(stream);
+        return false;
+    }
+    stream_flush(stream);
+    if (result != TLS_UP || !stream_is_open(stream))
+        return false;
+    if (stream->hooks->secured != NULL)
+        stream->hooks->secured(stream);
+    return stream_is_open(stream);
+}
+
+/* What has come on the wire, as far as it can be opened. */
+static void take_sealed(struct stream *stream)
+{
+    enum tls_result result;
+    size_t opened;
+
+    if (!tls_is_up(stream->tls) && !shake(stream))
+        return;
+    result = tls_open(stream->tls, &stream->in, &opened);
+    if (buf_bytes(tls_sealed(stream->tls)) > 0)
+        stream_flush(stream); /* TLS has something to say for itself */
+    if (opened > 0 && stream_is_open(stream))
+        stream->hooks->came(stream, opened);
+    if (!stream_is_open(stream))
+        return;
+    if (result == TLS_FAILED)
+        end_tls(stream);
+    else if (result == TLS_ENDED)
+        end(stream, UV_EOF);
+}
+
+void stream_secure(struct stream *stream, struct tls *tls)
+{
+    buf_append_slice(tls_sealed(tls), buf_slice(&stream->out));
+    buf_consume(&stream->out, buf_bytes(&stream->out));
+    buf_append_slice(tls_raw(tls), buf_slice(&stream->in));
+    buf_consume(&stream->in, buf_bytes(&stream->in));
+    stream->tls = tls;
+    if (buf_failed(tls_sealed(tls)) || buf_failed(tls_raw(tls)) || buf_failed(&stream->out))
+        end(stream, UV_ENOMEM);
+    else
+        take_sealed(stream);
+}
+
+bool stream_is_encrypted(const struct stream *stream)
+{
+    return stream->tls != NULL && tls_is_up(stream->tls);
+}
+
+const char *stream_peer_name(const struct stream *stream)
+{
+    return stream->tls == NULL ? NULL : tls_peer_name(stream->tls);
+}
+
+const struct scram_binding *stream_binding(const struct stream *stream)
+{
+    static const struct scram_binding none = { 0 };
+
+    return stream_is_encrypted(stream) ? tls_binding(stream->tls) : &none;
+}
+
+const struct error *stream_why(const struct stream *stream)
+{
+    const struct error *why = stream->tls == NULL ? NULL : tls_why(stream->tls);
+
+    return why != NULL && why->sqlstate[0] != '\0' ? why : NULL;
+}
+
+/* ---- reading ---- */
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *room)
 {
     struct stream *stream = handle->data;
-    char *at = buf_reserve(&stream->in, stream->read_bytes);
+    char *at = buf_reserve(wire_in(stream), stream->read_bytes);
 
     (void)suggested;
     *room = uv_buf_init(at, at == NULL ? 0 : stream->read_bytes); /* no room: libuv reports UV_ENOBUFS */
@@ -88,13 +203,15 @@ static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *room)
 
     (void)room;
     if (nread > 0) {
-        buf_grew(&stream->in, (size_t)nread);
+        buf_grew(wire_in(stream), (size_t)nread);
         if ((size_t)nread == stream->read_bytes && stream->read_bytes < READ_CHUNK_BYTES)
             stream->read_bytes *= 2;
-        stream->hooks->came(stream, (size_t)nread);
+        if (stream->tls == NULL)
+            stream->hooks->came(stream, (size_t)nread);
+        else
+            take_sealed(stream);
     } else if (nread < 0) {
-        stream_pause(stream);
-        stream->hooks->ended(stream, (int)nread);
+        end(stream, (int)nread);
     }
 }
 
@@ -125,7 +242,8 @@ struct buf *stream_out(struct stream *stream)
 
 size_t stream_waiting_bytes(const struct stream *stream)
 {
-    return buf_bytes(&stream->out) + buf_bytes(&stream->flying);
+    return buf_bytes(&stream->out) + buf_bytes(&stream->flying) +
+           (stream->tls == NULL ? 0 : buf_bytes(tls_sealed(stream->tls)));
 }
 
 bool stream_is_full(struct stream *stream)
@@ -143,7 +261,11 @@ bool stream_is_open(const struct stream *stream)
 /* Nothing is on its way any more. */
 static void on_emptied(struct stream *stream)
 {
-    if (stream->finishing)
+    if (!stream->finishing)
+        return;
+    if (stream->tls != NULL && tls_shut(stream->tls))
+        stream_flush(stream); /* close_notify, then we are here again */
+    else
         stream_close(stream);
 }
 
@@ -164,56 +286,84 @@ static void on_written(uv_write_t *write, int status)
     buf_shrink(&stream->flying);
     if (stream->closing)
         return;
-    if (status < 0) {
-        stream_pause(stream);
-        stream->hooks->ended(stream, status);
-        return;
-    }
-    stream_flush(stream);
+    if (status < 0)
+        end(stream, status);
+    else
+        stream_flush(stream);
 }
 
 static void write_rest(struct stream *stream)
 {
-    struct buf swap = stream->flying;
+    struct buf swap = stream->flying, *wire = wire_out(stream);
     uv_buf_t chunk;
 
-    stream->flying = stream->out;
-    stream->out = swap;
+    stream->flying = *wire;
+    *wire = swap;
     chunk = uv_buf_init(stream->flying.data + stream->flying.head, (unsigned)buf_bytes(&stream->flying));
     stream->writing = uv_write(&stream->write, &stream->uv.stream, &chunk, 1, on_written) == 0;
     if (!stream->writing) {
         buf_clear(&stream->flying);
-        stream_pause(stream);
-        stream->hooks->ended(stream, UV_EIO);
+        end(stream, UV_EIO);
+    }
+}
+
+/* What the kernel takes at once. false: broken, the owner knows. */
+static bool write_some(struct stream *stream, struct buf *wire)
+{
+    size_t bytes = buf_bytes(wire);
+    uv_buf_t chunk;
+    int written;
+
+    if (bytes == 0)
+        return true;
+    chunk =
+        uv_buf_init(wire->data + wire->head, (unsigned)(bytes > WRITE_ONCE_BYTES ? WRITE_ONCE_BYTES : bytes));
+    written = uv_try_write(&stream->uv.stream, &chunk, 1);
+    if (written < 0 && written != UV_EAGAIN) {
+        end(stream, written);
+        return false;
+    }
+    if (written > 0)
+        buf_consume(wire, (size_t)written);
+    return true;
+}
+
+/* The same, of plain bytes that are sealed as the wire takes them. */
+static bool seal_some(struct stream *stream)
+{
+    struct buf *sealed = tls_sealed(stream->tls);
+
+    for (;;) {
+        size_t before = buf_bytes(&stream->out);
+
+        if (!tls_seal(stream->tls, &stream->out)) {
+            end_tls(stream);
+            return false;
+        }
+        if (!write_some(stream, sealed))
+            return false;
+        if (buf_bytes(sealed) > 0 || buf_bytes(&stream->out) == 0 || buf_bytes(&stream->out) == before)
+            return true;
     }
 }
 
 void stream_flush(struct stream *stream)
 {
+    struct buf *wire = wire_out(stream);
+
     if (!stream_is_open(stream) || stream->writing)
         return;
-    if (buf_failed(&stream->out)) { /* bytes are missing: nothing after them may be sent */
-        stream_pause(stream);
-        stream->hooks->ended(stream, UV_ENOMEM);
+    if (buf_failed(&stream->out) ||
+        buf_failed(wire)) { /* bytes are missing: nothing after them may be sent */
+        end(stream, UV_ENOMEM);
         return;
     }
-    if (buf_bytes(&stream->out) > 0) {
-        size_t bytes = buf_bytes(&stream->out);
-        uv_buf_t chunk = uv_buf_init(stream->out.data + stream->out.head,
-                                     (unsigned)(bytes > WRITE_ONCE_BYTES ? WRITE_ONCE_BYTES : bytes));
-        int written = uv_try_write(&stream->uv.stream, &chunk, 1);
-
-        if (written < 0 && written != UV_EAGAIN) {
-            stream_pause(stream);
-            stream->hooks->ended(stream, written);
-            return;
-        }
-        if (written > 0)
-            buf_consume(&stream->out, (size_t)written);
-    }
-    if (buf_bytes(&stream->out) > 0) {
+    if (!(stream->tls == NULL ? write_some(stream, wire) : seal_some(stream)))
+        return;
+    if (buf_bytes(wire) > 0) {
         write_rest(stream);
     } else {
+        buf_shrink(wire);
         buf_shrink(&stream->out);
         on_emptied(stream);
     }
@@ -227,11 +377,10 @@ void stream_finish(struct stream *stream)
         return;
     stream_pause(stream);
     stream->finishing = true;
-    if (!stream->writing && buf_bytes(&stream->out) == 0) {
-        stream_close(stream);
-        return;
-    }
-    stream_flush(stream); /* closes when all has been written */
+    if (stream->tls != NULL && !tls_is_up(stream->tls))
+        stream_close(stream); /* in the middle of a handshake nothing can be said */
+    else
+        stream_flush(stream); /* closes when all has been written */
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -241,6 +390,7 @@ static void on_closed(uv_handle_t *handle)
     buf_done(&stream->in);
     buf_done(&stream->out);
     buf_done(&stream->flying);
+    tls_free(stream->tls);
     stream->hooks->gone(stream);
 }
 
@@ -269,6 +419,8 @@ void stream_close(struct stream *stream)
     stream->closing = true;
     if (stream->line != NULL)
         DL_DELETE(*stream->line, stream);
+    if (stream->tls != NULL && tls_shut(stream->tls))
+        say_last(stream); /* close_notify */
     if (stream->opened)
         uv_close(&stream->uv.handle, on_closed);
     else {

@@ -1,7 +1,8 @@
 /* stream.h - one byte stream, to a client or to a server: what came in, what must go out, and the brakes.
- * Owns: the libuv handle, `in` (bytes received, not consumed) and the bytes on their way out.
- * Leaves: what the bytes mean. TLS will live behind these functions.
- * Thread: the loop's. A stream is embedded in its owner, whose memory must last until hooks->gone(). */
+ * Owns: the libuv handle, `in` (bytes received, not consumed) and the bytes on their way out; the TLS
+ * session, if there is one: its owner reads and writes plain bytes all the same. Leaves: what the bytes mean;
+ * when TLS begins (secure, dial). Thread: the loop's. A stream is embedded in its owner, whose memory must
+ * last until hooks->gone(). */
 #ifndef PGSHUNT_PROXY_STREAM_H
 #define PGSHUNT_PROXY_STREAM_H
 
@@ -10,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
+#include "proxy/tls.h"
 
 struct stream;
 
@@ -19,6 +21,7 @@ struct stream_hooks {
                                                          closed yet: call stream_close() */
     void (*eased)(struct stream *stream);             /* what waits to go out fell below STREAM_LOW_BYTES */
     void (*gone)(struct stream *stream);              /* closed: the owner's memory may go */
+    void (*secured)(struct stream *stream); /* the TLS handshake is done; NULL: nobody asks for TLS */
 };
 
 struct stream {
@@ -30,9 +33,11 @@ struct stream {
     } uv;
     const struct stream_hooks *hooks;
     struct buf in;
-    struct buf out;    /* not given to libuv yet */
+    struct buf out;    /* plain, not sealed or given to libuv yet */
     struct buf flying; /* given to uv_write(), not written yet */
     uv_write_t write;
+    struct tls *tls; /* NULL: plain */
+    void *lender;    /* whose hooks stand in for the owner's for a while (dial); NULL: nobody's */
     struct stream *prev, *next, **line; /* stream_close_by() */
     uint64_t close_by_ms;
     uint32_t read_bytes; /* how much room the next read gets; grows with what comes */
@@ -58,6 +63,16 @@ void stream_flush(struct stream *stream);
 size_t stream_waiting_bytes(const struct stream *stream);
 bool stream_is_full(struct stream *stream); /* at or above STREAM_HIGH_BYTES: hooks->eased() will follow */
 bool stream_is_open(const struct stream *stream); /* opened and not closing */
+
+/* From here on TLS; takes `tls`. What is queued goes out before it, plain; what stands in `in` is taken for
+ * the peer's first bytes of it. hooks->secured() or hooks->ended() follows, perhaps before this returns. */
+void stream_secure(struct stream *stream, struct tls *tls);
+bool stream_is_encrypted(const struct stream *stream); /* TLS, and its handshake is done */
+const char *stream_peer_name(
+    const struct stream *stream); /* common name of the client's verified certificate, or NULL */
+const struct scram_binding *stream_binding(const struct stream *stream); /* bytes 0 where there is none */
+/* Why it ended, where TLS knows; NULL: the status says all. */
+const struct error *stream_why(const struct stream *stream);
 
 /* Writes what is queued, then closes. */
 void stream_finish(struct stream *stream);

@@ -39,6 +39,11 @@ void stores_free(struct stores *stores)
         free(store->port);
         free(store->dbname);
         free(store->user);
+        free(store->tls.mode);
+        free(store->tls.ca_file);
+        free(store->tls.cert_file);
+        free(store->tls.key_file);
+        free(store->tls.host);
     }
     free(stores);
 }

@@ -287,6 +287,14 @@ void write_startup(struct buf *out, unsigned minor, const char *const *names_and
     write_end(out, mark);
 }
 
+void write_ssl_request(struct buf *out)
+{
+    size_t mark = begin_untyped(out);
+
+    write_u32(out, STARTUP_CODE_SSL);
+    write_end(out, mark);
+}
+
 void write_cancel(struct buf *out, uint32_t pid, const void *key, size_t key_bytes)
 {
     size_t mark = begin_untyped(out);

@@ -72,7 +72,7 @@ def request(code):
 
 
 def cancel(pid, secret):
-    return struct.pack("!III", 16, CANCEL_REQUEST, pid) + secret
+    return struct.pack("!III", 12 + len(secret), CANCEL_REQUEST, pid) + secret
 
 
 def query(statement):
@@ -256,7 +256,7 @@ class RawClient:
 
 
 class Scram:
-    """The client's side of SCRAM-SHA-256 without channel binding."""
+    """The client's side of SCRAM-SHA-256; without channel binding, unless channel() says otherwise."""
 
     def __init__(self, password):
         self.password = password.encode()
@@ -266,11 +266,15 @@ class Scram:
     def first(self):
         return ("n,," + self.bare).encode()
 
+    def channel(self):
+        """The header of the first message, and what binds."""
+        return b"n,,"
+
     def final(self, challenge):
         parts = dict(part.split("=", 1) for part in challenge.decode().split(","))
         assert parts["r"].startswith(self.nonce) and len(parts["r"]) > len(self.nonce)
         salted = hashlib.pbkdf2_hmac("sha256", self.password, base64.b64decode(parts["s"]), int(parts["i"]))
-        without_proof = f"c=biws,r={parts['r']}"
+        without_proof = f"c={base64.b64encode(self.channel()).decode()},r={parts['r']}"
         transcript = f"{self.bare},{challenge.decode()},{without_proof}".encode()
         client_key = hmac.digest(salted, b"Client Key", "sha256")
         signature = hmac.digest(hashlib.sha256(client_key).digest(), transcript, "sha256")

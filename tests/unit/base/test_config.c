@@ -360,7 +360,7 @@ static void the_example_shows_every_key_with_its_default(void **state)
 
         value[0] = '\0';
         if (sscanf(text, "[%63[a-z]]", section) == 1 ||
-            sscanf(text, "%63[a-z_-] = %255[^\n]", name, value) < 1)
+            sscanf(text, "%63[a-z0-9_-] = %255[^\n]", name, value) < 1)
             continue;
         if (text[0] == ';' || strcmp(section, "stores") == 0)
             continue;

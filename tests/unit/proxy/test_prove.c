@@ -64,7 +64,8 @@ static struct slice answered(struct store *store)
     return (struct slice){ msg.body, msg.body_bytes };
 }
 
-static const char scram_offer[] = "SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0";
+static const char scram_offer[] = "SCRAM-SHA-256\0";
+static const char bound_offer[] = "SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0";
 
 /* A whole SCRAM exchange with a store that has `verifier`; false: `err` says at which end it failed. */
 static bool exchange(struct store *store, const struct scram_verifier *verifier)
@@ -91,6 +92,57 @@ static bool exchange(struct store *store, const struct scram_verifier *verifier)
     buf_done(&said);
     scram_server_free(server);
     return ok;
+}
+
+static struct slice mechanism_chosen(struct store *store)
+{
+    struct read body = read_bytes_of(answered(store).at, answered(store).bytes);
+
+    return read_text(&body);
+}
+
+/* To bind or not to bind: what the store offers, what TLS there is, what the connection string asks for. */
+static void binds_where_both_can(void **state)
+{
+    const struct scram_binding certificate = { .bytes = 32 }, none = { 0 };
+    char password[] = "pencil";
+    struct store store;
+
+    (void)state;
+    begin(&store);
+    store.credentials.password = password;
+    store.who.encrypted = true;
+    store.who.binding = &certificate;
+    assert_true(ask(&store, 10, bound_offer, sizeof bound_offer));
+    assert_true(slice_is(mechanism_chosen(&store), "SCRAM-SHA-256-PLUS"));
+    assert_true(ask(&store, 10, scram_offer, sizeof scram_offer)); /* its TLS may end before it */
+    assert_true(slice_is(mechanism_chosen(&store), "SCRAM-SHA-256"));
+    store.who.binding = &none; /* a certificate without a hash */
+    assert_true(ask(&store, 10, bound_offer, sizeof bound_offer));
+    assert_true(slice_is(mechanism_chosen(&store), "SCRAM-SHA-256"));
+    store.who.must_bind = true;
+    assert_false(ask(&store, 10, bound_offer, sizeof bound_offer));
+    assert_string_equal(store.err.sqlstate, "28000");
+    store.who.binding = &certificate;
+    store.who.may_send_plain = true;
+    assert_false(ask(&store, 10, scram_offer, sizeof scram_offer));
+    assert_false(ask(&store, 0, NULL, 0)); /* trust, md5 and a plain password bind nothing */
+    assert_false(ask(&store, 3, NULL, 0));
+    assert_false(ask(&store, 5, "salt", 4));
+    end(&store);
+}
+
+static void binding_offered_without_tls_comes_from_somebody_in_between(void **state)
+{
+    char password[] = "pencil";
+    struct store store;
+
+    (void)state;
+    begin(&store);
+    store.credentials.password = password;
+    assert_false(ask(&store, 10, bound_offer, sizeof bound_offer));
+    assert_string_equal(store.err.sqlstate, "08P01");
+    end(&store);
 }
 
 static void a_plain_password_answers_everything(void **state)
@@ -219,6 +271,8 @@ static void what_cannot_be_answered_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(binds_where_both_can),
+        cmocka_unit_test(binding_offered_without_tls_comes_from_somebody_in_between),
         cmocka_unit_test(a_plain_password_answers_everything),
         cmocka_unit_test(a_plain_password_is_not_sent_as_it_is_where_others_listen),
         cmocka_unit_test(an_md5_hash_answers_md5_alone),
