@@ -225,6 +225,17 @@ static bool will_be_refused(const struct client *client, const struct message *m
            !server->pipeline;
 }
 
+/* A Parse whose values have not come: tables of the default store are there, the rest may be anywhere. */
+static bool place_asked(const struct message *message, struct place *place, const struct place_rules *rules)
+{
+    if (!message->asks_only || message->params != NULL || message->plan == NULL || !message->plan->parsed)
+        return false;
+    for (size_t i = 0; i < message->plan->statement_count; i++)
+        if (message->plan->statements[i].tables & TABLES_DEFAULT)
+            place->store = rules->default_store;
+    return true;
+}
+
 /* Attributes every statement of the message, adds up where it must go, and asks the gates. */
 static enum arrival find_place(struct client *client, const struct message *message, struct place *place,
                                struct error *err)
@@ -242,6 +253,8 @@ static enum arrival find_place(struct client *client, const struct message *mess
 
     if (client->txn.open && client->txn.isolation != 'c')
         rules.snapshots = &client->txn;
+    if (place_asked(message, place, &rules))
+        return ARRIVED;
     if (message->plan == NULL || !message->plan->parsed) {
         bool touches = message->plan == NULL ? !message->call : message->plan->touches;
 

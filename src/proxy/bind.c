@@ -196,8 +196,10 @@ static enum arrival arrive_for_parse(struct client *client, const struct msg *ms
     };
     struct bind bind;
 
-    if (!client->routed || !peek_bind(client, msg, parse->name, &bind))
+    if (!client->routed)
         return arrive_anywhere(client, server, err);
+    if (!peek_bind(client, msg, parse->name, &bind))
+        return arrive_at(client, &message, server, err);
     bind.params.types = client->loop->scratch.types;
     bind.params.type_count = parse->type_count;
     message.params = &bind.params;

@@ -80,6 +80,7 @@ bool branches_choose(struct client *client, const struct place *place, int *inde
 /* Behind the extended messages that it has got, if any. */
 static void say_end(struct server *server, const char *how)
 {
+    server->client->unflushed = true;
     if (server->pipeline)
         server_say_sync(server, true);
     if (server->state == SERVER_READY)

@@ -183,8 +183,9 @@ static bool step_once(struct client *client)
     }
 }
 
-static void flush_all(struct client *client)
+void client_flush(struct client *client)
 {
+    client->unflushed = false;
     for (size_t i = 0; i < client->loop->shared->stores->count; i++)
         if (client->servers[i] != NULL && client->servers[i]->state == SERVER_READY)
             stream_flush(&client->servers[i]->stream);
@@ -216,7 +217,7 @@ void client_run(struct client *client)
         while (buf_bytes(&client->stream.in) > 0 && step_once(client))
             ;
         if (client->state != CLIENT_CLOSING)
-            flush_all(client);
+            client_flush(client);
     } while (client->again && client->state != CLIENT_CLOSING);
     client->running = false;
     if (client->state == CLIENT_CLOSING)

@@ -65,6 +65,7 @@ struct client {
     char tx_status;                     /* as the client was told */
     bool outcome_failed;                /* how the transaction that ends next has gone */
     bool error_seen;                    /* an ErrorResponse went out since the last ReadyForQuery */
+    bool unflushed;                     /* servers were told something that no message of its own sends off */
     bool ends_due;                      /* some server's ends_sync is set */
     uint64_t chain_sync; /* the ReadyForQuery that ends a transaction although another goes on; 0: none */
     bool skip_to_sync;   /* refused by the proxy in extended protocol: ignore until Sync */
@@ -105,6 +106,7 @@ void client_open(struct loop *loop, int fd);
 void client_close(struct client *client); /* at once; fine to call twice */
 /* Last words: ErrorResponse FATAL, then closes. */
 void client_fail(struct client *client, const struct error *why);
+void client_flush(struct client *client); /* sends off what was said to its servers, and to it */
 void client_run(struct client *client); /* handles what has come, as far as it goes */
 void client_enter(struct client *client, enum client_event event);
 

@@ -388,7 +388,10 @@ void relay_run(struct server *server)
         return;
     if (stream_is_full(&client->stream))
         stream_pause(&server->stream);
-    stream_flush(&client->stream);
+    if (client->unflushed)
+        client_flush(client);
+    else
+        stream_flush(&client->stream);
     if (server->client == NULL || server->state != SERVER_READY)
         return;
     if (buf_bytes(&server->stream.in) == 0)
