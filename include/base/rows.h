@@ -22,6 +22,12 @@ struct rows;
 
 struct rows *rows_new(void);
 void rows_free(struct rows *rows);
+/* A list of columns; a NULL name ends it. */
+struct rows_heading {
+    const char *name;
+    enum rows_type type;
+};
+void rows_columns(struct rows *rows, const struct rows_heading *headings);
 void rows_column(struct rows *rows, const char *name, enum rows_type type); /* before the first value */
 /* Values go in row by row, column by column; NULL is SQL NULL. Copies. */
 void rows_text(struct rows *rows, const char *value);

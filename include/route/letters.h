@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "base/mailbox.h"
+#include "base/rows.h"
 #include "route/catalogue.h"
 #include "route/table.h"
 
@@ -21,6 +22,7 @@ enum letter_kind {
     LETTER_RUNNER,   /* private to migrate/: orders and news between control and runners; answered where asked
                       */
     LETTER_LOOP,     /* private to proxy/: an accepted socket, a cancel, … */
+    LETTER_SHOW,     /* struct show_letter; console → loops; answered at once */
     LETTER_CONFIG,   /* struct config_letter; main → control, console: RELOAD */
 };
 
@@ -98,6 +100,18 @@ struct stale_letter {
     char tenant[TENANT_BYTES_MAX]; /* STALE_ROUTE */
 };
 struct stale_letter *stale_letter_new(enum stale_what what, const char *tenant);
+
+/* What a loop knows: SHOW CLIENTS and its like. */
+enum show_what { SHOW_CLIENTS, SHOW_SERVERS, SHOW_POOLS, SHOW_STATS };
+struct show_letter {
+    struct letter letter;
+    enum show_what what;
+    uint64_t tag; /* the asker's own */
+    /* the answer */
+    unsigned loop;
+    struct rows *rows; /* owned; NULL: no memory */
+};
+struct show_letter *show_letter_new(enum show_what what, uint64_t tag, struct mailbox *reply_to);
 
 /* Another configuration than until now, in what may change (config_keep_fixed()). The receiver takes the reference over.
  */

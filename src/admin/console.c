@@ -189,6 +189,25 @@ static bool hook_ask(void *who, struct control_request *request)
                         &request->letter);
 }
 
+static unsigned hook_ask_loops(void *who, enum show_what what, uint64_t tag)
+{
+    struct connection *conn = who;
+    const struct switchboard *board = conn->console->setup.switchboard;
+    unsigned asked = 0;
+
+    for (unsigned i = 0; i < board->loop_count; i++) {
+        struct show_letter *letter = show_letter_new(what, tag, board->console);
+
+        if (letter == NULL)
+            continue;
+        if (mailbox_post(board->loops[i], &letter->letter))
+            asked++;
+        else
+            letter_drop(&letter->letter);
+    }
+    return asked;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct connection *conn = timer->data;
@@ -285,7 +304,7 @@ static struct session *session_of(struct connection *conn, const struct error *r
 
     if (getrandom(setup.key, sizeof setup.key, 0) != (ssize_t)sizeof setup.key)
         return NULL;
-    conn->hooks = (struct session_hooks){ hook_ask, hook_wake_in, hook_cancel, conn };
+    conn->hooks = (struct session_hooks){ hook_ask, hook_ask_loops, hook_wake_in, hook_cancel, conn };
     return session_new(&setup);
 }
 
@@ -419,6 +438,18 @@ static void take_answer(struct console *console, struct control_request *request
     settle(conn);
 }
 
+static void take_show(struct console *console, struct show_letter *letter)
+{
+    struct connection *conn = find_connection(console, job_owner_of_tag(letter->tag));
+
+    if (conn == NULL) {
+        letter_drop(&letter->letter);
+        return;
+    }
+    session_told(conn->session, letter);
+    settle(conn);
+}
+
 static void on_grace_over(uv_timer_t *timer)
 {
     struct console *console = timer->data;
@@ -465,6 +496,9 @@ static void on_letters(uv_poll_t *poll, int status, int events)
             break;
         case LETTER_CONTROL:
             take_answer(console, (struct control_request *)letter);
+            break;
+        case LETTER_SHOW:
+            take_show(console, (struct show_letter *)letter);
             break;
         case LETTER_CONFIG:
             take_config(console, (struct config_letter *)letter);

@@ -296,6 +296,74 @@ static enum job_result start_explain(struct job *job, struct rows **rows, struct
     return explain_route(job->view, job->command, job->params, rows, err) ? JOB_DONE : JOB_FAILED;
 }
 
+/* --- what loops know --- */
+
+static enum show_what what_of(enum command_verb verb)
+{
+    return verb == COMMAND_SHOW_CLIENTS   ? SHOW_CLIENTS
+           : verb == COMMAND_SHOW_SERVERS ? SHOW_SERVERS
+           : verb == COMMAND_SHOW_POOLS   ? SHOW_POOLS
+                                          : SHOW_STATS;
+}
+
+static bool gathers(const struct job *job)
+{
+    enum command_verb verb = job->command->info->verb;
+
+    return verb == COMMAND_SHOW_CLIENTS || verb == COMMAND_SHOW_SERVERS || verb == COMMAND_SHOW_POOLS ||
+           verb == COMMAND_SHOW_STATS;
+}
+
+static enum job_result gathered(struct job *job, struct rows **rows, struct error *err)
+{
+    char text[80];
+
+    if (job->gather.left > 0) {
+        snprintf(text, sizeof text, "%u event loops have not answered in time", job->gather.left);
+        job->hooks->notice(job->hooks->who, text);
+    }
+    *rows = gather_end(&job->gather, job->command->info);
+    if (*rows != NULL)
+        return JOB_DONE;
+    error_no_memory(err);
+    return JOB_FAILED;
+}
+
+static enum job_result start_gather(struct job *job, struct rows **rows, struct error *err)
+{
+    enum show_what what = what_of(job->command->info->verb);
+
+    job->asked++;
+    gather_begin(&job->gather, what, job->hooks->ask_loops(job->hooks->who, what, job_tag(job)));
+    if (job->gather.left == 0)
+        return gathered(job, rows, err);
+    job->deadline_ms = clock_ms() + JOB_LOOPS_MS;
+    return look_again(job, JOB_LOOPS_MS);
+}
+
+enum job_result job_told(struct job *job, struct show_letter *letter, struct rows **rows, struct error *err)
+{
+    *rows = NULL;
+    gather_take(&job->gather, letter);
+    return job->gather.left > 0 ? JOB_WAITS : gathered(job, rows, err);
+}
+
+static enum job_result gather_tick(struct job *job, struct rows **rows, struct error *err)
+{
+    uint64_t now_ms = clock_ms();
+
+    if (now_ms < job->deadline_ms) /* an earlier job's timer */
+        return look_again(job, job->deadline_ms - now_ms);
+    return gathered(job, rows, err);
+}
+
+void job_done(struct job *job)
+{
+    gather_done(&job->gather);
+}
+
+/* --- and the rest --- */
+
 static enum job_result start_polite(struct job *job, struct rows **rows, struct error *err)
 {
     (void)job;
@@ -322,7 +390,11 @@ static const struct work {
     [COMMAND_SHOW_LAG] = { .asks = CONTROL_SHOW_LAG },
     [COMMAND_SHOW_AUDIT] = { .asks = CONTROL_SHOW_AUDIT },
     [COMMAND_SHOW_INSTANCES] = { .asks = CONTROL_SHOW_INSTANCES },
-    [COMMAND_SHOW_STATS] = { .show = show_stats },
+    [COMMAND_SHOW_CLIENTS] = { .start = start_gather },
+    [COMMAND_SHOW_SERVERS] = { .start = start_gather },
+    [COMMAND_SHOW_POOLS] = { .start = start_gather },
+    [COMMAND_SHOW_STATS] = { .start = start_gather },
+    [COMMAND_SHOW_TOTALS] = { .show = show_totals },
     [COMMAND_START_MIGRATION] = { .asks = CONTROL_START },
     [COMMAND_CUTOVER_MIGRATION] = { .asks = CONTROL_CUTOVER },
     [COMMAND_CHECK_CUTOVER] = { .asks = CONTROL_CHECK_CUTOVER },
@@ -378,5 +450,5 @@ enum job_result job_answer(struct job *job, struct control_request *request, str
 enum job_result job_tick(struct job *job, struct rows **rows, struct error *err)
 {
     *rows = NULL;
-    return ask(job, CONTROL_FIND, err);
+    return gathers(job) ? gather_tick(job, rows, err) : ask(job, CONTROL_FIND, err);
 }

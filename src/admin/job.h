@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "admin/command.h"
+#include "admin/gather.h"
 #include "admin/view.h"
 #include "base/error.h"
 #include "base/rows.h"
@@ -15,14 +16,16 @@
 #include "sql/attribute.h"
 
 enum {
-    JOB_POLL_MS = 200
-}; /* how often WATCH and WAIT look: fast enough for an eye, nothing for the database */
+    JOB_POLL_MS = 200,   /* how often WATCH and WAIT look: fast enough for an eye, nothing for the database */
+    JOB_LOOPS_MS = 2000, /* a loop that has not answered by then is left out, and the operator is told */
+};
 
 enum job_result { JOB_DONE, JOB_FAILED, JOB_WAITS };
 
 /* How a job reaches the world. */
 struct job_hooks {
     bool (*ask)(void *who, struct control_request *request); /* true: taken, an answer will come */
+    unsigned (*ask_loops)(void *who, enum show_what what, uint64_t tag); /* how many will answer */
     void (*wake_in)(void *who, uint64_t ms);                 /* job_tick() then; one at a time */
     void (*notice)(void *who, const char *message);
     void *who;
@@ -36,6 +39,7 @@ struct job {
     const struct parameters *params; /* of EXPLAIN ROUTE; NULL: none */
     uint32_t owner, asked;           /* make the tag of the question that is out */
     bool waits_for_answer;
+    struct gather gather; /* of SHOW CLIENTS and its like: until deadline_ms */
     uint64_t deadline_ms; /* WAIT … TIMEOUT; 0: none */
     bool was_paused;      /* WATCH has seen the cutover begin */
     char told[512];       /* WATCH: the last notice */
@@ -47,7 +51,11 @@ enum job_result job_start(struct job *job, struct rows **rows, struct error *err
 /* Control's answer to this job's question; takes the request. */
 enum job_result job_answer(struct job *job, struct control_request *request, struct rows **rows,
                            struct error *err);
+/* A loop's answer; takes the letter. */
+enum job_result job_told(struct job *job, struct show_letter *letter, struct rows **rows, struct error *err);
 enum job_result job_tick(struct job *job, struct rows **rows, struct error *err);
+
+void job_done(struct job *job); /* forgets what has been gathered; fine at any time */
 
 uint64_t job_tag(const struct job *job);
 uint32_t job_owner_of_tag(uint64_t tag);

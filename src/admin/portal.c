@@ -170,8 +170,7 @@ void portals_close_all_bound(struct portals *portals)
 {
     struct portal *portal, *next;
 
-    HASH_ITER(hh, portals->bound, portal, next)
-    {
+    HASH_ITER(hh, portals->bound, portal, next) {
         HASH_DELETE(hh, portals->bound, portal);
         portal_free(portal);
     }
@@ -182,8 +181,7 @@ void portals_done(struct portals *portals)
     struct prepared *prepared, *next;
 
     portals_close_all_bound(portals);
-    HASH_ITER(hh, portals->prepared, prepared, next)
-    {
+    HASH_ITER(hh, portals->prepared, prepared, next) {
         HASH_DELETE(hh, portals->prepared, prepared);
         prepared_free(prepared);
     }

@@ -63,6 +63,13 @@ static bool on_ask(void *who, struct control_request *request)
     return session->hooks->ask(session->hooks->who, request);
 }
 
+static unsigned on_ask_loops(void *who, enum show_what what, uint64_t tag)
+{
+    struct session *session = who;
+
+    return session->hooks->ask_loops(session->hooks->who, what, tag);
+}
+
 static void on_wake_in(void *who, uint64_t ms)
 {
     struct session *session = who;
@@ -95,7 +102,7 @@ struct session *session_new(const struct session_setup *setup)
     memcpy(session->key, setup->key, sizeof session->key);
     if (setup->refusal != NULL)
         session->refusal = *setup->refusal;
-    session->job_hooks = (struct job_hooks){ on_ask, on_wake_in, on_notice, session };
+    session->job_hooks = (struct job_hooks){ on_ask, on_ask_loops, on_wake_in, on_notice, session };
     session->job.owner = setup->pid;
     buf_init(&session->in);
     buf_init(&session->out);
@@ -107,6 +114,7 @@ void session_free(struct session *session)
 {
     if (session == NULL)
         return;
+    job_done(&session->job);
     command_done(&session->command);
     portals_done(&session->portals);
     buf_done(&session->in);
@@ -298,6 +306,7 @@ static void job_ended(struct session *session, enum job_result result, struct ro
     }
     session->state = SESSION_IDLE;
     session->running = NULL;
+    job_done(&session->job);
     if (result == JOB_FAILED) {
         if (portal != NULL) /* a second Execute must not find it done */
             portals_close_bound(&session->portals, slice_of(portal->name));
@@ -652,6 +661,21 @@ void session_answer(struct session *session, struct control_request *request)
         return;
     }
     result = job_answer(&session->job, request, &rows, &err);
+    job_ended(session, result, rows, &err);
+    session_run(session);
+}
+
+void session_told(struct session *session, struct show_letter *letter)
+{
+    struct rows *rows = NULL;
+    struct error err;
+    enum job_result result;
+
+    if (session->state != SESSION_BUSY || letter->tag != job_tag(&session->job)) {
+        letter_drop(&letter->letter);
+        return;
+    }
+    result = job_told(&session->job, letter, &rows, &err);
     job_ended(session, result, rows, &err);
     session_run(session);
 }

@@ -19,6 +19,7 @@ struct session;
 struct session_hooks {
     bool (*ask)(void *who,
                 struct control_request *request); /* true: taken; session_answer() brings it back */
+    unsigned (*ask_loops)(void *who, enum show_what what, uint64_t tag); /* session_told(), as often as it says */
     void (*wake_in)(void *who, uint64_t ms);      /* session_tick() then */
     void (*cancel)(void *who, uint32_t pid, struct slice key); /* a CancelRequest for another session */
     void *who;
@@ -44,6 +45,8 @@ struct buf *session_out(struct session *session);
 void session_run(struct session *session);
 /* An answer by tag; takes the request. One that came too late is dropped. */
 void session_answer(struct session *session, struct control_request *request);
+/* A loop's answer by tag; takes the letter. */
+void session_told(struct session *session, struct show_letter *letter);
 void session_tick(struct session *session);
 /* Ends the command that is under way (57014); nothing if there is none. `key` is compared in constant time.
  */

@@ -142,9 +142,10 @@ bool show_config(const struct view *view, const struct command *command, struct 
     return whole(rows, err);
 }
 
-/* --- SHOW STATS --- */
+/* --- SHOW TOTALS --- */
 
-bool show_stats(const struct view *view, const struct command *command, struct rows **rows, struct error *err)
+bool show_totals(const struct view *view, const struct command *command, struct rows **rows,
+                 struct error *err)
 {
     if (!begin(command, rows, err))
         return false;

@@ -21,7 +21,7 @@ struct rows *show_rows_new(const struct command_info *info);
 /* Each answers one command. false: `err`. The rows are the caller's. */
 typedef bool show_fn(const struct view *view, const struct command *command, struct rows **rows,
                      struct error *err);
-show_fn show_help, show_version, show_config, show_tenants, show_route, show_stats, show_parameter_value,
+show_fn show_help, show_version, show_config, show_tenants, show_route, show_totals, show_parameter_value,
     show_one;
 
 /* 57P03 until routes have been published. */

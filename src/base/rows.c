@@ -84,6 +84,12 @@ static void put(struct rows *rows, size_t offset)
     rows->values[rows->value_count++] = offset;
 }
 
+void rows_columns(struct rows *rows, const struct rows_heading *headings)
+{
+    for (; headings->name != NULL; headings++)
+        rows_column(rows, headings->name, headings->type);
+}
+
 void rows_text(struct rows *rows, const char *value)
 {
     size_t offset = buf_bytes(&rows->text);

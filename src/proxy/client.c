@@ -22,6 +22,20 @@
 
 enum { IN_BYTES_MAX_WAITING = 1024 * 1024 }; /* a client that waits is not read beyond this */
 
+/* SHOW STATS: how long it has waited, for the store it waited for. */
+static void count_wait(struct client *client)
+{
+    if (client->waiting_store >= 0 && client_waits(client))
+        client->loop->tallies[client->waiting_store].total[TALLY_WAIT_US] +=
+            (clock_ms() - client->since_ms) * 1000;
+}
+
+bool client_waits(const struct client *client)
+{
+    return client->state == CLIENT_LOGIN || client->state == CLIENT_HELD || client->state == CLIENT_JOINING ||
+           client->state == CLIENT_SWITCHING;
+}
+
 void client_enter(struct client *client, enum client_event event)
 {
     enum client_state next;
@@ -31,6 +45,7 @@ void client_enter(struct client *client, enum client_event event)
                  client_event_name(event), client_state_name(client->state));
         next = CLIENT_CLOSING;
     }
+    count_wait(client);
     client->state = next;
     client->since_ms = clock_ms();
 }
@@ -537,6 +552,7 @@ static void on_came(struct stream *stream, size_t bytes)
     struct client *client = (struct client *)stream;
 
     stats_add(client->loop->stats, STAT_CLIENT_BYTES, bytes);
+    client->request_ms = uv_now(&client->loop->uv);
     if (client->state != CLIENT_CLOSING)
         client_run(client);
 }
@@ -577,7 +593,7 @@ void client_open(struct loop *loop, int fd)
     stream_init(&client->stream, &hooks);
     client->loop = loop;
     client->number = ++loop->client_number;
-    client->since_ms = clock_ms();
+    client->since_ms = client->connected_ms = clock_ms();
     client->last_store = client->answering = client->passing_to = client->waiting_store = client->warm_store =
         -1;
     client->tx_status = 'I';

@@ -35,7 +35,8 @@ struct client {
     UT_hash_handle hh;          /* the loop's hash by cancel_pid */
     enum client_state state;
     struct error closing_why;
-    uint64_t since_ms; /* state entered */
+    uint64_t since_ms;                 /* state entered */
+    uint64_t connected_ms, request_ms; /* request: when bytes came last */
 
     /* who */
     struct proxy_settings *settings; /* a reference to those it logged in by; NULL: STARTUP */
@@ -108,6 +109,7 @@ void client_close(struct client *client); /* at once; fine to call twice */
 void client_fail(struct client *client, const struct error *why);
 void client_flush(struct client *client); /* sends off what was said to its servers, and to it */
 void client_run(struct client *client); /* handles what has come, as far as it goes */
+bool client_waits(const struct client *client); /* for a server, a gate, another store */
 void client_enter(struct client *client, enum client_event event);
 
 /* Called by server and relay. */

@@ -21,10 +21,10 @@ struct loop;
 struct server;
 
 struct ears *ears_new(struct loop *loop); /* NULL: no memory */
-void ears_free(struct ears *ears);   /* after the loop has ended; NULL is fine */
-void ears_stop(struct ears *ears);   /* closes the connections, for good */
-void ears_follow(struct ears *ears); /* routes have changed */
-void ears_tick(struct ears *ears);   /* every second or so */
+void ears_free(struct ears *ears);        /* after the loop has ended; NULL is fine */
+void ears_stop(struct ears *ears);        /* closes the connections, for good */
+void ears_follow(struct ears *ears);      /* routes have changed */
+void ears_tick(struct ears *ears);        /* every second or so */
 
 /* The client is about to LISTEN to `name` by its server at store `index`. false: it has to wait for the
  * ear at store *waits_for, and will be retried. */

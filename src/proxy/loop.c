@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "proxy/hear.h"
+#include "proxy/tell.h"
 #include "proxy/warm.h"
 
 enum { TICK_MS = 20, SCAN_EVERY_TICKS = 50, PID_BITS = 22 };
@@ -173,6 +174,10 @@ static void on_letter(struct loop *loop, struct letter *letter)
     case LETTER_LOOP:
         on_own_letter(loop, (struct loop_letter *)letter);
         break;
+    case LETTER_SHOW:
+        tell(loop, (struct show_letter *)letter);
+        letter_reply(letter);
+        break;
     case LETTER_STOP:
         letter_drop(letter);
         on_stop(loop);
@@ -200,6 +205,15 @@ bool loop_lease_is_valid(const struct loop *loop)
     return lease_is_valid(loop->shared->lease, clock_boot_ms());
 }
 
+static void count_period(struct loop *loop)
+{
+    if (clock_ms() < loop->period_ends_ms)
+        return;
+    loop->period_ends_ms = clock_ms() + TALLY_PERIOD_MS;
+    for (size_t i = 0; i < loop->shared->stores->count; i++)
+        tally_end_period(&loop->tallies[i]);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct loop *loop = timer->data;
@@ -212,6 +226,7 @@ static void on_tick(uv_timer_t *timer)
         return;
     }
     gates_tick(loop->gates, loop_lease_is_valid(loop), clock_ms());
+    count_period(loop);
     if (++loop->ticks % SCAN_EVERY_TICKS != 0)
         return;
     ears_tick(loop->ears);
@@ -266,6 +281,7 @@ bool loop_start(struct loop *loop, const struct proxy_shared *shared, struct pro
     loop->shared = shared;
     loop->settings = proxy_settings_take(settings);
     loop->index = index;
+    loop->period_ends_ms = clock_ms() + TALLY_PERIOD_MS;
     loop->stats = stats;
     loop->mailbox = shared->switchboard->loops[index];
     loop->gates = gates_new(index);

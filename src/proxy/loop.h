@@ -17,6 +17,7 @@
 #include "proxy/derive.h"
 #include "proxy/remember.h"
 #include "proxy/settings.h"
+#include "proxy/tally.h"
 #include "route/catalogue.h"
 #include "route/gate.h"
 #include "route/lease.h"
@@ -45,7 +46,10 @@ struct loop {
     struct stats *stats;
     struct proxy_settings *settings; /* a reference; replaced by RELOAD */
     struct client *clients;          /* list */
-    struct client *by_pid;           /* hash by cancel_pid */
+    struct server *servers;          /* list: every one that is open, whoever it works for */
+    struct tally tallies[STORES_MAX];
+    uint64_t period_ends_ms; /* of the tallies */
+    struct client *by_pid;   /* hash by cancel_pid */
     uint32_t next_pid;
     uint64_t client_number; /* of the last one */
     struct gates *gates;
@@ -59,6 +63,7 @@ struct loop {
     struct derive *derive;
     bool ready; /* the routing table has been read */
     bool stopping;
+    bool draining; /* clients go when their transaction ends (drain.h) */
     unsigned ticks;
 };
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "proxy/client.h"
 #include "proxy/hear.h"
 #include "proxy/loop.h"
@@ -190,6 +191,13 @@ static void on_copy_in(struct server *server)
     }
 }
 
+static void count(struct server *server)
+{
+    tally_ready(&server->loop->tallies[server->store->index], &server->clock, server->tx_status == 'I',
+                server->visible > 0, clock_us());
+    server_count_bytes(server);
+}
+
 static void on_ready(struct server *server, const struct msg *msg)
 {
     const struct request *head = server_head(server);
@@ -203,6 +211,8 @@ static void on_ready(struct server *server, const struct msg *msg)
         hear_flush(server->client);
     pass(server, msg);
     server_pop(server);
+    if (!silent)
+        count(server);
     if (!silent)
         client_ready_seen(server->client, server, server->tx_status);
     relay_locals(server);

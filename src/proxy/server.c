@@ -58,8 +58,11 @@ bool server_owe(struct server *server, char kind, bool silent, uint64_t serial)
     request->kind = kind;
     request->silent = silent;
     request->serial = serial;
-    if (!silent)
+    if (!silent) {
         server->visible++;
+        server->request_ms = uv_now(&server->loop->uv);
+        tally_asked(&server->clock, clock_us());
+    }
     if (kind == 'S')
         server->skipping = false;
     return true;
@@ -148,11 +151,21 @@ void server_break(struct server *server, const struct error *why)
         client_server_lost(client, server);
 }
 
+void server_count_bytes(struct server *server)
+{
+    struct tally *tally = &server->loop->tallies[server->store->index];
+
+    tally->total[TALLY_RECEIVED_BYTES] += server->stream.out_bytes - server->told_bytes;
+    server->told_bytes = server->stream.out_bytes;
+}
+
 void server_close(struct server *server)
 {
     struct loop *loop = server->loop;
 
     stats_add(loop->stats, STAT_SERVERS_CLOSED, 1);
+    DL_DELETE2(loop->servers, server, prev_of_loop, next_of_loop);
+    server_count_bytes(server);
     server->client = NULL;
     if (server->state == SERVER_READY) {
         write_terminate(stream_out(&server->stream));
@@ -361,6 +374,7 @@ static void on_came(struct stream *stream, size_t bytes)
     if (server->client == NULL || server->state == SERVER_BROKEN)
         return;
     stats_add(server->loop->stats, STAT_SERVER_BYTES, bytes);
+    server->loop->tallies[server->store->index].total[TALLY_SENT_BYTES] += bytes;
     if (server->state == SERVER_LOGIN)
         run_login(server);
     else
@@ -432,7 +446,8 @@ struct server *server_open(struct client *client, const struct store *store)
     server->identity = identity_take(client->identity);
     server->store = store;
     server->state = SERVER_CONNECTING;
-    server->since_ms = clock_ms();
+    server->since_ms = server->connected_ms = clock_ms();
+    DL_APPEND2(client->loop->servers, server, prev_of_loop, next_of_loop);
     server->tx_status = 'I';
     server->dial.done = on_dialled;
     server->dial.freed = on_dial_freed;

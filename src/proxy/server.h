@@ -16,6 +16,7 @@
 #include "proxy/report.h"
 #include "proxy/session.h"
 #include "proxy/stream.h"
+#include "proxy/tally.h"
 #include "proxy/wear.h"
 #include "route/store.h"
 
@@ -54,15 +55,19 @@ struct request {
 struct server {
     struct stream stream; /* first, as in struct client */
     struct loop *loop;
-    struct client *client;     /* NULL once the client has let go of it */
-    struct identity *identity; /* as whom it logs in */
+    struct server *prev_of_loop, *next_of_loop; /* the loop's list */
+    struct client *client;                      /* NULL once the client has let go of it */
+    struct identity *identity;                  /* as whom it logs in */
     const struct store *store;
     enum server_state state;
     struct error why;     /* BROKEN, or the FATAL it said last */
     bool why_from_server; /* `why` is what the server itself said */
     struct dial dial;
-    uint64_t since_ms;  /* state entered */
-    struct prove prove; /* of its login */
+    uint64_t since_ms;                 /* state entered */
+    uint64_t connected_ms, request_ms; /* request: when it was asked last */
+    struct tally_clock clock;
+    uint64_t told_bytes; /* of what went out, in its store's tally */
+    struct prove prove;  /* of its login */
 
     int32_t pid;
     unsigned char key[CANCEL_KEY_BYTES_MAX];
@@ -103,6 +108,7 @@ void server_close(struct server *server);
 /* Gives up: state BROKEN with `why`, the client is told once. */
 void server_break(struct server *server, const struct error *why);
 
+void server_count_bytes(struct server *server);    /* what it was sent, into its store's tally */
 bool server_is_quiet(const struct server *server); /* nothing is owed */
 
 /* The line. false: no memory (the caller breaks the server). */

@@ -282,6 +282,7 @@ static void on_written(uv_write_t *write, int status)
     struct stream *stream = write->handle->data;
 
     stream->writing = false;
+    stream->out_bytes += buf_bytes(&stream->flying);
     buf_clear(&stream->flying);
     buf_shrink(&stream->flying);
     if (stream->closing)
@@ -323,8 +324,10 @@ static bool write_some(struct stream *stream, struct buf *wire)
         end(stream, written);
         return false;
     }
-    if (written > 0)
+    if (written > 0) {
+        stream->out_bytes += (size_t)written;
         buf_consume(wire, (size_t)written);
+    }
     return true;
 }
 

@@ -40,6 +40,7 @@ struct stream {
     void *lender;    /* whose hooks stand in for the owner's for a while (dial); NULL: nobody's */
     struct stream *prev, *next, **line; /* stream_close_by() */
     uint64_t close_by_ms;
+    uint64_t out_bytes;  /* written, ever */
     uint32_t read_bytes; /* how much room the next read gets; grows with what comes */
     bool opened, reading, writing, full, finishing, closing;
 };

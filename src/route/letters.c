@@ -89,6 +89,23 @@ struct stale_letter *stale_letter_new(enum stale_what what, const char *tenant)
     return stale;
 }
 
+static void show_drop(struct letter *letter)
+{
+    rows_free(((struct show_letter *)letter)->rows);
+    free(letter);
+}
+
+struct show_letter *show_letter_new(enum show_what what, uint64_t tag, struct mailbox *reply_to)
+{
+    struct show_letter *letter = letter_new(sizeof *letter, LETTER_SHOW, show_drop, reply_to);
+
+    if (letter == NULL)
+        return NULL;
+    letter->what = what;
+    letter->tag = tag;
+    return letter;
+}
+
 static void config_drop(struct letter *letter)
 {
     config_give(((struct config_letter *)letter)->config);

@@ -13,7 +13,9 @@
 
 #include "admin/command.h"
 #include "admin/job.h"
+#include "admin/job.h"
 #include "admin/session.h"
+#include "base/clock.h"
 #include "admin/show.h"
 #include "wire/read.h"
 #include "wire/write.h"
@@ -31,6 +33,8 @@ struct fixture {
     struct session *session;
     struct control_request *asked; /* what control would have in its mailbox */
     uint64_t wake_ms;              /* 0: no timer runs */
+    enum show_what shown;          /* what loops would have been asked for */
+    uint64_t show_tag;
     int cancels;
     char types[256],
         text[8192]; /* of the messages that came out: a letter each, and their bytes made readable */
@@ -43,6 +47,15 @@ static bool fake_ask(void *who, struct control_request *request)
     assert_null(f->asked);
     f->asked = request;
     return true;
+}
+
+static unsigned fake_ask_loops(void *who, enum show_what what, uint64_t tag)
+{
+    struct fixture *f = who;
+
+    f->shown = what;
+    f->show_tag = tag;
+    return 2;
 }
 
 static void fake_wake_in(void *who, uint64_t ms)
@@ -118,7 +131,7 @@ static int setup(void **state)
     f->view.stores = &f->stores;
     f->view.loop_stats = f->stats;
     f->view.loop_count = 2;
-    f->hooks = (struct session_hooks){ fake_ask, fake_wake_in, fake_cancel, f };
+    f->hooks = (struct session_hooks){ fake_ask, fake_ask_loops, fake_wake_in, fake_cancel, f };
     publish_routes(f);
     begin(f, NULL);
     *state = f;
@@ -324,7 +337,7 @@ static void sums_the_loops_counters(void **state)
     struct fixture *f = *state;
 
     send_startup(f);
-    query(f, "SHOW STATS");
+    query(f, "SHOW TOTALS");
     assert_non_null(strstr(f->text, "statements....42"));
 }
 
@@ -437,6 +450,62 @@ static void asks_main_to_reload_and_to_shut_down(void **state)
     assert_string_equal(f->asked->operator_name, "ada");
     answer(f, NULL, NULL);
     assert_said(f, "CZ", "SHUTDOWN");
+}
+
+/* --- what loops know --- */
+
+static struct show_letter *told(struct fixture *f, const char *store, int active, int wait_us)
+{
+    struct show_letter *letter = show_letter_new(f->shown, f->show_tag, NULL);
+    struct rows *rows = rows_new();
+
+    for (int i = 0; i < 11; i++)
+        rows_column(rows, "x", i < 3 || i == 10 ? ROWS_TEXT : ROWS_INT8);
+    rows_text(rows, store);
+    rows_text(rows, "shop");
+    rows_text(rows, "ada");
+    rows_number(rows, active);
+    for (int i = 0; i < 5; i++)
+        rows_number(rows, 0);
+    rows_number(rows, wait_us);
+    rows_text(rows, "session");
+    letter->rows = rows;
+    return letter;
+}
+
+static void sums_what_the_loops_say_of_their_pools(void **state)
+{
+    struct fixture *f = *state;
+
+    send_startup(f);
+    query(f, "SHOW POOLS");
+    assert_int_equal(f->shown, SHOW_POOLS);
+    session_told(f->session, told(f, "shared", 3, 500));
+    assert_int_equal(buf_bytes(session_out(f->session)), 0);
+    session_told(f->session, told(f, "shared", 4, 200));
+    collect(f);
+    assert_said(f, "TDCZ", "7");
+    assert_non_null(strstr(f->text, "500"));
+}
+
+static void shows_what_it_has_when_a_loop_does_not_answer(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t tag;
+
+    send_startup(f);
+    query(f, "SHOW POOLS");
+    session_told(f->session, told(f, "shared", 3, 0));
+    tag = f->show_tag;
+    session_tick(f->session); /* too early: goes on waiting */
+    assert_int_equal(buf_bytes(session_out(f->session)), 0);
+    clock_sleep_ms(JOB_LOOPS_MS + 10);
+    session_tick(f->session);
+    collect(f);
+    assert_said(f, "NTDCZ", "1 event loops have not answered");
+    f->show_tag = tag;
+    session_told(f->session, told(f, "shared", 3, 0)); /* too late: meets nobody */
+    assert_int_equal(buf_bytes(session_out(f->session)), 0);
 }
 
 /* --- WATCH, WAIT, cancel --- */
@@ -650,7 +719,7 @@ static void gives_rows_in_portions(void **state)
     struct fixture *f = *state;
 
     send_startup(f);
-    write_parse(session_in(f->session), slice_of("s"), slice_of("SHOW STATS"), NULL, 0);
+    write_parse(session_in(f->session), slice_of("s"), slice_of("SHOW TOTALS"), NULL, 0);
     bind(f, NULL, 0);
     execute(f, 3);
     execute(f, 2);
@@ -747,6 +816,8 @@ int main(void)
         TEST(refuses_a_command_that_is_too_long_and_goes_on),
         TEST(ends_at_a_message_of_no_known_type),
         TEST(asks_main_to_reload_and_to_shut_down),
+        TEST(sums_what_the_loops_say_of_their_pools),
+        TEST(shows_what_it_has_when_a_loop_does_not_answer),
         TEST(watches_until_the_end),
         TEST(a_watch_ends_with_a_cutover_that_was_rolled_back),
         TEST(waits_for_a_state),
