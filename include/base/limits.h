@@ -21,6 +21,7 @@ enum {
     PLAN_CACHE_ENTRIES_MAX = 4096,  /* per loop; an LRU beyond that */
     PREPARED_MAX = 65536,           /* prepared statements one client may hold */
     CHANNELS_MAX = 65536,           /* LISTENs of one client that the proxy knows of */
+    BELONGINGS_MAX = 4096,          /* temporary tables, cursors of one client that the proxy knows of */
     NOTIFIED_BYTES_MAX = 16 * 1024 * 1024, /* notifications from other stores that wait for one client */
     JOURNAL_BYTES_MAX = 1024 * 1024,/* remembered SETs, savepoints of one session; beyond: it cannot move */
     CANCEL_KEY_BYTES = 4,           /* protocol 3.0 */

@@ -105,9 +105,15 @@ struct plan_statement {
     bool snapshot;  /* SET TRANSACTION SNAPSHOT, pg_export_snapshot() */
     bool and_chain;
     bool with_hold; /* DECLARE … WITH HOLD */
+    bool closes;    /* FETCH: it is a CLOSE; `name` NULL: of all */
     bool temporary; /* creates a temporary table or view */
+    char *created;  /* … of that name */
+    bool drops;     /* drops what `defaults` names */
+    char *defaults; /* the tables of TABLES_DEFAULT by name, each with its NUL, and another NUL; NULL: they are not
+                     * known by name, or not all */
     bool shadows;   /* and its name is a declared table's: plan_context.temp_shadows from now on */
     bool advisory;  /* takes or gives a session-level advisory lock */
+    bool unlocks, unlocks_all; /* … gives one, or all */
 };
 
 struct plan {

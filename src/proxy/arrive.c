@@ -225,14 +225,51 @@ static bool will_be_refused(const struct client *client, const struct message *m
            !server->pipeline;
 }
 
+/* The store of the temporary tables, if the statement names no other table of its class. -1: the rule holds.
+ */
+static int store_of_tables(const struct client *client, const struct plan_statement *statement)
+{
+    int store = -1;
+
+    if (client->session.belongings.count == 0 || statement->defaults == NULL)
+        return -1;
+    for (const char *at = statement->defaults; *at != '\0'; at += strlen(at) + 1) {
+        int here = belongings_table(&client->session.belongings, slice_of(at));
+
+        if (here < 0 || (store >= 0 && here != store))
+            return -1;
+        store = here;
+    }
+    return store;
+}
+
+/* Where what the statement names is: a cursor, a lock that is given back. -1: anywhere. */
+static int store_of_name(const struct client *client, const struct plan_statement *statement)
+{
+    const struct belongings *belongings = &client->session.belongings;
+
+    if (belongings->count == 0)
+        return -1;
+    if (statement->kind == STATEMENT_FETCH && statement->name != NULL)
+        return belongings_cursor(belongings, slice_of(statement->name));
+    return statement->unlocks && statement->tables == 0 ? belongings_lock(belongings) : -1;
+}
+
 /* A Parse whose values have not come: tables of the default store are there, the rest may be anywhere. */
-static bool place_asked(const struct message *message, struct place *place, const struct place_rules *rules)
+static bool place_asked(const struct client *client, const struct message *message, struct place *place,
+                        const struct place_rules *rules)
 {
     if (!message->asks_only || message->params != NULL || message->plan == NULL || !message->plan->parsed)
         return false;
-    for (size_t i = 0; i < message->plan->statement_count; i++)
-        if (message->plan->statements[i].tables & TABLES_DEFAULT)
+    for (size_t i = 0; i < message->plan->statement_count; i++) {
+        const struct plan_statement *statement = &message->plan->statements[i];
+        int store = store_of_tables(client, statement);
+
+        if (store >= 0)
+            place->store = &rules->stores->at[store];
+        else if (statement->tables & TABLES_DEFAULT)
             place->store = rules->default_store;
+    }
     return true;
 }
 
@@ -253,7 +290,7 @@ static enum arrival find_place(struct client *client, const struct message *mess
 
     if (client->txn.open && client->txn.isolation != 'c')
         rules.snapshots = &client->txn;
-    if (place_asked(message, place, &rules))
+    if (place_asked(client, message, place, &rules))
         return ARRIVED;
     if (message->plan == NULL || !message->plan->parsed) {
         bool touches = message->plan == NULL ? !message->call : message->plan->touches;
@@ -270,6 +307,7 @@ static enum arrival find_place(struct client *client, const struct message *mess
             const struct plan_statement *statement;
             struct running running;
             bool writes;
+            int named;
 
             if (i > 0)
                 look_further(client, message, i - 1, &around, &memory);
@@ -277,11 +315,24 @@ static enum arrival find_place(struct client *client, const struct message *mess
             statement = running.statement;
             if (statement->kind == STATEMENT_PREPARE)
                 continue; /* runs nothing */
+            if (running.missing &&
+                route_table_away_count(rules.table) > 0) { /* which server would have it? */
+                gates_retreat(&client->passes, keep, clock_ms());
+                error_set(err, "26000", "prepared statement \"%s\" does not exist", statement->name);
+                return REFUSED;
+            }
             place_note(place, statement);
+            named = store_of_name(client, statement);
+            if (named >= 0 && place->store == NULL)
+                place->store = &shared->stores->at[named];
             if (statement->tables == 0 && statement->locks)
                 answer = place_lock(client, place, &rules, &around, &closed);
+            if (statement->tables == 0 && statement->advisory && place->store == NULL && !client->txn.open)
+                place->store = rules.default_store; /* one place for whoever else wants that lock */
             if (statement->tables == 0 && statement->tenant_count == 0)
                 continue;
+            named = store_of_tables(client, statement);
+            rules.tables_store = named >= 0 ? &shared->stores->at[named] : NULL;
             if (!attribute(statement, running.text, running.shape, running.params, &around,
                            &client->attribution, err) ||
                 !place_add(place, &rules, statement, &client->attribution, err)) {

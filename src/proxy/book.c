@@ -161,6 +161,61 @@ static void book_channel(struct client *client, const struct plan_statement *sta
                       (unsigned)client->txn.savepoint_count, client->sync_sent + 1, client->session.mixed);
 }
 
+/* What the statement leaves at its store, or takes away there. */
+static void book_belongings(struct client *client, const struct plan_statement *statement, unsigned store)
+{
+    struct belongings *belongings = &client->session.belongings;
+    unsigned depth = (unsigned)client->txn.savepoint_count;
+    uint64_t sync = client->sync_sent + 1;
+    struct slice name = statement->name == NULL ? (struct slice){ 0 } : slice_of(statement->name);
+
+    if (statement->created != NULL)
+        belongings_note(belongings, BELONGING_TABLE, slice_of(statement->created), store, depth, sync);
+    for (const char *at = statement->drops ? statement->defaults : NULL; at != NULL && *at != '\0';
+         at += strlen(at) + 1)
+        belongings_drop(belongings, BELONGING_TABLE, slice_of(at), depth, sync);
+    if (statement->kind == STATEMENT_DECLARE && name.bytes > 0)
+        belongings_note(belongings, statement->with_hold ? BELONGING_HELD : BELONGING_CURSOR, name, store,
+                        depth, sync);
+    if (statement->closes)
+        belongings_drop(belongings, BELONGING_CURSOR, name, depth, sync);
+    if (statement->advisory && !statement->unlocks)
+        belongings_note(belongings, BELONGING_LOCK, (struct slice){ 0 }, store, depth, sync);
+    if (statement->kind == STATEMENT_DISCARD_ALL) {
+        belongings_drop(belongings, BELONGING_TABLE, (struct slice){ 0 }, depth, sync);
+        belongings_drop(belongings, BELONGING_CURSOR, (struct slice){ 0 }, depth, sync);
+    }
+}
+
+/* Where the client means all stores that it has something at, and the statement goes to one. */
+static void tell_others(struct client *client, const struct plan_statement *statement, unsigned store)
+{
+    bool all = statement->kind == STATEMENT_DISCARD_ALL;
+    struct buf text;
+
+    if (!all && !statement->unlocks_all && !(statement->closes && statement->name == NULL))
+        return;
+    buf_init(&text);
+    if (all || statement->closes)
+        buf_append_text(&text, "CLOSE ALL;");
+    if (all || statement->unlocks_all)
+        buf_append_text(&text, "SELECT pg_catalog.pg_advisory_unlock_all();");
+    if (all)
+        buf_append_text(&text, "DISCARD TEMP;");
+    for (size_t i = 0; i < client->loop->shared->stores->count; i++) {
+        struct server *server = client->servers[i];
+
+        if (i == store || server == NULL || server->state != SERVER_READY || server->tx_status != 'I' ||
+            !belongings_are_at(&client->session.belongings, (unsigned)i))
+            continue;
+        server_say(server, buf_slice(&text));
+        stream_flush(&server->stream);
+    }
+    buf_done(&text);
+    if (all || statement->unlocks_all)
+        belongings_unlock_all(&client->session.belongings);
+}
+
 /* SQL's PREPARE is remembered like Parse: the names are the same. */
 static void book_prepare(struct client *client, const struct plan_statement *statement, struct slice text,
                          struct server *server)
@@ -332,6 +387,8 @@ void book_message(struct client *client, const struct message *message, struct s
             continue;                             /* PostgreSQL answers 25P02 */
         if (statement->kind != STATEMENT_PREPARE) /* runs nothing */
             txn_used(txn, txn_join(txn, client->last_store), statement, client->loop->table);
+        tell_others(client, statement, server->store->index);
+        book_belongings(client, statement, server->store->index);
         book_one(client, message, i, server);
         if (statement->sets && statement->kind == STATEMENT_PREPARE)
             client->session.prepared_sets = true;

@@ -14,6 +14,7 @@ struct running {
     struct slice text;
     const struct shape *shape;
     const struct parameters *params;
+    bool missing; /* an EXECUTE of a name that the session does not know */
 };
 
 /* Never fails: what is not known is a write of unknown tenants. */

@@ -85,7 +85,10 @@ bool place_add(struct place *place, const struct place_rules *rules, const struc
 {
     bool writes = statement->class == CLASS_WRITE || statement->locks;
 
-    if ((statement->tables & TABLES_DEFAULT) && !go_to(place, rules->default_store, err))
+    const struct store *tables_store =
+        rules->tables_store != NULL ? rules->tables_store : rules->default_store;
+
+    if ((statement->tables & TABLES_DEFAULT) && !go_to(place, tables_store, err))
         return false;
     if (attribution->tenancy == TENANCY_NONE)
         return true;

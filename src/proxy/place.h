@@ -24,7 +24,8 @@ struct place {
 struct place_rules {
     const struct route_table *table;
     const struct store *default_store;
-    bool reject_unattributed; /* unattributed_writes = reject */
+    const struct store *tables_store; /* of the statement's temporary tables; NULL: the default store */
+    bool reject_unattributed;         /* unattributed_writes = reject */
     /* A transaction that keeps its snapshots: it goes on reading where it read first. NULL: there is none. */
     const struct txn *snapshots;
     const struct stores *stores; /* only for `snapshots` */

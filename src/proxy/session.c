@@ -155,6 +155,7 @@ void session_done(struct session *session)
     session_forget_all(session);
     drop_all(session, &session->base);
     drop_all(session, &session->pending);
+    belongings_done(&session->belongings);
     channels_done(&session->channels);
     report_done(&session->reported);
     wear_give(session->wear);
@@ -271,6 +272,7 @@ void session_commit(struct session *session, uint64_t sync)
 {
     struct setting *setting, *next;
 
+    belongings_commit(&session->belongings, sync);
     channels_commit(&session->channels, sync);
     DL_FOREACH_SAFE(session->pending, setting, next) {
         if (setting->sync > sync)
@@ -298,6 +300,7 @@ void session_rollback(struct session *session, uint64_t sync)
 {
     struct setting *setting, *next;
 
+    belongings_rollback(&session->belongings, sync);
     channels_rollback(&session->channels, sync);
     DL_FOREACH_SAFE(session->pending, setting, next) {
         if (setting->sync > sync)
@@ -314,6 +317,7 @@ void session_release(struct session *session, unsigned depth)
 {
     struct setting *setting;
 
+    belongings_release(&session->belongings, depth);
     channels_release(&session->channels, depth);
     DL_FOREACH(session->pending, setting)
         if (setting->depth > depth)
@@ -324,6 +328,7 @@ void session_rollback_to(struct session *session, unsigned depth)
 {
     struct setting *setting, *next;
 
+    belongings_rollback_to(&session->belongings, depth);
     channels_rollback_to(&session->channels, depth);
     DL_FOREACH_SAFE(session->pending, setting, next) {
         if (setting->depth > depth) {

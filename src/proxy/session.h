@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
+#include "proxy/belongings.h"
 #include "proxy/channels.h"
 #include "proxy/report.h"
 #include "proxy/wear.h"
@@ -61,9 +62,10 @@ struct session {
     struct report reported; /* what the client was told (ParameterStatus) */
     struct wear *wear;      /* what `base` comes to, at `wear_version` */
     uint64_t wear_version;
-    struct channels channels; /* LISTEN; they follow the same commits and rollbacks */
-    bool prepared_sets;       /* some SQL-level PREPARE runs a set_config() */
-    bool temp_shadows;        /* made a temporary table */
+    struct belongings belongings; /* what is at one store only */
+    struct channels channels;     /* LISTEN; they follow the same commits and rollbacks */
+    bool prepared_sets;           /* some SQL-level PREPARE runs a set_config() */
+    bool temp_shadows;            /* made a temporary table */
 };
 
 void session_init(struct session *session);

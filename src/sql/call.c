@@ -24,6 +24,12 @@ void call_note(struct walk *walk, const PgQuery__FuncCall *call)
     case FUNCTION_WRITES:
         walk->calls_writer = true;
         break;
+    case FUNCTION_UNLOCKS_SESSION:
+        walk->out->unlocks = true;
+        walk->out->unlocks_all = walk->out->unlocks_all || strcmp(name, "pg_advisory_unlock_all") == 0;
+        walk->out->advisory = true;
+        walk->out->locks = true;
+        break;
     case FUNCTION_LOCKS_SESSION:
         walk->out->advisory = true;
         walk->out->locks = true;
@@ -54,10 +60,12 @@ void call_note_created(struct walk *walk, const PgQuery__RangeVar *range)
         const struct schema_table *table = walk_table(walk, range, NULL);
 
         walk->unclear = walk->unclear || table != NULL;
+        walk->defaults_cut = true; /* what is created is none that the session has already */
         return;
     }
     walk->out->temporary = true;
-    walk->out->tables |= TABLES_DEFAULT;
+    if (walk->out->created == NULL)
+        walk->out->created = walk_copy(walk, range->relname);
     if (walk->context->schema != NULL && schema_find(walk->context->schema, "", range->relname) != NULL)
         walk->out->shadows = true;
 }

@@ -50,6 +50,8 @@ void plan_give(struct plan *plan)
         free(plan->statements[i].tenants);
         free(plan->statements[i].arguments);
         free(plan->statements[i].types);
+        free(plan->statements[i].created);
+        free(plan->statements[i].defaults);
         free(plan->statements[i].name);
         free(plan->statements[i].value);
     }

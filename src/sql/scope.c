@@ -13,6 +13,8 @@
 
 #include "base/limits.h"
 
+enum { DEFAULTS_BYTES_MAX = 1024 }; /* of names of tables that are not declared */
+
 static bool is_system(const char *schema, const char *name)
 {
     if (schema != NULL && schema[0] != '\0')
@@ -105,6 +107,16 @@ static const struct schema_table *note_tenanted(struct walk *walk, const struct 
     return table;
 }
 
+void walk_default(struct walk *walk, const char *schema, const char *name)
+{
+    walk->out->tables |= TABLES_DEFAULT;
+    if ((schema[0] != '\0' && strcmp(schema, "pg_temp") != 0) || name[0] == '\0' ||
+        buf_bytes(&walk->defaults) > DEFAULTS_BYTES_MAX)
+        walk->defaults_cut = true;
+    else
+        buf_append(&walk->defaults, name, strlen(name) + 1);
+}
+
 const struct schema_table *walk_table(struct walk *walk, const PgQuery__RangeVar *range,
                                       const struct cte *ctes)
 {
@@ -116,7 +128,7 @@ const struct schema_table *walk_table(struct walk *walk, const PgQuery__RangeVar
     table = scope_declared(walk, range);
     if (table == NULL || table->class == TABLE_DEFAULT) {
         if (!is_system(range->schemaname, range->relname))
-            walk->out->tables |= TABLES_DEFAULT;
+            walk_default(walk, range->schemaname, range->relname);
         return NULL;
     }
     if (table->class == TABLE_EVERYWHERE) {

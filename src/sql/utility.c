@@ -238,6 +238,8 @@ static bool on_dropped(const ProtobufCMessage *message, void *who)
         /* DROP TABLE a.b, DROP TRIGGER x ON a.b: any part may be the table */
         if (schema_find(walk->context->schema, "", name->sval) != NULL)
             walk->unclear = walk_table(walk, &range, NULL) != NULL || walk->unclear;
+        else
+            buf_append(&walk->defaults, name->sval, strlen(name->sval) + 1);
     }
     return true;
 }
@@ -263,6 +265,7 @@ static void on_definition(struct walk *walk, const PgQuery__Node *statement)
         call_note_created(walk, statement->create_seq_stmt->sequence);
         break;
     case NODE(DROP_STMT):
+        walk->out->drops = true;
         tree_each(&statement->base, on_dropped, walk);
         break;
     default:
@@ -324,6 +327,7 @@ bool walk_utility(struct walk *walk, const PgQuery__Node *statement)
         break;
     case NODE(CLOSE_PORTAL_STMT):
         on_named(walk, STATEMENT_FETCH, statement->close_portal_stmt->portalname);
+        out->closes = true;
         break;
     case NODE(LISTEN_STMT):
         on_named(walk, STATEMENT_LISTEN, statement->listen_stmt->conditionname);

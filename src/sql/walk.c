@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { ARENA_BLOCK_BYTES = 16 * 1024 };
 
@@ -40,6 +41,7 @@ void *walk_alloc(struct walk *walk, size_t bytes)
 
 void walk_done(struct walk *walk)
 {
+    buf_done(&walk->defaults);
     while (walk->arena != NULL) {
         struct arena_block *next = walk->arena->next;
 
@@ -104,6 +106,21 @@ static void sum_references(struct walk *walk)
     collect_tenants(walk);
 }
 
+/* A list of names only where they are all. */
+static void sum_defaults(struct walk *walk)
+{
+    struct plan_statement *out = walk->out;
+
+    if (walk->defaults_cut || buf_bytes(&walk->defaults) == 0 || buf_failed(&walk->defaults))
+        return;
+    buf_append(&walk->defaults, "", 1);
+    out->defaults = malloc(buf_bytes(&walk->defaults));
+    if (out->defaults == NULL)
+        walk->failed = true;
+    else
+        memcpy(out->defaults, buf_at(&walk->defaults), buf_bytes(&walk->defaults));
+}
+
 static void sum_class(struct walk *walk)
 {
     struct plan_statement *out = walk->out;
@@ -112,6 +129,8 @@ static void sum_class(struct walk *walk)
         out->class = CLASS_WRITE;
         if (out->tables == 0)
             out->tables = TABLES_DEFAULT;
+        if (out->temporary && !(out->tables & (TABLES_EVENT | TABLES_COMPANION)))
+            out->tables |= TABLES_DEFAULT;
     } else if (out->locks || walk->stays) {
         out->class = CLASS_WRITE;
     } else {
@@ -127,6 +146,7 @@ bool walk_statement(struct walk *walk, const PgQuery__Node *statement)
     walk_set_config(walk, statement);
     sum_references(walk);
     sum_class(walk);
+    sum_defaults(walk);
     if (walk->budget == 0) { /* not all of it was seen */
         walk->out->tables |= TABLES_EVENT;
         walk->out->class = CLASS_WRITE;

@@ -62,13 +62,15 @@ struct walk {
     struct plan_statement *out;
     struct reference *references;
     struct arena_block *arena;
-    uint32_t budget;    /* steps left; at 0 the statement is unclear: bounds what a hostile one may cost */
-    bool failed;        /* no memory */
-    bool says;          /* some condition speaks of a tenant column */
-    bool unclear;       /* some table or reference could not be understood */
-    bool reads, writes; /* tables; a write also by what is known to write */
-    bool calls_writer;  /* a function that writes or is not known */
-    bool stays;         /* changes something where it runs, though no table: NOTIFY, SET CONSTRAINTS */
+    uint32_t budget;     /* steps left; at 0 the statement is unclear: bounds what a hostile one may cost */
+    bool failed;         /* no memory */
+    bool says;           /* some condition speaks of a tenant column */
+    bool unclear;        /* some table or reference could not be understood */
+    bool reads, writes;  /* tables; a write also by what is known to write */
+    bool calls_writer;   /* a function that writes or is not known */
+    struct buf defaults; /* plan_statement.defaults in the making */
+    bool defaults_cut;   /* some table is not known by name */
+    bool stays;          /* changes something where it runs, though no table: NOTIFY, SET CONSTRAINTS */
     const PgQuery__FuncCall *sets[8]; /* calls of set_config() */
     size_t set_count;
 };
@@ -84,6 +86,8 @@ void walk_done(struct walk *walk);
 /* Notes a table that is mentioned. The table if it is an event or companion table, else NULL. */
 const struct schema_table *walk_table(struct walk *walk, const PgQuery__RangeVar *range,
                                       const struct cte *ctes);
+/* Notes the name of a table that is not declared. */
+void walk_default(struct walk *walk, const char *schema, const char *name);
 /* The same look-up without a note. */
 const struct schema_table *scope_declared(struct walk *walk, const PgQuery__RangeVar *range);
 struct reference *walk_reference(struct walk *walk); /* a new one, without evidence; NULL: no memory */
