@@ -27,9 +27,16 @@ enum {
     CANCEL_KEY_BYTES = 4,           /* protocol 3.0 */
     CANCEL_KEY_BYTES_LONG = 32,     /* what we give from protocol 3.2 on, as PostgreSQL 18 does */
     CANCEL_KEY_BYTES_MAX = 256,     /* what another server may give us: protocol 3.2's own bound */
-    LOGIN_TIMEOUT_MS = 60000,       /* authentication_timeout of PostgreSQL */
+    LOGIN_TIMEOUT_MS = 60000,     /* authentication_timeout of PostgreSQL: of an operator's session */
     LAST_WORDS_MS = 2000,         /* a peer that does not read its last message by then is closed anyway */
     REMEMBERED_LOGINS_MAX = 4096, /* users whose reported parameters a loop remembers */
+    GUESSERS_MAX = 4096,          /* addresses whose failed logins a loop remembers */
+    REFUSED_WAITING_MAX = 1024,   /* refusals a loop holds back at a time; beyond that they are said at once */
+    AUTH_QUERY_KEPT_MAX = 4096,   /* answers of auth_query a loop remembers */
+    AUTH_QUERY_KEPT_MS = 5000,    /* and how long: a password changed in the store works here after that */
+    AUTH_QUERY_NOBODY_MS = 1000,  /* … that there is no such user: it may be made any moment */
+    AUTH_QUERY_LINE_MAX = 4096,   /* logins that wait for it */
+    AUTH_QUERY_TIMEOUT_MS = 5000, /* a store that answers later is unavailable */
     DERIVED_KEYS_MAX = 4096, /* passwords whose SCRAM keys a loop has at hand; a user may need one per store */
     SERVER_LOGIN_TIMEOUT_MS = 15000, /* a store that does not answer a login by then is unavailable */
     LOG_LINE_BYTES_MAX = 8192,      /* a longer line is cut: one line is one write() from the stack */

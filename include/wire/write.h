@@ -21,6 +21,8 @@ void write_slice_text(struct buf *out, struct slice text); /* with a NUL behind 
 
 /* What a backend says. */
 void write_auth_ok(struct buf *out);
+void write_auth_password(struct buf *out); /* as plain text */
+void write_auth_md5(struct buf *out, const unsigned char salt[4]);
 void write_auth_sasl(struct buf *out, const char *const *mechanisms, size_t count);
 void write_auth_sasl_continue(struct buf *out, struct slice data);
 void write_auth_sasl_final(struct buf *out, struct slice data);

@@ -102,7 +102,8 @@ static bool read_line(struct auth_file *file, const char *line)
 static bool cannot_read(const char *path, struct error *err)
 {
     error_set(err, "F0000", "cannot read auth_file \"%s\": %s", path, strerror(errno));
-    return error_hint(err, "auth_type = scram-sha-256 needs it; see proxy.conf.example.");
+    return error_hint(err,
+                      "auth_type = scram-sha-256 and md5 need it or auth_query; see proxy.conf.example.");
 }
 
 static bool read_all(struct auth_file *file, FILE *stream, const char *path, struct error *err)
@@ -115,8 +116,8 @@ static bool read_all(struct auth_file *file, FILE *stream, const char *path, str
         ok = read_line(file, line);
         if (!ok) {
             error_set(err, "F0000", "%s:%u: expected \"user\" \"password\"", path, number);
-            error_hint(err,
-                       "Both in double quotes; the second is a plain password or a SCRAM-SHA-256 verifier.");
+            error_hint(err, "Both in double quotes; the second is a plain password, \"md5…\" or a "
+                            "SCRAM-SHA-256 verifier.");
         }
     }
     if (ok && ferror(stream)) /* a folder, a disk that fails: not an empty file */
@@ -158,4 +159,13 @@ const char *auth_file_secret(const struct auth_file *file, const char *user)
     if (file->users != NULL)
         HASH_FIND_STR(file->users, user, found);
     return found == NULL ? NULL : found->secret;
+}
+
+bool auth_file_is_mostly_scram(const struct auth_file *file)
+{
+    size_t verifiers = 0;
+
+    for (const struct user *user = file->users; user != NULL; user = user->hh.next)
+        verifiers += strncmp(user->secret, "SCRAM-SHA-256$", 14) == 0;
+    return 2 * verifiers > HASH_COUNT(file->users);
 }

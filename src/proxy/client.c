@@ -54,7 +54,6 @@ void client_enter(struct client *client, enum client_event event)
 
 static void client_free(struct client *client)
 {
-    auth_free(client->auth);
     credentials_done(&client->credentials);
     proxy_settings_give(client->settings); /* behind what borrows from it */
     for (size_t i = 0; i < client->startup_count; i++) {
@@ -94,6 +93,7 @@ static void leave_loop(struct client *client)
 static void let_go(struct client *client)
 {
     client_enter(client, EV_CLOSE);
+    admit_done(client);
     gate_unwait(&client->waiter);
     hear_leave(client);
     gates_leave(&client->passes, UINT64_MAX,
@@ -190,7 +190,7 @@ static bool step_once(struct client *client)
     case CLIENT_STARTUP:
         return login_startup_step(client);
     case CLIENT_AUTH:
-        return login_auth_step(client);
+        return admit_step(client);
     case CLIENT_IDLE:
         return idle_step(client);
     default:
@@ -213,8 +213,11 @@ static void set_brake(struct client *client)
 {
     bool waits = client->state != CLIENT_STARTUP && client->state != CLIENT_AUTH &&
                  (client->state != CLIENT_IDLE || is_braked(client));
+    bool brake = waits && buf_bytes(&client->stream.in) >= IN_BYTES_MAX_WAITING;
 
-    if (waits && buf_bytes(&client->stream.in) >= IN_BYTES_MAX_WAITING)
+    if (admit_is_waiting(client)) /* nobody knows who it is: it gets less */
+        brake = buf_bytes(&client->stream.in) >= AUTH_MESSAGE_BYTES_MAX;
+    if (brake)
         stream_pause(&client->stream);
     else
         stream_start(&client->stream);
@@ -503,8 +506,8 @@ void client_expired(struct client *client)
 {
     uint64_t now_ms = clock_ms();
 
-    if (client->state <= CLIENT_AUTH && now_ms - client->since_ms > LOGIN_TIMEOUT_MS) {
-        fail_with(client, "08P01", "canceling authentication due to timeout");
+    if (client->state <= CLIENT_AUTH && now_ms - client->since_ms > client->loop->settings->rules->login_timeout_ms) {
+        fail_with(client, "57014", "canceling authentication due to timeout");
         return;
     }
     for (size_t i = 0; i < client->loop->shared->stores->count; i++) {

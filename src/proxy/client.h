@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <uthash.h>
 
-#include "proxy/auth.h"
+#include "proxy/admit.h"
 #include "proxy/cancel.h"
 #include "proxy/identity.h"
 #include "proxy/place.h"
@@ -40,7 +40,7 @@ struct client {
 
     /* who */
     struct proxy_settings *settings; /* a reference to those it logged in by; NULL: STARTUP */
-    struct auth *auth;               /* until authenticated */
+    struct admit admit;              /* until it is known */
     struct credentials credentials;
     struct identity *identity; /* as whom its servers log in; from LOGIN on */
     char *user, *database;

@@ -90,7 +90,7 @@ static bool asks_replication(const struct startup *startup)
     return value.at != NULL;
 }
 
-static void log_in(struct client *client)
+void login_home(struct client *client)
 {
     const struct store *home = arrive_home(client);
 
@@ -98,20 +98,6 @@ static void log_in(struct client *client)
     client->waiting_store = (int)home->index;
     if (server_open(client, home) == NULL && client->state != CLIENT_CLOSING)
         fail_with(client, "53200", "out of memory");
-}
-
-static void auth_answered(struct client *client, enum auth_result result, const struct error *err)
-{
-    if (result == AUTH_FAILED) {
-        stats_add(client->loop->stats, STAT_LOGINS_FAILED, 1);
-        log_line(client->loop->shared->log, LOG_WARN, "proxy", "login of user \"%s\" failed: %s",
-                 client->user, err->message);
-        client_fail(client, err);
-        return;
-    }
-    if (result == AUTH_OK)
-        log_in(client);
-    stream_flush(&client->stream);
 }
 
 static bool may_begin(struct client *client, struct error *err)
@@ -164,11 +150,7 @@ static void begin_session(struct client *client, const struct startup *startup)
     client->replication = asks_replication(startup);
     client->routed =
         !client->replication && strcmp(client->database, stores_default(shared->stores)->dbname) == 0;
-    auth_answered(client,
-                  auth_begin(client->settings->auth_type, client->settings->auth_file, shared->mock_key,
-                             client->user, stream_binding(&client->stream), &client->auth,
-                             stream_out(&client->stream), &client->credentials, &err),
-                  &err);
+    admit_begin(client);
 }
 
 bool login_startup_step(struct client *client)
@@ -212,29 +194,6 @@ bool login_startup_step(struct client *client)
     return bytes > 0;
 }
 
-bool login_auth_step(struct client *client)
-{
-    struct msg msg;
-    struct error err;
-    enum wire_result result = msg_peek(&client->stream.in, &msg, &err);
-
-    if (result == WIRE_MORE)
-        return false;
-    if (result == WIRE_BAD || msg.type != FE_PASSWORD || msg.total_bytes > AUTH_MESSAGE_BYTES_MAX) {
-        fail_with(client, "08P01", "expected a password message");
-        return false;
-    }
-    if (msg_next(&client->stream.in, &msg, &err) == WIRE_MORE)
-        return false;
-    auth_answered(client,
-                  auth_continue(client->auth, &msg, stream_out(&client->stream), &client->credentials, &err),
-                  &err);
-    if (client->state == CLIENT_CLOSING)
-        return false;
-    buf_consume(&client->stream.in, msg.total_bytes);
-    return true;
-}
-
 void login_welcome(struct client *client)
 {
     struct buf *out = stream_out(&client->stream);
@@ -244,7 +203,6 @@ void login_welcome(struct client *client)
                                slice_of(client->session.reported.pairs[i].value));
     write_backend_key_data(out, client->cancel_pid, client->cancel_key, client->cancel_key_bytes);
     write_ready(out, 'I');
-    auth_free(client->auth);
-    client->auth = NULL;
+    admit_done(client);
     client_enter(client, EV_SERVER);
 }

@@ -11,7 +11,7 @@
 struct client;
 
 bool login_startup_step(struct client *client); /* one startup packet: STARTUP */
-bool login_auth_step(struct client *client);    /* one password message: AUTH */
+void login_home(struct client *client);         /* it is known: opens its home server. AUTH -> LOGIN */
 /* Its home server is ready: AuthenticationOk, parameters, cancel key, ReadyForQuery. LOGIN -> IDLE. */
 void login_welcome(struct client *client);
 

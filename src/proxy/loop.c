@@ -120,6 +120,7 @@ static void on_settings(struct loop *loop, struct loop_letter *letter)
 
     loop->settings = letter->settings;
     letter->settings = before; /* given back by the letter's drop */
+    auth_query_reset(loop->auth_query);
 }
 
 static void on_own_letter(struct loop *loop, struct loop_letter *letter)
@@ -158,6 +159,7 @@ static void on_stop(struct loop *loop)
     DL_FOREACH_SAFE(loop->clients, client, next)
         client_fail(client, &err);
     ears_stop(loop->ears);
+    auth_query_stop(loop->auth_query);
     uv_poll_stop(&loop->letters);
     uv_close((uv_handle_t *)&loop->letters, NULL);
 }
@@ -225,11 +227,13 @@ static void on_tick(uv_timer_t *timer)
         uv_close((uv_handle_t *)timer, NULL);
         return;
     }
+    admit_tick(loop, clock_ms());
     gates_tick(loop->gates, loop_lease_is_valid(loop), clock_ms());
     count_period(loop);
     if (++loop->ticks % SCAN_EVERY_TICKS != 0)
         return;
     ears_tick(loop->ears);
+    auth_query_tick(loop->auth_query, clock_ms());
     DL_FOREACH_SAFE(loop->clients, client, next) {
         client_expired(client);
         warm_again(client);
@@ -288,9 +292,12 @@ bool loop_start(struct loop *loop, const struct proxy_shared *shared, struct pro
     loop->planner = planner_new(shared->tenant_setting);
     loop->remember = remember_new();
     loop->derive = derive_new(DERIVED_KEYS_MAX);
+    loop->guess = guess_new();
+    loop->auth_query = auth_query_new(loop);
     loop->ears = ears_new(loop);
     if (loop->ears == NULL || loop->gates == NULL || loop->planner == NULL || loop->remember == NULL ||
-        loop->derive == NULL || !make_blank(loop) || !make_handles(loop))
+        loop->derive == NULL || loop->guess == NULL || loop->auth_query == NULL || !make_blank(loop) ||
+        !make_handles(loop))
         return error_no_memory(err);
     if (pthread_create(&loop->thread, NULL, loop_main, loop) != 0)
         return error_set(err, "53000", "cannot start an event loop's thread");
@@ -305,6 +312,8 @@ void loop_join(struct loop *loop)
     planner_free(loop->planner);
     remember_free(loop->remember);
     derive_free(loop->derive);
+    guess_free(loop->guess);
+    auth_query_free(loop->auth_query);
     ears_free(loop->ears);
     bind_scratch_done(&loop->scratch);
     route_table_give(loop->table);

@@ -10,11 +10,11 @@
 #include "base/log.h"
 #include "base/mailbox.h"
 #include "base/stats.h"
-#include "proxy/auth.h"
 #include "proxy/bind.h"
 #include "proxy/cancel.h"
 #include "proxy/client.h"
 #include "proxy/derive.h"
+#include "proxy/guess.h"
 #include "proxy/remember.h"
 #include "proxy/settings.h"
 #include "proxy/tally.h"
@@ -61,6 +61,10 @@ struct loop {
     struct bind_scratch scratch;
     struct remember *remember;
     struct derive *derive;
+    struct guess *guess;
+    struct auth_query *auth_query;
+    struct admit *refused; /* list: clients whose refusal waits */
+    unsigned refused_count;
     bool ready; /* the routing table has been read */
     bool stopping;
     bool draining; /* clients go when their transaction ends (drain.h) */

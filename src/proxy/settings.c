@@ -5,7 +5,7 @@
 
 static void settings_free(struct proxy_settings *settings)
 {
-    auth_file_free(settings->auth_file);
+    auth_rules_free(settings->rules);
     tls_set_give(settings->tls);
     config_give(settings->config);
     free(settings);
@@ -26,12 +26,11 @@ void proxy_settings_give(struct proxy_settings *settings)
 static bool settings_fill(struct proxy_settings *settings, const struct config *config,
                           const struct stores *stores, struct error *err)
 {
-    settings->auth_type = config_is(config, CONFIG_AUTH_TYPE, "trust") ? AUTH_TRUST : AUTH_SCRAM;
     settings->reject_unattributed = config_is(config, CONFIG_UNATTRIBUTED_WRITES, "reject");
     settings->plain_to_stores = config_flag(config, CONFIG_SERVER_PLAIN_PASSWORD);
     settings->max_clients = (unsigned)config_number(config, CONFIG_MAX_CLIENT_CONN);
     return tls_set_read(config, stores, &settings->tls, err) &&
-           auth_file_read(config_text(config, CONFIG_AUTH_FILE), &settings->auth_file, err);
+           auth_rules_read(config, &settings->rules, err);
 }
 
 bool proxy_settings_read(const struct config *config, const struct stores *stores,

@@ -10,15 +10,14 @@
 
 #include "base/config.h"
 #include "base/error.h"
-#include "proxy/auth.h"
+#include "proxy/auth_rules.h"
 #include "proxy/tls_set.h"
 
 struct proxy_settings {
     atomic_uint references;
     const struct config *config; /* a reference */
-    struct auth_file *auth_file;
-    struct tls_set *tls; /* a reference */
-    enum auth_type auth_type;
+    struct tls_set *tls;         /* a reference */
+    struct auth_rules *rules;    /* who may log in, and how */
     bool reject_unattributed;
     bool plain_to_stores; /* server_plain_password */
     unsigned max_clients;

@@ -8,7 +8,7 @@
 #include "wire/msg.h"
 #include "wire/startup.h"
 
-enum { AUTH_OK = 0, AUTH_SASL = 10, AUTH_SASL_CONTINUE = 11, AUTH_SASL_FINAL = 12 };
+enum { AUTH_OK = 0, AUTH_PASSWORD = 3, AUTH_MD5 = 5, AUTH_SASL = 10, AUTH_SASL_CONTINUE = 11, AUTH_SASL_FINAL = 12 };
 
 static const uint32_t protocol_3 = 3u << 16;
 
@@ -92,6 +92,16 @@ static void write_auth(struct buf *out, uint32_t code, struct slice data)
 void write_auth_ok(struct buf *out)
 {
     write_auth(out, AUTH_OK, (struct slice){ NULL, 0 });
+}
+
+void write_auth_password(struct buf *out)
+{
+    write_auth(out, AUTH_PASSWORD, (struct slice){ NULL, 0 });
+}
+
+void write_auth_md5(struct buf *out, const unsigned char salt[4])
+{
+    write_auth(out, AUTH_MD5, (struct slice){ (const char *)salt, 4 });
 }
 
 void write_auth_sasl(struct buf *out, const char *const *mechanisms, size_t count)

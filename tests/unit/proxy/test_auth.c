@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "proxy/auth.h"
+#include "proxy/auth_file.h"
+#include "wire/md5.h"
 #include "wire/read.h"
 #include "wire/write.h"
 
@@ -20,7 +22,7 @@
 #define VERIFIER                                                                                             \
     "SCRAM-SHA-256$4096:lncK6g8saE1HOygsjxOQog==$otruLIFwrkMK9cAql1OGo7cSROIhA/AImqs/G0HHg+Q="               \
     ":mkg5pkIJz2+D3kffx6hmO7OJ9GEoapliDNH/QqIUTdc="
-#define MD5 "md5a6343a68d964ca596d9752250d54bb8a"
+#define MD5 "md5b15721e6326bc6e9a7c72a38963ec03d"
 
 static const unsigned char mock_key[32] = "thirty-two bytes of the process";
 static struct auth_file *users;
@@ -65,8 +67,12 @@ static enum auth_result login_begin(struct login *login, enum auth_type type, co
     memset(login, 0, sizeof *login);
     buf_init(&login->out);
     login->client = scram_client_new(password, NULL);
-    return auth_begin(type, users, mock_key, user, &(struct scram_binding){ 0 }, &login->auth, &login->out,
-                      &login->credentials, &login->err);
+    return auth_begin(&(struct auth_ask){ .type = type,
+                                          .user = user,
+                                          .secret = auth_file_secret(users, user),
+                                          .mock_key = mock_key,
+                                          .binding = &(struct scram_binding){ 0 } },
+                      &login->auth, &login->out, &login->credentials, &login->err);
 }
 
 static void login_end(struct login *login)
@@ -213,22 +219,123 @@ static const struct trust_case {
     { "nobody", NULL, NULL },    { "", NULL, NULL },
 };
 
-static void trust_asks_nothing_and_takes_what_the_file_knows(void **state)
+static void what_the_file_knows_is_kept_for_the_stores(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(trust_cases); i++) {
+        struct credentials credentials = { 0 };
+
+        assert_true(credentials_take(&credentials, auth_file_secret(users, trust_cases[i].user)));
+        assert_int_equal(credentials.password == NULL, trust_cases[i].password == NULL);
+        if (trust_cases[i].password != NULL)
+            assert_string_equal(credentials.password, trust_cases[i].password);
+        assert_int_equal(credentials.md5 == NULL, trust_cases[i].md5 == NULL);
+        if (trust_cases[i].md5 != NULL)
+            assert_string_equal(credentials.md5, trust_cases[i].md5);
+        assert_false(credentials.keys.known);
+        credentials_done(&credentials);
+    }
+}
+
+/* ---- md5, and the password as it is ---- */
+
+enum { ASK_PASSWORD = 3, ASK_MD5 = 5 };
+
+/* Asks by `type`, answers with the password (as md5 where that is asked for) and its NUL. */
+static enum auth_result say_password(struct login *login, enum auth_type type, const char *user,
+                                     const char *password)
+{
+    enum auth_result result;
+    struct buf data, written;
+    char hash[MD5_ANSWER_BYTES];
+    uint32_t asked;
+
+    buf_init(&data);
+    buf_init(&written);
+    assert_int_equal(login_begin(login, type, user, "x"), AUTH_MORE);
+    assert_string_equal(auth_expects(login->auth), "password");
+    asked = next_request(login, &data);
+    assert_int_equal(asked, type == AUTH_MD5 ? ASK_MD5 : ASK_PASSWORD);
+    assert_int_equal(buf_bytes(&data), type == AUTH_MD5 ? 4 : 0);
+    if (type == AUTH_MD5)
+        assert_true(md5_answer(password, user, (const unsigned char *)buf_at(&data), hash));
+    write_password(&written, slice_of(type == AUTH_MD5 ? hash : password));
+    result = answer(login, &written);
+    buf_done(&data);
+    buf_done(&written);
+    return result;
+}
+
+/* MD5 is PostgreSQL's hash of "pencil" for user "old". */
+static const struct password_case {
+    enum auth_type type;
+    const char *user, *password;
+    bool good;
+    const char *plain, *md5; /* for the stores */
+} password_cases[] = {
+    { AUTH_MD5, "plain", "pencil", true, "pencil", NULL },
+    { AUTH_MD5, "old", "pencil", true, NULL, MD5 },
+    { AUTH_MD5, "plain", "Pencil", false, NULL, NULL },
+    { AUTH_MD5, "old", "pencil ", false, NULL, NULL },
+    { AUTH_MD5, "nobody", "pencil", false, NULL, NULL },
+    { AUTH_PASSWORD, "plain", "pencil", true, "pencil", NULL },
+    { AUTH_PASSWORD, "old", "pencil", true, "pencil", MD5 },
+    { AUTH_PASSWORD, "stored", "pencil", true, "pencil", NULL },
+    { AUTH_PASSWORD, "plain", "penci", false, NULL, NULL },
+    { AUTH_PASSWORD, "old", "x", false, NULL, NULL },
+    { AUTH_PASSWORD, "old", MD5, false, NULL, NULL }, /* the hash is not the password */
+    { AUTH_PASSWORD, "stored", VERIFIER, false, NULL, NULL },
+    { AUTH_PASSWORD, "nobody", "pencil", false, NULL, NULL },
+    { AUTH_PASSWORD, "plain", "", false, NULL, NULL },
+};
+
+static void a_password_by_the_old_ways(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(password_cases); i++) {
+        const struct password_case *row = &password_cases[i];
         struct login login;
 
-        assert_int_equal(login_begin(&login, AUTH_TRUST, trust_cases[i].user, ""), AUTH_OK);
-        assert_null(login.auth);
-        assert_int_equal(buf_bytes(&login.out), 0);
-        assert_int_equal(login.credentials.password == NULL, trust_cases[i].password == NULL);
-        if (trust_cases[i].password != NULL)
-            assert_string_equal(login.credentials.password, trust_cases[i].password);
-        assert_int_equal(login.credentials.md5 == NULL, trust_cases[i].md5 == NULL);
-        if (trust_cases[i].md5 != NULL)
-            assert_string_equal(login.credentials.md5, trust_cases[i].md5);
-        assert_false(login.credentials.keys.known);
+        if ((say_password(&login, row->type, row->user, row->password) == AUTH_OK) != row->good)
+            fail_msg("row %zu", i);
+        if (!row->good)
+            assert_string_equal(login.err.sqlstate, "28P01");
+        if (row->plain != NULL)
+            assert_string_equal(login.credentials.password, row->plain);
+        if (row->md5 != NULL)
+            assert_string_equal(login.credentials.md5, row->md5);
+        login_end(&login);
+    }
+}
+
+static void md5_asks_for_scram_where_the_secret_is_a_verifier(void **state)
+{
+    struct login login;
+
+    (void)state;
+    assert_int_equal(login_begin(&login, AUTH_MD5, "stored", "pencil"), AUTH_MORE);
+    assert_string_equal(auth_expects(login.auth), "SASL");
+    assert_int_equal(log_in(&login), AUTH_OK);
+    assert_true(login.credentials.keys.known);
+    login_end(&login);
+}
+
+static void a_password_message_that_is_none_is_refused(void **state)
+{
+    static const struct slice bodies[] = {
+        { "", 0 }, { "pencil", 6 }, { "pencil\0x", 8 }, { "pencil\0\0", 8 }
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(bodies); i++) {
+        const struct msg msg = { FE_PASSWORD, bodies[i].at, bodies[i].bytes,
+                                 bodies[i].bytes + MSG_HEADER_BYTES };
+        struct login login;
+
+        assert_int_equal(login_begin(&login, AUTH_PASSWORD, "plain", "x"), AUTH_MORE);
+        assert_int_equal(auth_continue(login.auth, &msg, &login.out, &login.credentials, &login.err),
+                         AUTH_FAILED);
+        assert_string_equal(login.err.sqlstate, "08P01");
         login_end(&login);
     }
 }
@@ -362,7 +469,7 @@ static void read_challenge(const char *user, char out[128])
 
 static void an_unknown_user_has_a_salt_as_steady_as_a_verifiers(void **state)
 {
-    static const char *const steady[] = { "stored", "nobody", "old" };
+    static const char *const steady[] = { "stored", "nobody", "old", "plain" };
     char first[128], second[128], other[128];
 
     (void)state;
@@ -396,7 +503,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_who_knows_the_password_gets_in),
         cmocka_unit_test(the_keys_that_are_learned_fit_the_same_verifier),
-        cmocka_unit_test(trust_asks_nothing_and_takes_what_the_file_knows),
+        cmocka_unit_test(what_the_file_knows_is_kept_for_the_stores),
+        cmocka_unit_test(a_password_by_the_old_ways),
+        cmocka_unit_test(md5_asks_for_scram_where_the_secret_is_a_verifier),
+        cmocka_unit_test(a_password_message_that_is_none_is_refused),
         cmocka_unit_test(a_first_message_that_is_none_is_refused),
         cmocka_unit_test(a_second_message_that_is_none_is_refused),
         cmocka_unit_test(a_recorded_proof_does_not_work_again),
