@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stand import Stand, said_differently
+from stand import TABLE, Stand, said_differently
 
 from pgcluster import Workspace, as_server_user, bindir, server_user
 
@@ -74,7 +74,7 @@ class Suite:
 
 
 def one_run(workspace, suite, name, moved, through_proxy):
-    site = Stand(workspace, name, DBNAME, moved, table=moved, database_settings=DATABASE_SETTINGS)
+    site = Stand(workspace, name, DBNAME, moved, table=TABLE if moved else None, database_settings=DATABASE_SETTINGS)
     try:
         if through_proxy:
             outputs, said = suite.run(name, site.proxy.host, site.proxy.port)

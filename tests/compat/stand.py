@@ -5,8 +5,8 @@
     stand.shared.host, stand.shared.port     the default store's server itself
     stand.stop()
 
-With `moved` the tenant TENANT lives in the other cluster, OTHER has stayed. Everybody may log in as anybody (trust): the
-regression suite connects as roles that it has just made.
+With `moved` the tenant TENANT lives in the other cluster, OTHER has stayed. Unless the stand is given users, everybody may
+log in as anybody (trust): the regression suite connects as roles that it has just made.
 """
 import difflib
 import sys
@@ -26,8 +26,8 @@ SHOWN_LINES = 60
 
 
 class Stand:
-    def __init__(self, workspace, name, dbname, moved, table=True, database_settings=None, settings=None):
-        self.dbname = dbname
+    def __init__(self, workspace, name, dbname, moved=False, table=TABLE, database_settings=None, users=None):
+        self.dbname, self.users = dbname, users
         self.clusters = [self._cluster(workspace, f"{name}-{store}", table) for store in ("shared", "dedicated")]
         self.shared, self.dedicated = self.clusters
         for key, value in (database_settings or {}).items():
@@ -35,25 +35,28 @@ class Stand:
         if table:
             eventstore.fill(self.shared, dbname, {TENANT: EVENTS_EACH, OTHER: EVENTS_EACH})
             for cluster in self.clusters:
-                cluster.execute(dbname, f"ALTER TABLE events RENAME TO {TABLE}")
+                cluster.execute(dbname, f"ALTER TABLE events RENAME TO {table}" if table != "events" else "")
         # The control tables stand in a database of their own: the store is as its owner made it.
         self.proxy = Pgshunt(workspace, {"shared": eventstore.store_conninfo(self.shared, dbname),
                                          "dedicated": eventstore.store_conninfo(self.dedicated, dbname)},
-                             users={}, name=f"{name}-pgshunt",
-                             settings={"auth": {"auth_type": "trust", "auth_file": None}, "events": {"table": TABLE},
-                                       "control": {"conninfo": eventstore.store_conninfo(self.shared, "control")},
-                                       **(settings or {})})
+                             users=users or {}, name=f"{name}-pgshunt",
+                             settings={"auth": {} if users else {"auth_type": "trust", "auth_file": None},
+                                       "events": {"table": table or TABLE},
+                                       "control": {"conninfo": eventstore.store_conninfo(self.shared, "control")}})
         self.proxy.start()
         if moved:
-            self.proxy.move(TENANT, "dedicated")
+            self.move()
+
+    def move(self):
+        self.proxy.move(TENANT, "dedicated")
 
     def _cluster(self, workspace, name, table):
-        cluster = Cluster(workspace, name, auth="trust")
+        cluster = Cluster(workspace, name, auth="scram-sha-256" if self.users else "trust")
         cluster.create()
         cluster.start()
         eventstore.create_roles(cluster)
         eventstore.create_database(cluster, "control", table=False)
-        eventstore.create_database(cluster, self.dbname, table=table)
+        eventstore.create_database(cluster, self.dbname, table=table is not None)
         return cluster
 
     def stop(self):
