@@ -4,6 +4,7 @@
 #   ./tests/run.sh unit                 cmocka tests of every layer, gcc with -Werror
 #   ./tests/run.sh clang                the same build by clang, with -Werror
 #   ./tests/run.sh e2e [PYTEST ARGS]    stories on real servers (build-test: with failpoints)
+#   ./tests/run.sh compat               drivers, libpq_pipeline, part of PostgreSQL's own regression suite (tests/compat)
 #   ./tests/run.sh asan [PYTEST ARGS]   unit tests and stories under ASan + UBSan + LSan
 # The last line is "N passed, N failed"; exit code 0 only if nothing failed.
 set -u
@@ -74,6 +75,26 @@ suite_e2e() {
   stories build-test tests/e2e "stories" "$@"
 }
 
+compare() { # part, arguments...: the last line of it counts
+  local part=$1 log=$results/compat-$1.log line status
+  headline "compat: $*"
+  PGSHUNT_PROGRAM=$top/build-test/pgshunt bash tests/compat/run.sh "$@" </dev/null 2>&1 | tee "$log"
+  status=${PIPESTATUS[0]}
+  line=$(grep -E "^$part: [0-9]+ passed, [0-9]+ failed$" "$log" | tail -n 1)
+  if [[ $line =~ ([0-9]+)\ passed,\ ([0-9]+)\ failed ]] && [[ $status = 0 || ${BASH_REMATCH[2]} -gt 0 ]]; then
+    count add "$tally" "compat: $*" "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+  else
+    count add "$tally" "compat: $*" 0 1
+  fi
+}
+
+suite_compat() {
+  build build-test -Dfailpoints=true || return
+  compare drivers
+  compare pipeline
+  compare regress --quick
+}
+
 suite_asan() {
   build build-asan -Dfailpoints=true -Db_sanitize=address,undefined -Db_lundef=false || return
   unit_tests build-asan "unit tests, sanitized"
@@ -89,9 +110,10 @@ case $suite in
   unit)  suite_unit ;;
   clang) suite_clang ;;
   e2e)   suite_e2e "$@" ;;
+  compat) suite_compat ;;
   asan)  suite_asan "$@" ;;
-  all)   suite_unit; suite_clang; suite_e2e "$@"; suite_asan "$@" ;;
-  *)     sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  all)   suite_unit; suite_clang; suite_e2e "$@"; suite_compat; suite_asan "$@" ;;
+  *)     sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 echo
 count sum "$tally"

@@ -28,7 +28,7 @@ source_fetch() { # folder: the tarball in it; the installed server's version, el
   installed=$(dpkg-query -W -f '${Version}' postgresql-15)
   source_apt "$1/apt" || return 1
   export APT_CONFIG=$1/apt/apt.conf
-  apt-get -q update >&2
+  apt-get -qq update >&2
   versions=$(apt-cache showsrc --only-source postgresql-15 | sed -n 's/^Version: //p' | sort -rV)
   for version in $installed $versions; do
     # A minor version may have left the mirror, or not have reached it: the suite differs by a few lines only, and the
@@ -50,12 +50,12 @@ postgres_source() { # folder
   rm -rf "$top"
   mkdir -p "$top/postgresql" || return 1
   source_fetch "$top" || { echo "source.sh: PostgreSQL's source cannot be had" >&2; return 1; }
-  {
+  (
     # Only the suite's driver and library, and a client program, are built: what the server itself needs can stay out.
     tar -xjf "$top"/postgresql-15_*.orig.tar.bz2 -C "$top/postgresql" --strip-components=1 &&
       cd "$top/postgresql" && ./configure --without-readline --without-zlib &&
       make -s -j"$(nproc)" -C src/test/regress all
-  } >"$log" 2>&1 </dev/null || { tail -n 40 "$log" >&2; return 1; }
+  ) >"$log" 2>&1 </dev/null || { tail -n 40 "$log" >&2; return 1; }
   rm -rf "$top/apt" "$top"/postgresql-15_*
   touch "$top/built"
 }

@@ -10,8 +10,9 @@ packages_in_group() {
     test)  echo python3-pytest python3-pytest-xdist python3-pytest-timeout python3-pytest-rerunfailures ;;
     clang) echo clang ;;
     bench) echo pgbouncer ;;
-    compat) echo bzip2 python3-psycopg2 libpostgresql-jdbc-java default-jdk-headless libpqxx-dev libdbd-pg-perl ruby-pg \
-                 php-cli php-pgsql ;;
+    compat) echo bzip2 ;;
+    drivers) echo python3-psycopg2 libpostgresql-jdbc-java default-jdk-headless libpqxx-dev libdbd-pg-perl ruby-pg php-cli \
+                  php-pgsql ;;
     node)  echo nodejs npm ;;
     *)     echo "packages.sh: no group \"$1\"" >&2; return 1 ;;
   esac
