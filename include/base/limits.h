@@ -8,7 +8,7 @@ enum {
     STORE_NAME_BYTES_MAX = 64,      /* a store's name with its terminator */
     STORES_MAX = 64,                /* stores of one configuration; client_store arrays are this long */
     LOOPS_MAX = 64,                 /* workers */
-    STARTUP_BYTES_MAX = 10000,      /* MAX_STARTUP_PACKET_LENGTH of PostgreSQL */
+    STARTUP_BYTES_MAX = 10000,      /* MAX_STARTUP_PACKET_LENGTH of PostgreSQL: behind the length word */
     AUTH_MESSAGE_BYTES_MAX = 65535, /* PG_MAX_AUTH_TOKEN_LENGTH of PostgreSQL */
     ATTRIBUTE_BYTES_MAX = 16 * 1024 * 1024, /* a longer statement streams through as unknown */
     SHAPE_BYTES_MAX = 256 * 1024,           /* a longer shape is not planned: unknown */

@@ -40,6 +40,8 @@ void write_no_data(struct buf *out);
 void write_parameter_description_empty(struct buf *out);
 /* severity "ERROR", "FATAL", …: S, V, C, M, then D and H where the error has them. */
 void write_error(struct buf *out, const char *severity, const struct error *err);
+/* To a client of protocol 1 or 2: a line of text. */
+void write_error_old(struct buf *out, const char *severity, const struct error *err);
 void write_notice(struct buf *out, const char *severity, const char *sqlstate, const char *message);
 
 /* Rows that we answer ourselves (admin console), all in text format. */

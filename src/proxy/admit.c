@@ -2,6 +2,7 @@
 #include "proxy/admit.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <utlist.h>
 
@@ -171,12 +172,13 @@ static void begin_peer(struct client *client, const char *map)
 static void begin_cert(struct client *client, const char *map)
 {
     const char *name = stream_peer_name(&client->stream);
+    char whose[160];
 
+    snprintf(whose, sizeof whose, "its certificate is that of \"%.100s\"", name == NULL ? "" : name);
     if (name == NULL)
         refuse_with(client, "connection requires a valid client certificate", NULL);
     else if (!ident_allows(client->admit.rules->ident, map, name, client->user))
-        refuse_with(client, "certificate authentication failed for user \"%s\"",
-                    "its certificate has another name");
+        refuse_with(client, "certificate authentication failed for user \"%s\"", whose);
     else
         let_in(client);
 }

@@ -117,7 +117,7 @@ void client_fail(struct client *client, const struct error *why)
 {
     if (client->state == CLIENT_CLOSING)
         return;
-    write_error(stream_out(&client->stream), "FATAL", why);
+    (client->old_protocol ? write_error_old : write_error)(stream_out(&client->stream), "FATAL", why);
     let_go(client);
     stream_finish(&client->stream);
     stream_close_by(&client->stream, &client->loop->lingering, clock_ms() + LAST_WORDS_MS);
@@ -506,7 +506,8 @@ void client_expired(struct client *client)
 {
     uint64_t now_ms = clock_ms();
 
-    if (client->state <= CLIENT_AUTH && now_ms - client->since_ms > client->loop->settings->rules->login_timeout_ms) {
+    if (client->state <= CLIENT_AUTH &&
+        now_ms - client->since_ms > client->loop->settings->rules->login_timeout_ms) {
         fail_with(client, "57014", "canceling authentication due to timeout");
         return;
     }

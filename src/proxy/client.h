@@ -52,6 +52,7 @@ struct client {
     bool replication;                      /* a walsender's client: one server for good, never attributed */
     bool asked_ssl, asked_gssenc, direct_tls;
     bool cancelling;         /* has sent a CancelRequest, and waits until it has been passed on */
+    bool old_protocol;       /* 1 or 2: all that it gets is an error that it can read */
     unsigned protocol_minor; /* of 3.x, as agreed */
     uint32_t cancel_pid;
     size_t cancel_key_bytes; /* CANCEL_KEY_BYTES; …_LONG from protocol 3.2 on */
@@ -107,8 +108,8 @@ void client_open(struct loop *loop, int fd);
 void client_close(struct client *client); /* at once; fine to call twice */
 /* Last words: ErrorResponse FATAL, then closes. */
 void client_fail(struct client *client, const struct error *why);
-void client_flush(struct client *client); /* sends off what was said to its servers, and to it */
-void client_run(struct client *client); /* handles what has come, as far as it goes */
+void client_flush(struct client *client);       /* sends off what was said to its servers, and to it */
+void client_run(struct client *client);         /* handles what has come, as far as it goes */
 bool client_waits(const struct client *client); /* for a server, a gate, another store */
 void client_enter(struct client *client, enum client_event event);
 

@@ -177,6 +177,7 @@ bool login_startup_step(struct client *client)
         log_line(client->loop->shared->log, LOG_INFO, "proxy", "closed a connection: %s", err.message);
         client_close(client);
     } else if (result == WIRE_BAD) {
+        client->old_protocol = startup->major == 1 || startup->major == 2;
         client_fail(client, &err);
     } else if (result == WIRE_MSG && startup->kind == STARTUP_CANCEL) {
         if (!cancel_request(client, startup->cancel_pid, startup->cancel_key))

@@ -389,7 +389,12 @@ static void on_ended(struct stream *stream, int status)
         stream_close(stream);
         return;
     }
-    break_with(server, "08006", status == UV_EOF ? "the server closed the connection" : uv_strerror(status));
+    const struct error *why = stream_why(stream);
+
+    break_with(server, "08006",
+               status == UV_EOF ? "the server closed the connection"
+               : why != NULL    ? why->message
+                                : uv_strerror(status));
 }
 
 static void on_eased(struct stream *stream)

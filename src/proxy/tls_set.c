@@ -182,6 +182,17 @@ static bool ask_clients(struct tls_end *end, const struct source *from, struct e
     return true;
 }
 
+/* auth_type = cert lives on what is asked for here. */
+static bool serves_auth(const struct config *config, const struct source *from, struct error *err)
+{
+    if (!config_is(config, CONFIG_AUTH_TYPE, "cert") ||
+        (strcmp(from->mode, "disable") != 0 && from->ca_file[0] != '\0'))
+        return true;
+    error_set(err, "F0000", "auth_type = cert needs TLS and client_tls_ca_file");
+    return error_hint(
+        err, "Add client_tls_sslmode = verify-full and client_tls_ca_file = /path/to/root.crt under [tls].");
+}
+
 static bool make_clients(struct tls_end *end, const struct config *config, struct error *err)
 {
     const struct source from = {
@@ -196,6 +207,8 @@ static bool make_clients(struct tls_end *end, const struct config *config, struc
     };
 
     end->mode = mode_of(from.mode);
+    if (!serves_auth(config, &from, err))
+        return false;
     if (end->mode == TLS_DISABLE)
         return true;
     if (from.cert_file[0] == '\0' || from.key_file[0] == '\0') {

@@ -121,7 +121,7 @@ enum wire_result startup_next(const struct buf *in, struct startup *startup, str
     if (read_left(&read) < 4)
         return WIRE_MORE;
     length = read_u32(&read);
-    if (length < STARTUP_PREFIX_BYTES || length > STARTUP_BYTES_MAX)
+    if (length < STARTUP_PREFIX_BYTES || length > STARTUP_BYTES_MAX + 4)
         return bad_length(startup, err);
     if (buf_bytes(in) < length)
         return WIRE_MORE;

@@ -8,7 +8,14 @@
 #include "wire/msg.h"
 #include "wire/startup.h"
 
-enum { AUTH_OK = 0, AUTH_PASSWORD = 3, AUTH_MD5 = 5, AUTH_SASL = 10, AUTH_SASL_CONTINUE = 11, AUTH_SASL_FINAL = 12 };
+enum {
+    AUTH_OK = 0,
+    AUTH_PASSWORD = 3,
+    AUTH_MD5 = 5,
+    AUTH_SASL = 10,
+    AUTH_SASL_CONTINUE = 11,
+    AUTH_SASL_FINAL = 12
+};
 
 static const uint32_t protocol_3 = 3u << 16;
 
@@ -231,6 +238,12 @@ static void write_report(struct buf *out, char type, const char *severity, const
 void write_error(struct buf *out, const char *severity, const struct error *err)
 {
     write_report(out, BE_ERROR, severity, err->sqlstate, err->message, err->detail, err->hint);
+}
+
+void write_error_old(struct buf *out, const char *severity, const struct error *err)
+{
+    buf_append_format(out, "%c%s:  %s\n", BE_ERROR, severity, err->message);
+    write_u8(out, 0);
 }
 
 void write_notice(struct buf *out, const char *severity, const char *sqlstate, const char *message)

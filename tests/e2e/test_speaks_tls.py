@@ -389,6 +389,37 @@ def test_with_a_ca_file_a_certificate_may_be_absent_but_not_bad(make_tls, pki, s
     assert "unknown ca" in refused(proxy, stores, **of(pki.foreign))
 
 
+def test_auth_type_cert(make_tls, pki, stores):
+    """The certificate's common name is the user; nobody is asked for a password."""
+    proxy = make_tls("verify-full", client_tls_ca_file=pki.root.cert, settings={"auth": {"auth_type": "cert"}})
+    with connect(proxy, stores, password=None, **of(pki.app)) as conn:
+        assert conn.execute("SELECT current_user").fetchone() == (APP,)
+    assert 'certificate authentication failed for user "pgshunt"' in refused(proxy, stores, user="pgshunt", **of(pki.app))
+    wait_log(proxy, "its certificate is that of .{1,2}app")
+    assert "connection requires a valid client certificate" in refused(proxy, stores, sslmode="require")
+    assert "expired" in refused(proxy, stores, **of(pki.old))
+
+
+def test_auth_type_cert_without_a_ca_is_no_configuration(make_proxy, pki):
+    proxy = make_proxy(settings={"auth": {"auth_type": "cert"}})
+    code, text = proxy.command("-t", proxy.conf_path)
+    assert code == 2 and "auth_type = cert needs TLS and client_tls_ca_file" in text
+
+
+def test_certificates_by_hba_and_ident_file(make_tls, make_proxy, pki, stores):
+    """A certificate of another name, mapped; who has none gives a password."""
+    robot = pki.root.issue("robot", "robot-7.shop.test")
+    folder = pki.root.folder / f"hba-{stores.dbname}"
+    folder.mkdir()
+    (folder / "hba").write_text("hostssl all app 127.0.0.1/32 cert map=robots\n")
+    (folder / "ident").write_text(f"robots robot-7.shop.test {APP}\n")
+    proxy = make_tls("require", client_tls_ca_file=pki.root.cert, settings={"auth": {
+        "auth_type": "hba", "hba_file": folder / "hba", "ident_file": folder / "ident"}})
+    with connect(proxy, stores, password=None, **of(robot)) as conn:
+        assert conn.execute("SELECT current_user").fetchone() == (APP,)
+    assert "certificate authentication failed" in refused(proxy, stores, **of(pki.app))
+
+
 # --- bytes ------------------------------------------------------------------------------------------------------------
 
 def test_large_results_and_copies(proxy, stores):

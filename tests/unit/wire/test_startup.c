@@ -145,8 +145,8 @@ static const struct length_case {
     { 0, WIRE_BAD },
     { 7, WIRE_BAD },
     { 8, WIRE_MORE },
-    { STARTUP_BYTES_MAX, WIRE_MORE },
-    { STARTUP_BYTES_MAX + 1, WIRE_BAD },
+    { STARTUP_BYTES_MAX + 4, WIRE_MORE },
+    { STARTUP_BYTES_MAX + 5, WIRE_BAD },
     { 0x47455420, WIRE_BAD }, /* "GET " */
     { UINT32_MAX, WIRE_BAD },
 };
