@@ -63,6 +63,16 @@ struct tenant_ref {
     uint32_t type_oid; /* of the tenant column: how to read a binary parameter, how to write it canonically */
     uint32_t cast_oid; /* of the cast nearest to the value ($1::text); 0: none, a parameter has the column's
                           type */
+    bool elements; /* the content is an array: each of its elements is a tenant (types are the elements') */
+    bool nulls;    /* and an element that is NULL is a row without a tenant; else it matches nothing */
+    bool untyped;  /* a parameter without a declared type may be of another than the column's: only its
+                      text is understood */
+    bool negative; /* a minus stands in front of the number */
+};
+
+/* unnest($1, $2): where `slot` holds more elements than `array` does, rows without a tenant are made. */
+struct tenant_length {
+    uint32_t slot, array;
 };
 
 /* One argument of EXECUTE. */
@@ -88,6 +98,8 @@ struct plan_statement {
                          unknown, whatever stands around */
     size_t tenant_count; /* 0 with TABLES_EVENT|COMPANION: the statement itself says nothing */
     struct tenant_ref *tenants;
+    size_t length_count;
+    struct tenant_length *lengths;
     bool tenant_null;                /* some reference is IS NULL or a NULL in VALUES: "no tenant" */
     uint32_t tenant_type;            /* of the first such table's tenant column; 0: none, or not known yet */
     struct plan_argument *arguments; /* EXECUTE */

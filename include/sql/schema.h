@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/slice.h"
+
 enum table_class {
     TABLE_DEFAULT, /* not declared: lives in the default store */
     TABLE_EVENT,
@@ -17,7 +19,7 @@ enum table_class {
 
 struct schema_column {
     char *name;
-    uint32_t type_oid;
+    uint32_t type_oid; /* of a domain: the type below it; 3500 (anyenum) for every enum */
 };
 
 struct schema_table {
@@ -42,5 +44,8 @@ void schema_give(struct schema *schema);
 /* `schema_name` empty: by name alone. NULL: not declared. */
 const struct schema_table *schema_find(const struct schema *schema, const char *schema_name,
                                        const char *table_name);
+/* May a text that nobody parses name a declared table? By letters alone, and an identifier in Unicode escapes
+ * may be anything. */
+bool schema_is_mentioned(const struct schema *schema, struct slice text);
 
 #endif

@@ -37,7 +37,8 @@ struct slot {
 };
 
 /* Literals that say what a statement does, and not on what, are no holes: they stay in the shape as they are.
- * These are the name given to set_config() and current_setting(), and the gid of a prepared transaction. */
+ * These are the name given to set_config() and current_setting(), the gid of a prepared transaction, and the
+ * body of a DO. */
 struct shape {
     struct buf text;    /* the shape itself */
     struct hole *holes; /* in the order of the text */

@@ -9,15 +9,13 @@
 
 #include "sql/quote.h"
 #include "sql/type.h"
+#include "sql/value.h"
 
 enum {
     TENANTS_MAX = 1024,     /* distinct ones of a statement; beyond, it is unknown */
     SET_VALUE_BYTES = 8192, /* a longer value of SET is not read */
     INDEX_SLOTS = 4096,     /* of the index over them; a power of two, four times as many */
 };
-
-/* One value on its way to a tenant. */
-enum reading { READING_TENANT, READING_NULL, READING_LATER, READING_BAD };
 
 /* Distinct tenants found so far, by hash where there are many. */
 struct collector {
@@ -118,59 +116,6 @@ static bool collect(struct collector *collector, const char *tenant)
     return true;
 }
 
-/* A number in a text column is converted by the server: only one that it would write the same way is
- * understood. */
-static bool is_plain_number(const char *text)
-{
-    size_t digits = strspn(text, "0123456789");
-
-    return text[digits] == '\0' && digits > 0 && digits < 10 && (text[0] != '0' || digits == 1);
-}
-
-static enum reading read_literal(const struct tenant_ref *ref, struct slice text, const struct shape *shape,
-                                 size_t hole, char tenant[TENANT_BYTES_MAX])
-{
-    char content[TENANT_BYTES_MAX];
-
-    if (shape->holes[hole].kind == HOLE_BITS || !shape_literal(shape, text, hole, content, sizeof content))
-        return READING_BAD;
-    if (shape->holes[hole].kind == HOLE_NUMBER && type_family(ref->type_oid) == FAMILY_TEXT &&
-        !is_plain_number(content))
-        return READING_BAD;
-    return tenant_canonical(ref->type_oid, slice_of(content), tenant) ? READING_TENANT : READING_BAD;
-}
-
-/* The type that the client writes a parameter in: as declared, else as the statement casts it, else the
- * column's. */
-static uint32_t param_type(const struct tenant_ref *ref, const struct parameters *params, size_t index)
-{
-    uint32_t declared = params->types != NULL && index < params->type_count ? params->types[index] : 0;
-
-    if (declared != 0 && declared != TYPE_UNKNOWN)
-        return declared;
-    return ref->cast_oid != 0 ? ref->cast_oid : ref->type_oid;
-}
-
-static enum reading read_param(const struct tenant_ref *ref, const struct parameters *params, uint32_t number,
-                               char tenant[TENANT_BYTES_MAX])
-{
-    char first[TENANT_BYTES_MAX];
-    uint32_t type;
-    bool fine;
-
-    if (params == NULL || number == 0 || number > params->count)
-        return READING_LATER;
-    if (params->values[number - 1].at == NULL)
-        return READING_NULL;
-    type = param_type(ref, params, number - 1);
-    if (params->formats != NULL && params->formats[number - 1] != 0)
-        fine =
-            params->formats[number - 1] == 1 && tenant_from_binary(type, params->values[number - 1], first);
-    else
-        fine = tenant_canonical(type, params->values[number - 1], first);
-    return fine && tenant_canonical(ref->type_oid, slice_of(first), tenant) ? READING_TENANT : READING_BAD;
-}
-
 static bool unknown(struct attribution *out, const char *why)
 {
     out->tenancy = TENANCY_UNKNOWN;
@@ -180,30 +125,29 @@ static bool unknown(struct attribution *out, const char *why)
     return true;
 }
 
-/* One hole of a tenant's slot. false: the statement is unknown (out->why), or there is no memory (why NULL).
- */
-static bool take_hole(struct collector *collector, const struct tenant_ref *ref, struct slice text,
-                      const struct shape *shape, const struct parameters *params, size_t hole)
+static bool bad(struct attribution *out)
+{
+    out->why = "the tenant's value cannot be read as the tenant column's type";
+    return false;
+}
+
+/* What was read at a place. false: the statement is unknown (out->why), or there is no memory (why NULL). */
+static bool take_reading(struct collector *collector, enum value_reading reading, const char *tenant)
 {
     struct attribution *out = collector->out;
-    bool parameter = shape->holes[hole].kind == HOLE_PARAM;
-    char tenant[TENANT_BYTES_MAX];
-    enum reading reading = parameter ? read_param(ref, params, shape_param(shape, text, hole), tenant)
-                                     : read_literal(ref, text, shape, hole, tenant);
 
-    if (parameter)
-        out->evidence = EVIDENCE_PARAMETER;
     switch (reading) {
-    case READING_NULL:
+    case VALUE_NULL:
         out->null_tenant = true;
         return true;
-    case READING_LATER:
+    case VALUE_LATER:
         out->why = "the tenant is a parameter whose value is not known yet";
         return false;
-    case READING_BAD:
-        out->why = "the tenant's value cannot be read as the tenant column's type";
+    case VALUE_BAD:
+        return bad(out);
+    case VALUE_NO_MEMORY:
         return false;
-    case READING_TENANT:
+    case VALUE_TENANT:
         break;
     }
     if (collect(collector, tenant))
@@ -213,21 +157,95 @@ static bool take_hole(struct collector *collector, const struct tenant_ref *ref,
     return false;
 }
 
+/* The elements of an array. NULL, an empty array: no element. */
+static bool take_array(struct collector *collector, const struct value_place *place,
+                       const struct tenant_ref *ref)
+{
+    char tenant[TENANT_BYTES_MAX];
+    struct value_array array;
+    enum value_reading reading = value_open_array(place, ref, &array);
+
+    if (reading != VALUE_TENANT)
+        return reading == VALUE_NULL || take_reading(collector, reading, NULL);
+    while ((reading = value_next(&array, ref, tenant)) == VALUE_TENANT ||
+           (reading == VALUE_NULL && !array.ended)) {
+        if (reading == VALUE_NULL && !ref->nulls)
+            continue;
+        if (!take_reading(collector, reading, tenant)) {
+            value_close_array(&array);
+            return false;
+        }
+    }
+    value_close_array(&array);
+    return array.ended || bad(collector->out);
+}
+
+static bool take_hole(struct collector *collector, const struct value_place *place,
+                      const struct tenant_ref *ref)
+{
+    char tenant[TENANT_BYTES_MAX];
+    enum value_reading reading;
+
+    if (place->shape->holes[place->hole].kind == HOLE_PARAM)
+        collector->out->evidence = EVIDENCE_PARAMETER;
+    if (ref->elements)
+        return take_array(collector, place, ref);
+    reading = value_read(place, ref, tenant);
+    return take_reading(collector, reading, tenant);
+}
+
+static bool collect_slot(struct collector *collector, struct value_place *place, const struct tenant_ref *ref)
+{
+    const struct shape *shape = place->shape;
+
+    place->hole = shape->slots[ref->slot].first;
+    do {
+        if (!take_hole(collector, place, ref))
+            return false;
+        place->hole = shape->holes[place->hole].next;
+    } while (place->hole != 0);
+    return true;
+}
+
+/* unnest($1, $2) with a longer $2: rows without a tenant. */
+static bool collect_length(struct collector *collector, const struct value_place *place,
+                           const struct tenant_length *length)
+{
+    struct value_place other = *place;
+    struct value_place array = *place;
+    size_t others, tenants;
+    enum value_reading reading;
+
+    other.hole = place->shape->slots[length->slot].first;
+    array.hole = place->shape->slots[length->array].first;
+    reading = value_count(&other, &others);
+    if (reading == VALUE_TENANT)
+        reading = value_count(&array, &tenants);
+    if (reading != VALUE_TENANT)
+        return take_reading(collector, reading == VALUE_NULL ? VALUE_BAD : reading, NULL);
+    if (others > tenants)
+        collector->out->null_tenant = true;
+    return true;
+}
+
 static bool collect_all(struct collector *collector, const struct plan_statement *statement,
                         struct slice text, const struct shape *shape, const struct parameters *params)
 {
-    for (size_t i = 0; i < statement->tenant_count; i++) {
-        const struct tenant_ref *ref = &statement->tenants[i];
-        size_t hole;
+    struct value_place place = { .text = text, .shape = shape, .params = params };
 
-        if (ref->slot >= shape->slot_count)
+    for (size_t i = 0; i < statement->tenant_count; i++) {
+        if (statement->tenants[i].slot >= shape->slot_count)
             return unknown(collector->out, "the statement and its plan do not fit") && false;
-        hole = shape->slots[ref->slot].first;
-        do {
-            if (!take_hole(collector, ref, text, shape, params, hole))
-                return false;
-            hole = shape->holes[hole].next;
-        } while (hole != 0);
+        if (!collect_slot(collector, &place, &statement->tenants[i]))
+            return false;
+    }
+    for (size_t i = 0; i < statement->length_count; i++) {
+        const struct tenant_length *length = &statement->lengths[i];
+
+        if (length->slot >= shape->slot_count || length->array >= shape->slot_count)
+            return unknown(collector->out, "the statement and its plan do not fit") && false;
+        if (!collect_length(collector, &place, length))
+            return false;
     }
     return true;
 }
@@ -365,7 +383,7 @@ static bool read_set_literal(const struct shape *shape, struct slice text, size_
 {
     if (shape->holes[hole].kind == HOLE_BITS || !shape_literal(shape, text, hole, out, bytes))
         return false;
-    return shape->holes[hole].kind != HOLE_NUMBER || is_plain_number(out);
+    return shape->holes[hole].kind != HOLE_NUMBER || value_is_plain_number(out);
 }
 
 bool attribute_set_value(const struct plan_statement *statement, struct slice text, const struct shape *shape,

@@ -1,8 +1,8 @@
 /* fact.c - what conditions say about tenants.
- * Owns:   which expressions are evidence: column = constant, IN, = ANY (ARRAY[…]), IS NULL, rows of them, OR
+ * Owns:   which expressions are evidence: column = constant, IN, = ANY (array), IS NULL, rows of them, OR
  * whose every arm is; column = column carries evidence from one reference to another. Leaves: to which
- * sources a condition applies to scope.c; what a constant's content is to attribute.c. Thread: the planner's.
- * Start at: facts_of(), facts_apply().
+ * sources a condition applies to scope.c; what counts as a constant to constant.c and carry.c. Thread: the
+ * planner's. Start at: facts_of(), facts_apply().
  *
  * A condition that speaks of a tenant column and is not understood is remembered (walk->says): then a
  * reference without evidence makes the whole statement unknown, instead of leaving it to what stands around.
@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sql/carry.h"
 #include "sql/type.h"
 
 enum fact_kind { FACT_IS, FACT_EQUAL, FACT_OUTER };
@@ -29,88 +30,6 @@ struct cast_column {
     const PgQuery__ColumnRef *column;
     uint32_t cast_oid; /* 0: none */
 };
-
-uint32_t type_named(const PgQuery__TypeName *type, bool array)
-{
-    static const struct {
-        const char *name;
-        uint32_t oid;
-    } types[] = {
-        { "uuid", TYPE_UUID },     { "text", TYPE_TEXT }, { "varchar", TYPE_VARCHAR },
-        { "bpchar", TYPE_BPCHAR }, { "name", TYPE_NAME }, { "int2", TYPE_INT2 },
-        { "int4", TYPE_INT4 },     { "int8", TYPE_INT8 }, { "numeric", TYPE_NUMERIC },
-    };
-    const char *schema;
-    const char *name;
-
-    if (type == NULL || type->setof || type->pct_type || type->n_typmods > 0 || type->n_names > 2 ||
-        type->n_array_bounds != (array ? 1 : 0))
-        return 0;
-    name = name_of(type->names, type->n_names, &schema);
-    if (name == NULL || (schema != NULL && strcmp(schema, "pg_catalog") != 0))
-        return 0;
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (strcmp(types[i].name, name) == 0)
-            return types[i].oid;
-    return 0;
-}
-
-/* Does a cast to `oid` on the way to or from a column of that type leave tenants what they are? */
-static bool cast_keeps(uint32_t column_type, uint32_t oid)
-{
-    enum type_family family = type_family(column_type);
-
-    if (oid == TYPE_TEXT || oid == TYPE_VARCHAR || oid == column_type)
-        return true;
-    return (family == FAMILY_UUID || family == FAMILY_INTEGER) && type_family(oid) == family;
-}
-
-static bool add_slot(struct walk *walk, struct restriction *evidence, struct tenant_ref ref)
-{
-    struct restriction_slot *slot = walk_alloc(walk, sizeof *slot);
-
-    if (slot == NULL)
-        return false;
-    slot->ref = ref;
-    slot->next = evidence->slots;
-    evidence->slots = slot;
-    evidence->found = true;
-    return true;
-}
-
-bool constant_of(struct walk *walk, const PgQuery__Node *node, uint32_t column_type, uint32_t assumed,
-                 struct restriction *evidence)
-{
-    int64_t slot = -1;
-
-    while (node_is(node, NODE(TYPE_CAST))) {
-        assumed = type_named(node->type_cast->type_name, false);
-        if (assumed == 0 || !cast_keeps(column_type, assumed))
-            return false;
-        node = node->type_cast->arg;
-    }
-    if (node_is(node, NODE(A_CONST)) && node->a_const->isnull) {
-        evidence->null = true;
-        evidence->found = true;
-        return true;
-    }
-    if (node_is(node, NODE(A_CONST)))
-        slot = shape_slot(walk->shape, node->a_const->location); /* -5 stands at its sign, and is no slot */
-    else if (node_is(node, NODE(PARAM_REF)))
-        slot = shape_slot(walk->shape, node->param_ref->location);
-    return slot >= 0 && add_slot(walk, evidence,
-                                 (struct tenant_ref){
-                                     .slot = (uint32_t)slot, .type_oid = column_type, .cast_oid = assumed });
-}
-
-void restriction_join(struct walk *walk, struct restriction *into, const struct restriction *from)
-{
-    for (const struct restriction_slot *slot = from->slots; slot != NULL && walk_spend(walk);
-         slot = slot->next)
-        add_slot(walk, into, slot->ref);
-    into->null = into->null || from->null;
-    into->found = into->found || from->found;
-}
 
 static bool column_of(const PgQuery__Node *node, struct cast_column *column)
 {
@@ -155,7 +74,8 @@ bool column_is(struct walk *walk, const struct source *source, const PgQuery__Co
 static bool cast_column_is(struct walk *walk, const struct source *source, const struct cast_column *column)
 {
     return column_is(walk, source, column->column) &&
-           (column->cast_oid == 0 || cast_keeps(source->tenant_type, column->cast_oid));
+           (column->cast_oid == 0 || column->cast_oid == source->tenant_type ||
+            (source->tenant_type != TYPE_NUMERIC && cast_keeps(source->tenant_type, column->cast_oid)));
 }
 
 /* A qualified column of an outer query's reference. A bare name could be a column of an inner table that is
@@ -245,34 +165,43 @@ static bool is_own_setting(struct walk *walk, const PgQuery__Node *node)
 
 /* column IN (constants): one or many; a row's element where `element` >= 0. */
 static bool column_in(struct walk *walk, struct scope *scope, const struct cast_column *column,
-                      PgQuery__Node *const *items, size_t count, int64_t element, uint32_t assumed,
-                      struct fact **list)
+                      PgQuery__Node *const *items, size_t count, int64_t element, struct fact **list)
 {
     bool found = false;
 
     for (struct source *source = scope->sources; source != NULL; source = source->next) {
         struct restriction evidence = { 0 };
-        bool fine = count > 0 && cast_column_is(walk, source, column);
+        struct fact *fact;
 
-        if (assumed != 0 && !cast_keeps(source->tenant_type, assumed))
-            fine = false;
-        for (size_t i = 0; i < count && fine; i++) {
-            const PgQuery__Node *item = items[i];
+        if (!cast_column_is(walk, source, column) ||
+            !constants_of(walk, items, count, element, source->tenant_type, column->cast_oid, &evidence))
+            continue;
+        fact = new_fact(walk, list, FACT_IS, source);
+        if (fact != NULL)
+            fact->evidence = evidence;
+        found = true;
+    }
+    return found;
+}
 
-            if (element >= 0)
-                item = node_is(item, NODE(ROW_EXPR)) && (size_t)element < item->row_expr->n_args
-                           ? item->row_expr->args[element]
-                           : NULL;
-            fine = constant_of(walk, item, source->tenant_type, assumed != 0 ? assumed : column->cast_oid,
-                               &evidence);
-        }
-        if (fine) {
-            struct fact *fact = new_fact(walk, list, FACT_IS, source);
+/* column = column of unnest() or VALUES: as good as column = ANY of what stands there. */
+static bool equal_carried(struct walk *walk, struct scope *scope, const struct cast_column *column,
+                          const struct cast_column *carried, struct fact **list)
+{
+    bool found = false;
 
-            if (fact != NULL)
-                fact->evidence = evidence;
-            found = true;
-        }
+    for (struct source *source = scope->sources; source != NULL; source = source->next) {
+        struct restriction evidence = { 0 };
+        struct fact *fact;
+
+        if (!cast_column_is(walk, source, column) ||
+            (carried->cast_oid != 0 && !cast_keeps(source->tenant_type, carried->cast_oid)) ||
+            !carry_column(walk, scope, carried->column, source->tenant_type, false, &evidence))
+            continue;
+        fact = new_fact(walk, list, FACT_IS, source);
+        if (fact != NULL)
+            fact->evidence = evidence;
+        found = true;
     }
     return found;
 }
@@ -287,11 +216,12 @@ static bool leaf_equal(struct walk *walk, struct scope *scope, PgQuery__Node *le
     bool found = false;
 
     if (left_column && right_column)
-        return equal_columns(walk, scope, &l, &r, list) || equal_columns(walk, scope, &r, &l, list);
+        return equal_columns(walk, scope, &l, &r, list) || equal_columns(walk, scope, &r, &l, list) ||
+               equal_carried(walk, scope, &l, &r, list) || equal_carried(walk, scope, &r, &l, list);
     if (left_column)
-        return is_own_setting(walk, right) || column_in(walk, scope, &l, &right, 1, -1, 0, list);
+        return is_own_setting(walk, right) || column_in(walk, scope, &l, &right, 1, -1, list);
     if (right_column)
-        return is_own_setting(walk, left) || column_in(walk, scope, &r, &left, 1, -1, 0, list);
+        return is_own_setting(walk, left) || column_in(walk, scope, &r, &left, 1, -1, list);
     if (node_is(left, NODE(ROW_EXPR)) && node_is(right, NODE(ROW_EXPR)) &&
         left->row_expr->n_args == right->row_expr->n_args)
         for (size_t i = 0; i < left->row_expr->n_args; i++)
@@ -303,31 +233,41 @@ static bool leaf_in(struct walk *walk, struct scope *scope, const PgQuery__Node 
                     const PgQuery__Node *right, struct fact **list)
 {
     struct cast_column column;
-    PgQuery__Node *const *items;
-    uint32_t assumed = 0;
     bool found = false;
-    size_t count;
 
-    if (node_is(right, NODE(TYPE_CAST))) { /* ANY (ARRAY[…]::uuid[]) casts the elements */
-        assumed = type_named(right->type_cast->type_name, true);
-        right = right->type_cast->arg;
-        if (assumed == 0)
-            return false;
-    }
-    if (node_is(right, NODE(LIST))) {
-        items = right->list->items;
-        count = right->list->n_items;
-    } else if (node_is(right, NODE(A_ARRAY_EXPR))) {
-        items = right->a_array_expr->elements;
-        count = right->a_array_expr->n_elements;
-    } else {
+    if (!node_is(right, NODE(LIST)))
         return false;
-    }
     if (column_of(left, &column))
-        return column_in(walk, scope, &column, items, count, -1, assumed, list);
+        return column_in(walk, scope, &column, right->list->items, right->list->n_items, -1, list);
     for (size_t i = 0; node_is(left, NODE(ROW_EXPR)) && i < left->row_expr->n_args; i++)
         if (column_of(left->row_expr->args[i], &column))
-            found = column_in(walk, scope, &column, items, count, (int64_t)i, assumed, list) || found;
+            found =
+                column_in(walk, scope, &column, right->list->items, right->list->n_items, (int64_t)i, list) ||
+                found;
+    return found;
+}
+
+/* column = ANY ($1), = ANY ('{…}'), = ANY ($1::uuid[]) */
+static bool leaf_elements(struct walk *walk, struct scope *scope, const PgQuery__Node *left,
+                          const PgQuery__Node *right, struct fact **list)
+{
+    struct cast_column column;
+    bool found = false;
+
+    if (!column_of(left, &column))
+        return false;
+    for (struct source *source = scope->sources; source != NULL; source = source->next) {
+        struct restriction evidence = { 0 };
+        struct fact *fact;
+
+        if (!cast_column_is(walk, source, &column) ||
+            !elements_of(walk, right, source->tenant_type, column.cast_oid, false, &evidence))
+            continue;
+        fact = new_fact(walk, list, FACT_IS, source);
+        if (fact != NULL)
+            fact->evidence = evidence;
+        found = true;
+    }
     return found;
 }
 
@@ -379,8 +319,9 @@ static bool leaf_facts(struct walk *walk, struct scope *scope, const PgQuery__No
     case PG_QUERY__A__EXPR__KIND__AEXPR_OP:
         return leaf_equal(walk, scope, expression->lexpr, expression->rexpr, list);
     case PG_QUERY__A__EXPR__KIND__AEXPR_IN:
-    case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ANY:
         return leaf_in(walk, scope, expression->lexpr, expression->rexpr, list);
+    case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ANY:
+        return leaf_elements(walk, scope, expression->lexpr, expression->rexpr, list);
     default:
         return false;
     }

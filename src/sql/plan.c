@@ -48,6 +48,7 @@ void plan_give(struct plan *plan)
         return;
     for (size_t i = 0; i < plan->statement_count; i++) {
         free(plan->statements[i].tenants);
+        free(plan->statements[i].lengths);
         free(plan->statements[i].arguments);
         free(plan->statements[i].types);
         free(plan->statements[i].created);
@@ -108,27 +109,11 @@ static bool is_ascii(struct slice text)
     return true;
 }
 
-static bool contains_word(struct slice text, const char *word)
-{
-    size_t bytes = strlen(word);
-
-    for (size_t i = 0; bytes > 0 && i + bytes <= text.bytes; i++)
-        if ((text.at[i] | 0x20) == (word[0] | 0x20) && strncasecmp(text.at + i, word, bytes) == 0)
-            return true;
-    return false;
-}
-
 /* For a text that is not understood: may it name a declared table? Comments and literals count too, and an
  * identifier written in Unicode escapes may be anything. */
 static bool text_touches(struct slice text, const struct schema *schema)
 {
-    if (text.bytes > ATTRIBUTE_BYTES_MAX || contains_word(text, "U&\""))
-        return true;
-    for (size_t i = 0; schema != NULL && i < schema->table_count; i++)
-        if (schema->tables[i].class != TABLE_DEFAULT && schema->tables[i].name != NULL &&
-            contains_word(text, schema->tables[i].name))
-            return true;
-    return false;
+    return text.bytes > ATTRIBUTE_BYTES_MAX || schema_is_mentioned(schema, text);
 }
 
 /* Whether the grammar refuses the text itself: the server will, too. `bytes_max` keeps what is parsed small,

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "sql/call.h"
+#include "sql/carry.h"
+#include "sql/type.h"
 
 /* Where an INSERT's tenants stand: looked for in every row, or in the target list of every arm of its SELECT.
  */
@@ -73,13 +75,16 @@ void walk_expression(struct walk *walk, const PgQuery__Node *expression, struct 
         tree_each(&expression->base, visit_nested, &nested);
 }
 
-static void add_cte(struct walk *walk, struct scope *scope, const PgQuery__CommonTableExpr *expression)
+static void add_cte(struct walk *walk, struct scope *scope, const PgQuery__CommonTableExpr *expression,
+                    bool recursive)
 {
     struct cte *cte = walk_alloc(walk, sizeof *cte);
 
     if (cte == NULL)
         return;
     cte->name = expression->ctename;
+    cte->expression = expression;
+    cte->recursive = recursive;
     cte->next = scope->ctes;
     scope->ctes = cte;
 }
@@ -89,13 +94,13 @@ static void walk_with(struct walk *walk, struct scope *scope, const PgQuery__Wit
 {
     for (size_t i = 0; with != NULL && with->recursive && i < with->n_ctes; i++)
         if (node_is(with->ctes[i], NODE(COMMON_TABLE_EXPR)))
-            add_cte(walk, scope, with->ctes[i]->common_table_expr);
+            add_cte(walk, scope, with->ctes[i]->common_table_expr, true);
     for (size_t i = 0; with != NULL && i < with->n_ctes; i++) {
         if (!node_is(with->ctes[i], NODE(COMMON_TABLE_EXPR)) ||
             !walk_query(walk, with->ctes[i]->common_table_expr->ctequery, scope->outer, scope->ctes))
             walk->unclear = true;
         else if (!with->recursive)
-            add_cte(walk, scope, with->ctes[i]->common_table_expr);
+            add_cte(walk, scope, with->ctes[i]->common_table_expr, false);
     }
 }
 
@@ -103,14 +108,18 @@ static void walk_with(struct walk *walk, struct scope *scope, const PgQuery__Wit
 static bool row_from_source(struct walk *walk, const struct scope *scope, const PgQuery__Node *value,
                             struct rows *rows)
 {
+    while (node_is(value, NODE(TYPE_CAST)) &&
+           cast_keeps(rows->type_oid, type_named(value->type_cast->type_name, false)))
+        value = value->type_cast->arg;
     if (!node_is(value, NODE(COLUMN_REF)) || scope->outer_joins)
         return false;
     for (const struct source *source = scope->sources; source != NULL; source = source->next)
-        if (column_is(walk, source, value->column_ref) && source->reference->evidence.found) {
+        if (column_is(walk, source, value->column_ref) && source->reference->evidence.found &&
+            type_writes_alike(source->tenant_type, rows->type_oid)) {
             restriction_join(walk, &rows->evidence, &source->reference->evidence);
             return true;
         }
-    return false;
+    return carry_column(walk, scope, value->column_ref, rows->type_oid, true, &rows->evidence);
 }
 
 static void note_row(struct walk *walk, const struct scope *scope, PgQuery__Node *const *items, size_t count,
@@ -132,7 +141,8 @@ static void note_row(struct walk *walk, const struct scope *scope, PgQuery__Node
     if (node_is(value, NODE(SET_TO_DEFAULT)))
         rows->defaulted = true;
     else if (!constant_of(walk, value, rows->type_oid, 0, &rows->evidence) &&
-             !row_from_source(walk, scope, value, rows))
+             !row_from_source(walk, scope, value, rows) &&
+             !(targets && carry_target(walk, items, count, rows->position, rows->type_oid, &rows->evidence)))
         rows->unseen = true;
 }
 
@@ -151,6 +161,15 @@ static bool has_star(PgQuery__Node *const *targets, size_t count)
     return false;
 }
 
+/* SELECT * FROM one item: the item's columns are the row's. */
+static bool is_only_star(const PgQuery__SelectStmt *select)
+{
+    return select->n_target_list == 1 && select->n_from_clause == 1 &&
+           has_star(select->target_list, select->n_target_list) &&
+           node_is(select->target_list[0]->res_target->val, NODE(COLUMN_REF)) &&
+           select->target_list[0]->res_target->val->column_ref->n_fields == 1;
+}
+
 static void note_rows(struct walk *walk, const struct scope *scope, const PgQuery__SelectStmt *select,
                       struct rows *rows)
 {
@@ -159,6 +178,9 @@ static void note_rows(struct walk *walk, const struct scope *scope, const PgQuer
             note_row(walk, scope, select->values_lists[i]->list->items,
                      select->values_lists[i]->list->n_items, false, rows);
     if (select->n_values_lists > 0)
+        return;
+    if (is_only_star(select) && rows->position != SIZE_MAX &&
+        carry_position(walk, scope, select->from_clause[0], rows->position, rows->type_oid, &rows->evidence))
         return;
     if (has_star(select->target_list, select->n_target_list))
         rows->unseen = rows->unseen || rows->position != SIZE_MAX || !rows->listed;

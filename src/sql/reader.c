@@ -435,6 +435,8 @@ static bool is_verbatim(const struct reader *reader)
     if (reader->last == WORD_PAREN &&
         (reader->before == WORD_SET_CONFIG || reader->before == WORD_CURRENT_SETTING))
         return true;
+    if (first == WORD_DO)
+        return true; /* the body of a DO may name a declared table */
     return reader->word_count == 2 && ((first == WORD_PREPARE && second == WORD_TRANSACTION) ||
                                        (first == WORD_COMMIT && second == WORD_PREPARED) ||
                                        (first == WORD_ROLLBACK && second == WORD_PREPARED));

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct schema *schema_new(size_t table_count)
 {
@@ -65,4 +66,25 @@ const struct schema_table *schema_find(const struct schema *schema, const char *
         if (table_is(&schema->tables[i], schema_name, table_name))
             return &schema->tables[i];
     return NULL;
+}
+
+static bool contains_word(struct slice text, const char *word)
+{
+    size_t bytes = strlen(word);
+
+    for (size_t i = 0; bytes > 0 && i + bytes <= text.bytes; i++)
+        if ((text.at[i] | 0x20) == (word[0] | 0x20) && strncasecmp(text.at + i, word, bytes) == 0)
+            return true;
+    return false;
+}
+
+bool schema_is_mentioned(const struct schema *schema, struct slice text)
+{
+    if (contains_word(text, "U&\""))
+        return true;
+    for (size_t i = 0; schema != NULL && i < schema->table_count; i++)
+        if (schema->tables[i].class != TABLE_DEFAULT && schema->tables[i].name != NULL &&
+            contains_word(text, schema->tables[i].name))
+            return true;
+    return false;
 }

@@ -83,14 +83,14 @@ const struct schema_table *scope_declared(struct walk *walk, const PgQuery__Rang
     return find_on_path(context, range->relname);
 }
 
-static bool is_cte(const PgQuery__RangeVar *range, const struct cte *ctes)
+static const struct cte *find_cte(const PgQuery__RangeVar *range, const struct cte *ctes)
 {
     if (range->schemaname[0] != '\0')
-        return false;
+        return NULL;
     for (; ctes != NULL; ctes = ctes->next)
         if (strcmp(ctes->name, range->relname) == 0)
-            return true;
-    return false;
+            return ctes;
+    return NULL;
 }
 
 /* Both kinds of table whose rows have tenants. */
@@ -122,7 +122,7 @@ const struct schema_table *walk_table(struct walk *walk, const PgQuery__RangeVar
 {
     const struct schema_table *table;
 
-    if (!walk_spend(walk) || is_cte(range, ctes))
+    if (!walk_spend(walk) || find_cte(range, ctes) != NULL)
         return NULL;
     walk->reads = true;
     table = scope_declared(walk, range);
@@ -183,7 +183,11 @@ struct source *scope_add_table(struct walk *walk, struct scope *scope, const PgQ
     struct source *source =
         add_source(walk, scope, range, range->alias != NULL ? range->alias->aliasname : range->relname);
 
-    if (source == NULL || table == NULL)
+    if (source == NULL)
+        return NULL;
+    source->alias = range->alias;
+    source->cte = target ? NULL : find_cte(range, scope->ctes);
+    if (table == NULL)
         return source;
     source->reference = walk_reference(walk);
     if (range->alias == NULL)
@@ -215,6 +219,7 @@ static struct source *add_join(struct walk *walk, struct scope *scope, const PgQ
 struct source *scope_add(struct walk *walk, struct scope *scope, const PgQuery__Node *item)
 {
     const PgQuery__Alias *alias = NULL;
+    struct source *source;
 
     if (item == NULL)
         return NULL;
@@ -234,7 +239,10 @@ struct source *scope_add(struct walk *walk, struct scope *scope, const PgQuery__
     default: /* XMLTABLE and what later grammars bring: no declared table can hide in its name */
         break;
     }
-    return add_source(walk, scope, item, alias != NULL ? alias->aliasname : NULL);
+    source = add_source(walk, scope, item, alias != NULL ? alias->aliasname : NULL);
+    if (source != NULL)
+        source->item = item;
+    return source;
 }
 
 static struct source *find_source(struct walk *walk, struct scope *scope, const void *node)

@@ -64,8 +64,8 @@ static bool canonical_text(uint32_t type_oid, struct slice text, char out[TENANT
             text.bytes--;
     if (type_oid == TYPE_VARCHAR && blank_end)
         return false; /* the column's length may cut blanks off */
-    if (type_oid == TYPE_NAME && text.bytes >= IDENTIFIER_BYTES_MAX)
-        return false; /* would be cut */
+    if ((type_oid == TYPE_NAME || type_oid == TYPE_ENUM) && text.bytes >= IDENTIFIER_BYTES_MAX)
+        return false; /* would be cut; no label is that long */
     return is_utf8(text) && copy_text(text, out);
 }
 
@@ -93,7 +93,32 @@ static bool integer_fits(uint32_t type_oid, int64_t value)
     return type_oid != TYPE_INT4 || (value >= INT32_MIN && value <= INT32_MAX);
 }
 
-/* numeric only where it is an integer: 1.0 and 1 are one tenant, and nobody writes the first. */
+/* numeric only where it is an integer: 12.0 and 12 are one tenant. A column's scale would round others. */
+static bool canonical_numeric(struct slice text, char out[TENANT_BYTES_MAX])
+{
+    size_t begin = text.bytes > 0 && (text.at[0] == '-' || text.at[0] == '+');
+    bool minus = begin > 0 && text.at[0] == '-';
+    size_t digits, end, written = 0;
+
+    for (digits = begin; digits < text.bytes && text.at[digits] >= '0' && text.at[digits] <= '9'; digits++)
+        ;
+    if (digits == begin)
+        return false;
+    for (end = digits + 1; end < text.bytes && text.at[end] == '0'; end++)
+        ;
+    if (digits < text.bytes && (text.at[digits] != '.' || end < text.bytes))
+        return false;
+    while (begin + 1 < digits && text.at[begin] == '0')
+        begin++;
+    if (digits - begin + minus >= TENANT_BYTES_MAX)
+        return false;
+    if (minus && text.at[begin] != '0')
+        out[written++] = '-';
+    memcpy(out + written, text.at + begin, digits - begin);
+    out[written + digits - begin] = '\0';
+    return true;
+}
+
 static bool canonical_integer(uint32_t type_oid, struct slice text, char out[TENANT_BYTES_MAX])
 {
     char digits[24];
@@ -102,6 +127,8 @@ static bool canonical_integer(uint32_t type_oid, struct slice text, char out[TEN
     size_t sign;
 
     text = trim(text);
+    if (type_oid == TYPE_NUMERIC)
+        return canonical_numeric(text, out);
     sign = text.bytes > 0 && (text.at[0] == '-' || text.at[0] == '+');
     if (text.bytes == sign || text.bytes >= sizeof digits || memchr(text.at, '\0', text.bytes) != NULL)
         return false;
@@ -132,6 +159,42 @@ bool tenant_canonical(uint32_t type_oid, struct slice text, char out[TENANT_BYTE
     default:
         return false;
     }
+}
+
+static unsigned read_u16(struct slice bytes, size_t at)
+{
+    return (unsigned)(unsigned char)bytes.at[at] << 8 | (unsigned char)bytes.at[at + 1];
+}
+
+/* numeric_recv() of PostgreSQL: digits to the base of 10,000, the first one worth 10,000 ^ weight. */
+static bool binary_numeric(struct slice bytes, char out[TENANT_BYTES_MAX])
+{
+    enum { HEAD_BYTES = 8, PLUS = 0, MINUS = 0x4000 };
+    char text[TENANT_BYTES_MAX];
+    size_t written = 0;
+    unsigned count, sign;
+    int weight;
+
+    if (bytes.bytes < HEAD_BYTES)
+        return false;
+    count = read_u16(bytes, 0);
+    weight = (int16_t)read_u16(bytes, 2);
+    sign = read_u16(bytes, 4);
+    if (bytes.bytes != HEAD_BYTES + 2 * (size_t)count || (sign != PLUS && sign != MINUS) ||
+        weight >= TENANT_BYTES_MAX / 4 - 1)
+        return false;
+    if (sign == MINUS)
+        text[written++] = '-';
+    text[written++] = '0';
+    for (int i = 0; i < (int)count || i <= weight; i++) {
+        unsigned digit = i < (int)count ? read_u16(bytes, HEAD_BYTES + 2 * (size_t)i) : 0;
+
+        if (digit > 9999 || (i > weight && digit != 0))
+            return false; /* a fraction */
+        if (i <= weight)
+            written += (size_t)snprintf(text + written, sizeof text - written, "%04u", digit);
+    }
+    return canonical_numeric((struct slice){ text, written }, out);
 }
 
 static bool binary_integer(uint32_t type_oid, struct slice bytes, char out[TENANT_BYTES_MAX])
@@ -166,7 +229,7 @@ bool tenant_from_binary(uint32_t type_oid, struct slice bytes, char out[TENANT_B
     case FAMILY_TEXT: /* the same bytes as the text format */
         return canonical_text(type_oid, bytes, out);
     case FAMILY_INTEGER:
-        return binary_integer(type_oid, bytes, out);
+        return type_oid == TYPE_NUMERIC ? binary_numeric(bytes, out) : binary_integer(type_oid, bytes, out);
     default:
         return false;
     }

@@ -283,6 +283,24 @@ static void on_calls(struct walk *walk, const PgQuery__Node *statement)
     walk_expression(walk, statement, &scope);
 }
 
+/* Nobody parses the body: one that names a declared table may write any tenant's rows, another none's. */
+static void on_do(struct walk *walk, const PgQuery__DoStmt *statement)
+{
+    walk->writes = true;
+    walk->out->tables |= TABLES_DEFAULT;
+    for (size_t i = 0; i < statement->n_args; i++) {
+        const PgQuery__DefElem *element =
+            node_is(statement->args[i], NODE(DEF_ELEM)) ? statement->args[i]->def_elem : NULL;
+        const char *body =
+            element == NULL || strcmp(element->defname, "as") != 0 ? NULL : node_text(element->arg);
+
+        if (body != NULL && schema_is_mentioned(walk->context->schema, slice_of(body))) {
+            walk->out->tables |= TABLES_EVENT;
+            walk->unclear = true;
+        }
+    }
+}
+
 bool walk_utility(struct walk *walk, const PgQuery__Node *statement)
 {
     struct plan_statement *out = walk->out;
@@ -347,8 +365,10 @@ bool walk_utility(struct walk *walk, const PgQuery__Node *statement)
     case NODE(TRUNCATE_STMT):
         on_relations(walk, statement->truncate_stmt->relations, statement->truncate_stmt->n_relations, true);
         break;
-    case NODE(CALL_STMT):
     case NODE(DO_STMT):
+        on_do(walk, statement->do_stmt);
+        break;
+    case NODE(CALL_STMT):
     case NODE(VACUUM_STMT):
     case NODE(CLUSTER_STMT):
     case NODE(REINDEX_STMT):

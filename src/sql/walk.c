@@ -60,32 +60,73 @@ bool walk_spend(struct walk *walk)
     return false;
 }
 
+/* The same place read the same way, if it is there already. */
+static struct tenant_ref *find_ref(struct walk *walk, const struct tenant_ref *ref)
+{
+    struct plan_statement *out = walk->out;
+
+    for (size_t i = 0; i < out->tenant_count && walk_spend(walk); i++)
+        if (out->tenants[i].slot == ref->slot && out->tenants[i].type_oid == ref->type_oid &&
+            out->tenants[i].cast_oid == ref->cast_oid)
+            return &out->tenants[i];
+    return NULL;
+}
+
+static bool add_ref(struct walk *walk, const struct tenant_ref *ref, size_t *capacity)
+{
+    struct plan_statement *out = walk->out;
+
+    if (out->tenant_count == *capacity) {
+        size_t more = *capacity == 0 ? 2 : *capacity * 2;
+        struct tenant_ref *grown = realloc(out->tenants, more * sizeof *grown);
+
+        if (grown == NULL)
+            return !(walk->failed = true);
+        out->tenants = grown;
+        *capacity = more;
+    }
+    out->tenants[out->tenant_count++] = *ref;
+    return true;
+}
+
 /* Every slot of every reference's evidence, once each. */
 static void collect_tenants(struct walk *walk)
 {
-    struct plan_statement *out = walk->out;
     unsigned char *seen = walk_alloc(walk, walk->shape->slot_count / 8 + 1);
     size_t capacity = 0;
 
     for (const struct reference *r = walk->references; r != NULL && seen != NULL; r = r->next)
         for (const struct restriction_slot *s = r->evidence.slots; s != NULL; s = s->next) {
             unsigned bit = 1u << (s->ref.slot % 8);
+            struct tenant_ref *same = seen[s->ref.slot / 8] & bit ? find_ref(walk, &s->ref) : NULL;
 
-            if (seen[s->ref.slot / 8] & bit)
-                continue;
             seen[s->ref.slot / 8] |= (unsigned char)bit;
-            if (out->tenant_count == capacity) {
-                size_t more = capacity == 0 ? 2 : capacity * 2;
-                struct tenant_ref *grown = realloc(out->tenants, more * sizeof *grown);
-
-                if (grown == NULL) {
-                    walk->failed = true;
-                    return;
-                }
-                out->tenants = grown;
-                capacity = more;
+            if (same != NULL) {
+                same->nulls = same->nulls || s->ref.nulls;
+                same->untyped = same->untyped || s->ref.untyped;
+            } else if (!add_ref(walk, &s->ref, &capacity)) {
+                return;
             }
-            out->tenants[out->tenant_count++] = s->ref;
+        }
+}
+
+static void collect_lengths(struct walk *walk)
+{
+    struct plan_statement *out = walk->out;
+
+    for (const struct reference *r = walk->references; r != NULL; r = r->next)
+        for (const struct restriction_length *l = r->evidence.lengths; l != NULL; l = l->next) {
+            struct tenant_length *grown;
+
+            if (!walk_spend(walk))
+                return;
+            grown = realloc(out->lengths, (out->length_count + 1) * sizeof *grown);
+            if (grown == NULL) {
+                walk->failed = true;
+                return;
+            }
+            out->lengths = grown;
+            out->lengths[out->length_count++] = l->length;
         }
 }
 
@@ -96,6 +137,8 @@ static void sum_references(struct walk *walk)
     bool some = false;
     bool open = false;
 
+    collect_tenants(walk);
+    collect_lengths(walk);
     for (const struct reference *r = walk->references; r != NULL; r = r->next) {
         some = some || r->evidence.found;
         open = open || !r->evidence.found;
@@ -103,7 +146,6 @@ static void sum_references(struct walk *walk)
     }
     if ((open && (some || walk->says)) || walk->unclear)
         out->tenants_partial = (out->tables & (TABLES_EVENT | TABLES_COMPANION)) != 0 || walk->unclear;
-    collect_tenants(walk);
 }
 
 /* A list of names only where they are all. */

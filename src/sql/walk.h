@@ -18,10 +18,16 @@ struct restriction_slot {
     struct tenant_ref ref;
 };
 
+struct restriction_length {
+    struct restriction_length *next;
+    struct tenant_length length;
+};
+
 struct restriction {
     bool found; /* slots, or null, or both */
     bool null;
     struct restriction_slot *slots;
+    struct restriction_length *lengths;
 };
 
 struct reference {
@@ -31,7 +37,10 @@ struct reference {
 
 struct source {
     struct source *next;
-    const void *node;        /* the RangeVar or other tree node that it is */
+    const void *node;          /* the RangeVar or other tree node that it is */
+    const PgQuery__Node *item; /* a sub-select or function in FROM; NULL: it is none */
+    const struct cte *cte;     /* it is a mention of that one; NULL: it is none */
+    const PgQuery__Alias *alias;
     const char *name;        /* alias, else the table's name; NULL: none */
     const char *schema;      /* without an alias: the table's schema; else NULL */
     const char *tenant_name; /* NULL: not an event or companion table, or its tenant cannot be named */
@@ -44,6 +53,8 @@ struct source {
 struct cte {
     struct cte *next;
     const char *name;
+    const PgQuery__CommonTableExpr *expression;
+    bool recursive;
 };
 
 struct scope {
@@ -108,13 +119,28 @@ struct fact *facts_equal(struct walk *walk, struct source *a, struct source *b, 
 void facts_apply(struct walk *walk, struct scope *scope, struct source *source, struct fact *facts);
 void note_mentions(struct walk *walk, const PgQuery__Node *condition);
 bool column_is(struct walk *walk, const struct source *source, const PgQuery__ColumnRef *column);
+
+/* constant.c: literals, parameters, arrays of them */
 /* A type by name, without length, array (unless `array`) or set: those may change a value. 0: not one that a
  * tenant may have. */
 uint32_t type_named(const PgQuery__TypeName *type, bool array);
+/* Does a cast to `oid` on the way to or from a column of that type leave tenants what they are? */
+bool cast_keeps(uint32_t column_type, uint32_t oid);
+/* A column of numeric cast to an integer: several tenants become one. */
+bool cast_rounds(uint32_t column_type, uint32_t oid);
 /* A literal or parameter as a tenant of a column of that type (`assumed`: the type of a parameter without a
  * cast, 0: the column's). false: it is something else. */
 bool constant_of(struct walk *walk, const PgQuery__Node *node, uint32_t column_type, uint32_t assumed,
                  struct restriction *evidence);
+/* Every item of a list; of each a row's element where `element` >= 0. */
+bool constants_of(struct walk *walk, PgQuery__Node *const *items, size_t count, int64_t element,
+                  uint32_t column_type, uint32_t assumed, struct restriction *evidence);
+/* The elements of an array: ARRAY[…], '{…}', $1, cast or not. `rows`: they become rows, NULL too. */
+bool elements_of(struct walk *walk, const PgQuery__Node *array, uint32_t column_type, uint32_t assumed,
+                 bool rows, struct restriction *evidence);
+/* Remembers that `other`, a literal or parameter, decides with `array` on how many rows there are. */
+bool length_of(struct walk *walk, const PgQuery__Node *other, const PgQuery__Node *array,
+               struct restriction *evidence);
 void restriction_join(struct walk *walk, struct restriction *into, const struct restriction *from);
 
 /* query.c: SELECT, INSERT, UPDATE, DELETE, MERGE */

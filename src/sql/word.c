@@ -25,6 +25,7 @@ static const struct entry entries[] = {
     ENTRY("commit", WORD_COMMIT),
     ENTRY("create", WORD_CREATE),
     ENTRY("current_setting", WORD_CURRENT_SETTING),
+    ENTRY("do", WORD_DO),
     ENTRY("else", WORD_ELSE),
     ENTRY("end", WORD_END),
     ENTRY("except", WORD_EXCEPT),
@@ -51,7 +52,7 @@ static const struct entry entries[] = {
 
 /* Where the entries of a letter begin; those of the next letter end them. */
 static const uint8_t first_of[27] = {
-    0, 2, 4, 8, 8, 11, 12, 12, 12, 14, 15, 15, 15, 15, 15, 16, 19, 19, 21, 23, 26, 27, 28, 30, 30, 30, 30,
+    0, 2, 4, 8, 9, 12, 13, 13, 13, 15, 16, 16, 16, 16, 16, 17, 20, 20, 22, 24, 27, 28, 29, 31, 31, 31, 31,
 };
 
 enum word word_of(const char *lower, uint32_t bytes)

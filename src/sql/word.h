@@ -16,6 +16,7 @@ enum word {
     WORD_COMMIT,
     WORD_CREATE,
     WORD_CURRENT_SETTING,
+    WORD_DO,
     WORD_ELSE,
     WORD_END,
     WORD_EXCEPT,

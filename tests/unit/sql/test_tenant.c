@@ -13,7 +13,7 @@
         text, sizeof text - 1                                                                                \
     }
 
-enum { OID_NAME = 19, OID_INT2 = 21, OID_BPCHAR = 1042, OID_NUMERIC = 1700, OID_BOOL = 16 };
+enum { OID_NAME = 19, OID_INT2 = 21, OID_BPCHAR = 1042, OID_NUMERIC = 1700, OID_BOOL = 16, OID_ENUM = 3500 };
 
 static const struct text_case {
     uint32_t type_oid;
@@ -52,7 +52,18 @@ static const struct text_case {
     { OID_INT4, BYTES("+"), NULL },
     { OID_INT4, BYTES(""), NULL },
     { OID_NUMERIC, BYTES("12"), "12" },
-    { OID_NUMERIC, BYTES("12.0"), NULL },
+    { OID_NUMERIC, BYTES("12.0"), "12" },
+    { OID_NUMERIC, BYTES(" +0012.00 "), "12" },
+    { OID_NUMERIC, BYTES("-0.0"), "0" },
+    { OID_NUMERIC, BYTES("-7."), "-7" },
+    { OID_NUMERIC, BYTES("123456789012345678901234567890"), "123456789012345678901234567890" },
+    { OID_NUMERIC, BYTES("12.5"), NULL }, /* numeric(9,0) would make 13 of it */
+    { OID_NUMERIC, BYTES(".0"), NULL },
+    { OID_NUMERIC, BYTES("1e2"), NULL },
+    { OID_NUMERIC, BYTES("NaN"), NULL },
+    { OID_NUMERIC, BYTES("12.0.0"), NULL },
+    { OID_ENUM, BYTES("Gold"), "Gold" },
+    { OID_ENUM, BYTES("abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcd"), NULL },
     { OID_BOOL, BYTES("t"), NULL },
     { OID_CITEXT, BYTES("a"), NULL },
 };
@@ -79,7 +90,19 @@ static const struct text_case binaries[] = {
     { OID_INT8, BYTES("\xff\xff\xff\xff\xff\xff\xff\xff"), "-1" },
     { OID_TEXT, BYTES("Acme"), "Acme" },
     { OID_TEXT, BYTES("a\0b"), NULL },
-    { OID_NUMERIC, BYTES("\0\1\0\0\0\0\0\0\0\1"), NULL },
+    { OID_NUMERIC, BYTES("\0\1\0\0\0\0\0\0\0\1"), "1" },
+    { OID_NUMERIC, BYTES("\0\0\0\0\0\0\0\2"), "0" },
+    { OID_NUMERIC, BYTES("\0\2\0\1\x40\0\0\0\0\1\0\2"), "-10002" },
+    { OID_NUMERIC, BYTES("\0\1\0\1\0\0\0\0\0\1"), "10000" },
+    { OID_NUMERIC, BYTES("\0\2\0\0\0\0\0\4\0\1\0\2"), NULL }, /* 1.0002 */
+    { OID_NUMERIC, BYTES("\0\1\xff\xff\0\0\0\4\0\1"), NULL }, /* 0.0001 */
+    { OID_NUMERIC, BYTES("\0\2\0\0\0\0\0\1\0\1\0\0"), "1" },  /* 1.0 */
+    { OID_NUMERIC, BYTES("\0\0\0\0\xc0\0\0\0"), NULL },       /* NaN */
+    { OID_NUMERIC, BYTES("\0\1\0\0\0\0\0\0\x27\x10"), NULL }, /* no digit */
+    { OID_NUMERIC, BYTES("\0\1\x7f\xff\0\0\0\0\0\1"), NULL }, /* too long */
+    { OID_NUMERIC, BYTES("\0\2\0\0\0\0\0\0\0\1"), NULL },     /* cut off */
+    { OID_NUMERIC, BYTES("\0"), NULL },
+    { OID_ENUM, BYTES("Gold"), "Gold" },
 };
 
 static void reads_binary_values(void **state)
