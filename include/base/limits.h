@@ -28,6 +28,7 @@ enum {
     CANCEL_KEY_BYTES_LONG = 32,     /* what we give from protocol 3.2 on, as PostgreSQL 18 does */
     CANCEL_KEY_BYTES_MAX = 256,     /* what another server may give us: protocol 3.2's own bound */
     LOGIN_TIMEOUT_MS = 60000,     /* authentication_timeout of PostgreSQL: of an operator's session */
+    DRAIN_YOUNG_MS = 1000, /* a graceful shutdown leaves whoever has just logged in alone for so long */
     LAST_WORDS_MS = 2000,         /* a peer that does not read its last message by then is closed anyway */
     REMEMBERED_LOGINS_MAX = 4096, /* users whose reported parameters a loop remembers */
     GUESSERS_MAX = 4096,          /* addresses whose failed logins a loop remembers */

@@ -48,7 +48,9 @@ enum control_verb {
                                 events_copied, total_events, sync_lag_events, error_message); WATCH and WAIT poll it */
     CONTROL_FOR_MAIN,
     CONTROL_RELOAD = CONTROL_FOR_MAIN, /* rows: key, old, new, status */
-    CONTROL_SHUTDOWN,
+    CONTROL_SHUTDOWN,          /* at once */
+    CONTROL_SHUTDOWN_GRACEFUL,
+    CONTROL_SHOW_SHUTDOWN,        /* state, clients, seconds, seconds_left */
 };
 
 enum { CONTROL_OPTIONS_MAX = 32 };

@@ -30,6 +30,11 @@ bool proxy_start(const struct proxy_setup *setup, struct proxy **proxy, struct e
  * in force. false: a file that `config` names is wrong; nothing has changed. */
 bool proxy_reload(struct proxy *proxy, const struct config *config, struct mailbox *reply_to, struct error *err);
 unsigned proxy_loop_count(const struct proxy *proxy);
+/* A graceful end begins: whoever has been accepted by the kernel is taken in, then nobody; each client goes when its
+ * transaction has ended (drain.h). Every loop answers to `reply_to` when it has begun: from then on proxy_client_count()
+ * only falls. proxy_stop() is still to be called, when nobody is left or time is over. */
+bool proxy_drain(struct proxy *proxy, struct mailbox *reply_to, struct error *err);
+unsigned proxy_client_count(const struct proxy *proxy);
 /* Ends: clients get 57P01, threads are joined, memory is freed. */
 void proxy_stop(struct proxy *proxy);
 const char *proxy_address(const struct proxy *proxy); /* the first one: "127.0.0.1:6432", or a socket's path */

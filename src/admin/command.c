@@ -388,6 +388,8 @@ static bool match_keyword(struct parser *parser, struct slice keyword)
         parser->command->flags |= COMMAND_FORCE;
     else if (slice_is(keyword, "PURGE"))
         parser->command->flags |= COMMAND_PURGE;
+    else if (slice_is(keyword, "GRACEFUL"))
+        parser->command->flags |= COMMAND_GRACEFUL;
     else if (slice_is(keyword, "ALL"))
         parser->command->flags |= COMMAND_ALL;
     else if (slice_is(keyword, "ACTIVE"))

@@ -45,6 +45,7 @@ enum command_verb {
     COMMAND_EXPLAIN_ROUTE,
     COMMAND_RELOAD,
     COMMAND_SHUTDOWN,
+    COMMAND_SHOW_SHUTDOWN,
     /* what drivers send by themselves: accepted, without effect */
     COMMAND_BEGIN,
     COMMAND_END_TRANSACTION,
@@ -68,7 +69,7 @@ enum command_slot {
 };
 
 /* Optional keywords that mean something by being there. */
-enum { COMMAND_ALL = 1, COMMAND_ACTIVE = 2, COMMAND_FORCE = 4, COMMAND_PURGE = 8 };
+enum { COMMAND_ALL = 1, COMMAND_ACTIVE = 2, COMMAND_FORCE = 4, COMMAND_PURGE = 8, COMMAND_GRACEFUL = 16 };
 
 struct command_column {
     const char *name; /* NULL ends the list */

@@ -16,6 +16,8 @@ static const struct command_info commands[] = {
       COLUMNS({ "command", ROWS_TEXT }, { "description", ROWS_TEXT }) },
     { COMMAND_SHOW_VERSION, "SHOW VERSION", "SHOW", "the version of pgshunt",
       COLUMNS({ "version", ROWS_TEXT }) },
+    { COMMAND_SHOW_SHUTDOWN, "SHOW SHUTDOWN", "SHOW", "running or shutting down: clients left, seconds since it began, seconds left",
+      COLUMNS({ "state", ROWS_TEXT }, { "clients", ROWS_INT8 }, { "seconds", ROWS_INT8 }, { "seconds_left", ROWS_INT8 }) },
     { COMMAND_SHOW_CONFIG, "SHOW CONFIG", "SHOW", "every setting, its value, its default, and when it can change",
       COLUMNS({ "key", ROWS_TEXT }, { "value", ROWS_TEXT }, { "default", ROWS_TEXT }, { "changeable", ROWS_TEXT }) },
     { COMMAND_SHOW_STORES, "SHOW STORES", "SHOW", "the configured stores",
@@ -103,7 +105,8 @@ static const struct command_info commands[] = {
     { COMMAND_RELOAD, "RELOAD", "RELOAD",
       "reads the configuration file again: what has changed, and what of it needs a restart",
       COLUMNS({ "key", ROWS_TEXT }, { "old", ROWS_TEXT }, { "new", ROWS_TEXT }, { "status", ROWS_TEXT }) },
-    { COMMAND_SHUTDOWN, "SHUTDOWN", "SHUTDOWN", "stops pgshunt; migrations go on at the next start", NULL },
+    { COMMAND_SHUTDOWN, "SHUTDOWN [GRACEFUL|NOW]", "SHUTDOWN",
+      "stops pgshunt, now (the default), or when every transaction has ended; migrations go on at the next start", NULL },
 
     /* What drivers send by themselves. */
     { COMMAND_BEGIN, "BEGIN [<mode>]", "BEGIN", NULL, NULL },

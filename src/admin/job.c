@@ -296,6 +296,14 @@ static enum job_result start_explain(struct job *job, struct rows **rows, struct
     return explain_route(job->view, job->command, job->params, rows, err) ? JOB_DONE : JOB_FAILED;
 }
 
+static enum job_result start_shutdown(struct job *job, struct rows **rows, struct error *err)
+{
+    bool graceful = (job->command->flags & COMMAND_GRACEFUL) != 0;
+
+    (void)rows;
+    return ask(job, graceful ? CONTROL_SHUTDOWN_GRACEFUL : CONTROL_SHUTDOWN, err);
+}
+
 /* --- what loops know --- */
 
 static enum show_what what_of(enum command_verb verb)
@@ -403,7 +411,8 @@ static const struct work {
     [COMMAND_WAIT_MIGRATION] = { .start = start_wait },
     [COMMAND_EXPLAIN_ROUTE] = { .start = start_explain },
     [COMMAND_RELOAD] = { .asks = CONTROL_RELOAD },
-    [COMMAND_SHUTDOWN] = { .asks = CONTROL_SHUTDOWN },
+    [COMMAND_SHUTDOWN] = { .start = start_shutdown },
+    [COMMAND_SHOW_SHUTDOWN] = { .asks = CONTROL_SHOW_SHUTDOWN },
     [COMMAND_BEGIN] = { .start = start_polite },
     [COMMAND_END_TRANSACTION] = { .start = start_polite },
     [COMMAND_POLITE] = { .start = start_polite },

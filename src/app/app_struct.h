@@ -3,6 +3,7 @@
 #define PGSHUNT_APP_APP_STRUCT_H
 
 #include "admin/console.h"
+#include "app/drain.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "migrate/control.h"
@@ -22,6 +23,7 @@ struct app {
     struct console *console;
     struct proxy *proxy;
     struct control *control;
+    struct drain drain;
     bool wrote_pid;
 };
 

@@ -20,6 +20,7 @@ static void our_signals(sigset_t *signals)
     sigemptyset(signals);
     sigaddset(signals, SIGTERM);
     sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGQUIT);
     sigaddset(signals, SIGHUP);
 }
 
@@ -83,10 +84,21 @@ static bool reload(struct app *app, struct rows **rows, struct error *err)
 
 static void on_request(struct app *app, struct control_request *request)
 {
-    if (request->verb == CONTROL_RELOAD)
+    switch (request->verb) {
+    case CONTROL_RELOAD:
         request->ok = reload(app, &request->rows, &request->err);
-    else
+        break;
+    case CONTROL_SHUTDOWN_GRACEFUL:
+        log_line(app->log, LOG_INFO, "app", "SHUTDOWN GRACEFUL by %s", request->operator_name);
+        request->ok = app_drain_begin(app, &request->err);
+        break;
+    case CONTROL_SHOW_SHUTDOWN:
+        request->rows = app_drain_show(app);
+        request->ok = request->rows != NULL || error_no_memory(&request->err);
+        break;
+    default:
         error_set(&request->err, "0A000", "main does not know this request");
+    }
     letter_reply(&request->letter);
 }
 
@@ -123,7 +135,13 @@ static bool on_signal(struct app *app, int number)
         rows_free(rows);
         return false;
     }
-    log_line(app->log, LOG_INFO, "app", "stopping: %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
+    if (number == SIGTERM && app->drain.answers == NULL) {
+        log_line(app->log, LOG_INFO, "app", "SIGTERM");
+        if (app_drain_begin(app, &err))
+            return false;
+        log_error(app->log, LOG_ERROR, "app", &err, "cannot shut down gracefully");
+    }
+    log_line(app->log, LOG_INFO, "app", "stopping: %s", strsignal(number));
     return true;
 }
 
@@ -151,10 +169,12 @@ void orders_follow(struct app *app)
         return;
     }
     while (!over) {
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+        if (poll(fds, 2, app->drain.answers == NULL ? -1 : DRAIN_LOOK_MS) < 0 && errno != EINTR)
             break;
         over = on_signals(app, fds[0].fd) || over;
         over = on_letters(app) || over;
+        over = app_drain_is_over(app) || over;
     }
+    app_drain_done(app);
     close(fds[0].fd);
 }

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "proxy/loop.h"
 
-enum { NO_DESCRIPTORS_PAUSE_MS = 100 };
+enum { NO_DESCRIPTORS_PAUSE_MS = 100, REST_TURNS = 32 };
 
 struct acceptor {
     const struct switchboard *switchboard;
@@ -37,7 +37,8 @@ static void hand_over(struct acceptor *acceptor, int fd)
     letter_send(acceptor->switchboard->loops[acceptor->turn], &letter->letter);
 }
 
-static void accept_some(struct acceptor *acceptor, int listener)
+/* true: as many as it takes at a time, there may be more. */
+static bool accept_some(struct acceptor *acceptor, int listener)
 {
     for (int i = 0; i < 64; i++) {
         int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -47,11 +48,20 @@ static void accept_some(struct acceptor *acceptor, int listener)
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             log_line(acceptor->log, LOG_ERROR, "proxy", "cannot accept a connection: %s", strerror(errno));
             clock_sleep_ms(NO_DESCRIPTORS_PAUSE_MS);
-            return;
+            return false;
         } else if (errno != EINTR && errno != ECONNABORTED) {
-            return;
+            return false;
         }
     }
+    return true;
+}
+
+/* The last thing it does: whom the kernel has let in is not turned away. Bounded: more come all the time. */
+static void accept_rest(struct acceptor *acceptor)
+{
+    for (size_t i = 0; i < acceptor->listeners->count; i++)
+        for (int turn = 0; turn < REST_TURNS && accept_some(acceptor, acceptor->listeners->at[i].fd); turn++)
+            ;
 }
 
 static void *acceptor_main(void *arg)
@@ -67,8 +77,10 @@ static void *acceptor_main(void *arg)
     for (;;) {
         if (poll(fds, listeners->count + 1, -1) < 0 && errno != EINTR)
             return NULL;
-        if (fds[listeners->count].revents != 0)
+        if (fds[listeners->count].revents != 0) {
+            accept_rest(acceptor);
             return NULL;
+        }
         for (size_t i = 0; i < listeners->count; i++)
             if (fds[i].revents != 0)
                 accept_some(acceptor, listeners->at[i].fd);

@@ -9,6 +9,7 @@
 #include "proxy/book.h"
 #include "proxy/branches.h"
 #include "proxy/cancel.h"
+#include "proxy/drain.h"
 #include "proxy/join.h"
 #include "proxy/hear.h"
 #include "proxy/local.h"
@@ -181,6 +182,8 @@ static bool idle_step(struct client *client)
         client_fail(client, &err);
         return false;
     }
+    if (result == WIRE_MSG && drain_instead(client))
+        return false;
     return result == WIRE_MSG && statement_message(client, &msg);
 }
 

@@ -36,6 +36,7 @@ struct client {
     enum client_state state;
     struct error closing_why;
     uint64_t since_ms;                 /* state entered */
+    uint64_t welcomed_ms; /* logged in */
     uint64_t connected_ms, request_ms; /* request: when bytes came last */
 
     /* who */

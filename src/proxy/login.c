@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/config.h"
 #include "proxy/arrive.h"
 #include "proxy/cancel.h"
@@ -204,6 +205,6 @@ void login_welcome(struct client *client)
                                slice_of(client->session.reported.pairs[i].value));
     write_backend_key_data(out, client->cancel_pid, client->cancel_key, client->cancel_key_bytes);
     write_ready(out, 'I');
-    admit_done(client);
+    client->welcomed_ms = clock_ms();
     client_enter(client, EV_SERVER);
 }

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "proxy/hear.h"
+#include "proxy/drain.h"
 #include "proxy/tell.h"
 #include "proxy/warm.h"
 
@@ -141,6 +142,9 @@ static void on_own_letter(struct loop *loop, struct loop_letter *letter)
     case LOOP_SETTINGS:
         on_settings(loop, letter);
         break;
+    case LOOP_DRAIN:
+        drain_begin(loop);
+        break;
     }
     letter_reply(&letter->letter);
 }
@@ -230,6 +234,8 @@ static void on_tick(uv_timer_t *timer)
     admit_tick(loop, clock_ms());
     gates_tick(loop->gates, loop_lease_is_valid(loop), clock_ms());
     count_period(loop);
+    if (loop->draining)
+        drain_tick(loop);
     if (++loop->ticks % SCAN_EVERY_TICKS != 0)
         return;
     ears_tick(loop->ears);

@@ -43,13 +43,19 @@ static void stop_loops(struct proxy *proxy)
         loop_join(&proxy->loops[i]);
 }
 
+static void stop_accepting(struct proxy *proxy)
+{
+    if (proxy->acceptor != NULL)
+        acceptor_stop(proxy->acceptor);
+    proxy->acceptor = NULL;
+    listeners_close(&proxy->listeners);
+}
+
 void proxy_stop(struct proxy *proxy)
 {
     if (proxy == NULL)
         return;
-    if (proxy->acceptor != NULL)
-        acceptor_stop(proxy->acceptor);
-    listeners_close(&proxy->listeners);
+    stop_accepting(proxy);
     stop_loops(proxy);
     free(proxy);
 }
@@ -119,6 +125,29 @@ bool proxy_reload(struct proxy *proxy, const struct config *config, struct mailb
             letter_drop(&letters[i]->letter);
     }
     return made == proxy->loop_count || error_no_memory(err);
+}
+
+bool proxy_drain(struct proxy *proxy, struct mailbox *reply_to, struct error *err)
+{
+    struct loop_letter *letters[LOOPS_MAX];
+    unsigned made = 0;
+
+    for (; made < proxy->loop_count && (letters[made] = loop_letter_new(LOOP_DRAIN)) != NULL; made++)
+        letters[made]->letter.reply_to = mailbox_take(reply_to);
+    if (made < proxy->loop_count) {
+        while (made > 0)
+            letter_drop(&letters[--made]->letter);
+        return error_no_memory(err);
+    }
+    stop_accepting(proxy);
+    for (unsigned i = 0; i < made; i++) /* behind the last sockets */
+        letter_send(proxy->shared.switchboard->loops[i], &letters[i]->letter);
+    return true;
+}
+
+unsigned proxy_client_count(const struct proxy *proxy)
+{
+    return atomic_load(&proxy->client_count);
 }
 
 unsigned proxy_loop_count(const struct proxy *proxy)

@@ -90,7 +90,7 @@ class Pgshunt:
     def _default_settings(self, default_store):
         return {
             "pgshunt": {"listen": f"{self.host}:{self.port}", "workers": 2, "pool_mode": "session",
-                        "admin_socket_dir": self.base, "admin_port": self.admin_port},
+                        "shutdown_timeout_seconds": 1, "admin_socket_dir": self.base, "admin_port": self.admin_port},
             "auth": {"auth_type": "scram-sha-256", "auth_file": self.auth_path},
             "routing": {"default_store": default_store, "tenant_setting": "app.tenant_id"},
             "events": {"table": "events", "tenant_column": "tenant_id", "position_column": "global_position",
