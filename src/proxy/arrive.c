@@ -447,8 +447,11 @@ static bool has_bad_news(struct client *client, struct error *err)
     if (!client->txn.lost)
         return false;
     client->txn.lost = false;
-    error_set(err, "08006", "the transaction was lost: its store closed the connection");
-    return !error_hint(err, "Begin it again; nothing of it has been committed.");
+    *err = client->lost_why;
+    error_detail(err,
+                 "The transaction was lost with the connection to its store; nothing of it was committed.");
+    error_hint(err, "Begin it again.");
+    return true;
 }
 
 /* The store that the message goes to, its gates passed. */

@@ -23,6 +23,7 @@ struct cancel {
     size_t key_bytes;
     uint64_t sync_seen; /* of its client when it was asked: once that has risen, it is too late */
     struct cancel_asker asker;
+    bool last; /* its client goes: never late */
 };
 
 bool cancel_request(struct client *client, uint32_t pid, struct slice key)
@@ -105,6 +106,8 @@ static bool is_late(const struct cancel *cancel)
     const struct client *client = loop_find_client(cancel->loop, cancel->client_pid);
     const struct server *server = client == NULL ? NULL : client->servers[cancel->store_index];
 
+    if (cancel->last)
+        return false;
     return server == NULL || server->pid != cancel->server_pid || server->visible == 0 ||
            client->sync_seen != cancel->sync_seen;
 }
@@ -127,7 +130,7 @@ static void on_dial_freed(struct dial *dial)
     free(of_dial(dial));
 }
 
-void cancel_send(struct server *server, struct cancel_asker asker)
+static void send_cancel(struct server *server, struct cancel_asker asker, bool last)
 {
     struct cancel *cancel = server->cancels > 0 ? NULL : calloc(1, sizeof *cancel);
 
@@ -137,6 +140,7 @@ void cancel_send(struct server *server, struct cancel_asker asker)
         return;
     }
     cancel->asker = asker;
+    cancel->last = last;
     cancel->sync_seen = server->client->sync_seen;
     stream_init(&cancel->stream, &hooks);
     cancel->loop = server->client->loop;
@@ -150,4 +154,15 @@ void cancel_send(struct server *server, struct cancel_asker asker)
     server->cancels++;
     stream_close_by(&cancel->stream, &cancel->loop->lingering, clock_ms() + SERVER_LOGIN_TIMEOUT_MS);
     dial_begin(&cancel->dial, &cancel->loop->uv, &cancel->stream, server->store, cancel->loop->settings->tls);
+}
+
+void cancel_send(struct server *server, struct cancel_asker asker)
+{
+    send_cancel(server, asker, false);
+}
+
+void cancel_send_last(struct server *server)
+{
+    send_cancel(server, (struct cancel_asker){ .loop = server->client->loop->index },
+                true); /* nobody has asked */
 }

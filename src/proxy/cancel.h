@@ -26,6 +26,8 @@ bool cancel_request(struct client *client, uint32_t pid, struct slice key);
 /* Asks the store to cancel what `server` does; dropped if that has been answered before the store could be
  * reached. One at a time: another one says nothing new. */
 void cancel_send(struct server *server, struct cancel_asker asker);
+/* The same for a client that is about to be closed: late or not. */
+void cancel_send_last(struct server *server);
 /* Nothing (more) will come of it: its connection is closed. */
 void cancel_answer(struct loop *loop, struct cancel_asker asker);
 

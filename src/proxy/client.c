@@ -12,6 +12,7 @@
 #include "proxy/drain.h"
 #include "proxy/join.h"
 #include "proxy/hear.h"
+#include "proxy/idle.h"
 #include "proxy/local.h"
 #include "proxy/login.h"
 #include "proxy/loop.h"
@@ -182,9 +183,10 @@ static bool idle_step(struct client *client)
         client_fail(client, &err);
         return false;
     }
-    if (result == WIRE_MSG && drain_instead(client))
+    if (result != WIRE_MSG || drain_instead(client))
         return false;
-    return result == WIRE_MSG && statement_message(client, &msg);
+    idle_began(client);
+    return statement_message(client, &msg);
 }
 
 static bool step_once(struct client *client)
@@ -315,6 +317,7 @@ void client_ready_seen(struct client *client, struct server *server, char tx_sta
 {
     client->sync_seen++;
     client->tx_status = tx_status;
+    idle_answered(client);
     client->error_seen = false;
     if (tx_status == 'I' || (tx_status == 'T' && client->sync_seen == client->chain_sync))
         transaction_ended(client, server);
@@ -419,6 +422,23 @@ static void begin_without_home(struct client *client, struct server *server, con
     client_run(client);
 }
 
+/* PostgreSQL would have ended the session, and another server cannot go on with this one: it had something
+ * there that cannot be made again, or it was told to go for being silent. */
+static bool ends_session(const struct client *client, const struct server *server)
+{
+    const char *sqlstate = server->why.sqlstate;
+    unsigned index = server->store->index;
+
+    if (client->replication || belongings_are_at(&client->session.belongings, index))
+        return true;
+    if (!server->why_from_server)
+        return false;
+    if (strcmp(sqlstate, "25P03") == 0) /* idle_in_transaction_session_timeout */
+        return txn_at((struct txn *)&client->txn, (int)index) != NULL;
+    return strcmp(sqlstate, "57P05") == 0 && client->last_store == (int)index && client->tx_status == 'I' &&
+           client->sync_sent == client->sync_seen; /* idle_session_timeout: not of a store left behind */
+}
+
 void client_server_lost(struct client *client, struct server *server)
 {
     int index = (int)server->store->index;
@@ -438,9 +458,17 @@ void client_server_lost(struct client *client, struct server *server)
         warm_lost(client, server);
     log_error(client->loop->shared->log, LOG_WARN, "proxy", &why, "user \"%s\" lost store \"%s\"",
               client->user, server->store->name);
+    if (ends_session(client, server)) {
+        if (cut)
+            client_close(client);
+        else
+            client_fail(client, &why);
+        return;
+    }
     if (owed)
         answer_for(client, server, &why);
-    else if (!server->warm && index == client->last_store && client->state == CLIENT_IDLE) {
+    else if (!server->warm && index == client->last_store && index == client->home_store &&
+             client->state == CLIENT_IDLE) {
         client->refused = true; /* what the session had there is gone: its next statement says so, once */
         client->refused_why = why;
     }
@@ -514,6 +542,8 @@ void client_expired(struct client *client)
         fail_with(client, "57014", "canceling authentication due to timeout");
         return;
     }
+    if (client->ear == NULL && !idle_check(client))
+        return;
     for (size_t i = 0; i < client->loop->shared->stores->count; i++) {
         struct server *server = client->servers[i];
         struct error err;
@@ -601,8 +631,8 @@ void client_open(struct loop *loop, int fd)
     client->loop = loop;
     client->number = ++loop->client_number;
     client->since_ms = client->connected_ms = clock_ms();
-    client->last_store = client->answering = client->passing_to = client->waiting_store = client->warm_store =
-        -1;
+    client->home_store = client->last_store = client->answering = client->passing_to = client->waiting_store =
+        client->warm_store = -1;
     client->tx_status = 'I';
     client->user_tenant = "";
     client->waiter.opened = on_gate_opened;

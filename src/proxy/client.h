@@ -50,6 +50,7 @@ struct client {
     char startup_tenant[TENANT_BYTES_MAX]; /* the tenant setting in `options`; "" : none */
     const char *user_tenant;               /* [routing] user.NAME; "" : none */
     bool routed;                           /* its database is the default store's, and it speaks SQL */
+    int home_store;                        /* where it has logged in; -1: not yet */
     bool replication;                      /* a walsender's client: one server for good, never attributed */
     bool asked_ssl, asked_gssenc, direct_tls;
     bool cancelling;         /* has sent a CancelRequest, and waits until it has been passed on */
@@ -72,9 +73,10 @@ struct client {
     bool ends_due;                      /* some server's ends_sync is set */
     uint64_t chain_sync; /* the ReadyForQuery that ends a transaction although another goes on; 0: none */
     bool skip_to_sync;   /* refused by the proxy in extended protocol: ignore until Sync */
-    uint64_t sync_sent, sync_seen; /* ReadyForQuerys asked for and answered */
-    size_t passing_bytes;          /* rest of a large message on its way to `passing_to` */
-    int passing_to;                /* store, -1: thrown away */
+    uint64_t sync_sent, sync_seen;         /* ReadyForQuerys asked for and answered */
+    uint64_t idle_since_ms, busy_since_ms; /* by the loop's clock; busy 0: everything has been answered */
+    size_t passing_bytes;                  /* rest of a large message on its way to `passing_to` */
+    int passing_to;                        /* store, -1: thrown away */
     char *local_portal; /* a portal that the proxy answers itself (deferred BEGIN …); NULL: none */
     struct plan *local_plan;
     struct slice local_text; /* owned */

@@ -96,7 +96,7 @@ void login_home(struct client *client)
     const struct store *home = arrive_home(client);
 
     client_enter(client, EV_KNOWN);
-    client->waiting_store = (int)home->index;
+    client->waiting_store = client->home_store = (int)home->index;
     if (server_open(client, home) == NULL && client->state != CLIENT_CLOSING)
         fail_with(client, "53200", "out of memory");
 }
@@ -207,4 +207,5 @@ void login_welcome(struct client *client)
     write_ready(out, 'I');
     client->welcomed_ms = clock_ms();
     client_enter(client, EV_SERVER);
+    client->idle_since_ms = uv_now(&client->loop->uv);
 }

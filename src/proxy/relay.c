@@ -265,6 +265,19 @@ static bool is_captured(struct server *server, const struct msg *msg)
     return msg->type == BE_DATA_ROW && head != NULL && head->capture;
 }
 
+/* A server that is stopped at once says so in a warning, and is gone (quickdie() of PostgreSQL). */
+static void on_notice(struct server *server, const struct msg *msg)
+{
+    struct slice code = read_error_field(msg, 'C'), text = read_error_field(msg, 'M');
+
+    if (code.bytes == 5 && strncmp(code.at, "57P0", 4) == 0) {
+        error_set(&server->why, "57P01", "%.*s", (int)text.bytes, text.at);
+        memcpy(server->why.sqlstate, code.at, 5);
+        server->why_from_server = true;
+    }
+    pass(server, msg);
+}
+
 static void on_notification(struct server *server, const struct msg *msg)
 {
     struct client *client = server->client;
@@ -296,6 +309,9 @@ static void on_message(struct server *server, const struct msg *msg)
         break;
     case BE_PARAMETER_STATUS:
         on_parameter(server, msg);
+        break;
+    case BE_NOTICE:
+        on_notice(server, msg);
         break;
     case BE_NOTIFICATION:
         on_notification(server, msg);

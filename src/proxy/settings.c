@@ -28,6 +28,9 @@ static bool settings_fill(struct proxy_settings *settings, const struct config *
 {
     settings->reject_unattributed = config_is(config, CONFIG_UNATTRIBUTED_WRITES, "reject");
     settings->plain_to_stores = config_flag(config, CONFIG_SERVER_PLAIN_PASSWORD);
+    settings->client_idle_timeout_s = (unsigned)config_number(config, CONFIG_CLIENT_IDLE_TIMEOUT);
+    settings->idle_transaction_timeout_s = (unsigned)config_number(config, CONFIG_IDLE_TRANSACTION_TIMEOUT);
+    settings->query_timeout_s = (unsigned)config_number(config, CONFIG_QUERY_TIMEOUT);
     settings->max_clients = (unsigned)config_number(config, CONFIG_MAX_CLIENT_CONN);
     return tls_set_read(config, stores, &settings->tls, err) &&
            auth_rules_read(config, &settings->rules, err);

@@ -21,6 +21,7 @@ struct proxy_settings {
     bool reject_unattributed;
     bool plain_to_stores; /* server_plain_password */
     unsigned max_clients;
+    unsigned client_idle_timeout_s, idle_transaction_timeout_s, query_timeout_s; /* 0: none */
 };
 
 /* Reads the files that the configuration names. false: `err` says which is wrong. */

@@ -1,0 +1,171 @@
+"""A server that restarts under its clients, or ends a session for being silent: PostgreSQL's own words, and the session
+goes on where nothing of it is lost. And the proxy's own timeouts."""
+import time
+
+import psycopg
+import pytest
+
+from conftest import OTHER, TENANT, connect
+from events import append, place
+from pgcluster import wait_until
+from test_listens import heard, listening, notify
+
+TOLD = ("57P01", "57P02", "08006")
+
+
+@pytest.fixture
+def few(proxy, stores):
+    stores.fill({TENANT: 20, OTHER: 10})
+    proxy.move(TENANT, "dedicated")
+    return proxy
+
+
+def code(conn, statement):
+    with pytest.raises(psycopg.Error) as refusal:
+        conn.execute(statement)
+    return refusal.value.sqlstate
+
+
+def restart(cluster, mode):
+    cluster.stop(mode)
+    cluster.start()
+
+
+def closed(conn):
+    """The connection's end, as it comes unasked: its words (libpq keeps no more of it)."""
+    try:
+        conn.execute("SELECT 1")
+    except psycopg.OperationalError as end:
+        return str(end) if conn.closed else "still open"
+    return "still open"
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_an_idle_session_at_home_is_told_once(few, stores, mode):
+    with connect(few, stores) as conn:
+        conn.execute("SET work_mem = '7MB'")
+        conn.execute(f"PREPARE p (uuid) AS SELECT count(*), current_setting('work_mem') FROM events WHERE tenant_id = $1")
+        listening(conn).execute("LISTEN news")
+        restart(stores.shared, mode)
+        assert code(conn, "SELECT 1") in TOLD
+        assert conn.execute(f"EXECUTE p ('{OTHER}')").fetchone() == (10, "7MB")
+        conn.execute("SELECT 1")
+        wait_until("it listens again", lambda: notify(stores.shared, stores, "news", "x") or heard(conn, 1, 1), 20)
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_a_store_left_behind_is_opened_again_silently(few, stores, mode):
+    with connect(few, stores) as conn:
+        conn.execute("SET work_mem = '7MB'")
+        assert place(conn, TENANT) == (stores.dedicated.port, 20)
+        for last in (OTHER, TENANT):
+            place(conn, last)
+            restart(stores.dedicated, mode)
+            asking = f"SELECT count(*), current_setting('work_mem') FROM events WHERE tenant_id = '{TENANT}'"
+            assert conn.execute(asking).fetchone() == (20, "7MB")
+
+
+@pytest.mark.parametrize("tenant", [TENANT, OTHER])
+def test_a_transaction_is_lost_and_the_next_one_is_not(few, stores, tenant):
+    cluster = stores.dedicated if tenant == TENANT else stores.shared
+    with connect(few, stores) as conn:
+        conn.execute("BEGIN")
+        append(conn, tenant)
+        restart(cluster, "fast")
+        assert code(conn, "SELECT 1") in TOLD
+        conn.execute("ROLLBACK")
+        count = place(conn, tenant)[1]
+        append(conn, tenant)
+        assert place(conn, tenant) == (cluster.port, count + 1)
+    assert count == (20 if tenant == TENANT else 10)
+
+
+def test_a_statement_that_runs_is_answered(few, stores):
+    with connect(few, stores) as conn:
+        stores.dedicated.execute(stores.dbname, "SELECT 1")
+        with pytest.raises(psycopg.OperationalError) as end:
+            conn.execute(f"SELECT pg_terminate_backend(pg_backend_pid()) FROM events WHERE tenant_id = '{TENANT}' LIMIT 1")
+        assert end.value.sqlstate == "57P01"
+        assert place(conn, TENANT) == (stores.dedicated.port, 20)
+
+
+@pytest.mark.parametrize("what", [
+    f"CREATE TEMP TABLE mine AS SELECT 1 FROM events WHERE tenant_id = '{TENANT}'",
+    f"DECLARE mine CURSOR WITH HOLD FOR SELECT 1 FROM events WHERE tenant_id = '{TENANT}'",
+    f"SELECT pg_advisory_lock(1) FROM set_config('app.tenant_id', '{TENANT}', false)",
+])
+def test_what_cannot_be_made_again_takes_the_session_along(few, stores, what):
+    with connect(few, stores) as conn:
+        if "advisory" in what:
+            conn.execute(f"SET app.tenant_id = '{TENANT}'")
+            what = "SELECT pg_advisory_lock(1)"
+        conn.execute(what)
+        place(conn, OTHER) if "advisory" not in what else None
+        restart(stores.dedicated, "fast")
+        assert "terminating connection due to administrator command" in closed(conn)
+
+
+# --- timeouts of the server -------------------------------------------------------------------------------------------
+
+def test_idle_in_transaction_session_timeout(few, stores):
+    with connect(few, stores, options="-c idle_in_transaction_session_timeout=300") as conn:
+        conn.execute("BEGIN")
+        append(conn, TENANT)
+        time.sleep(0.8)
+        assert "due to idle-in-transaction timeout" in closed(conn)
+    assert stores.counts(TENANT)[1] == 20
+
+
+def test_idle_session_timeout(few, stores):
+    with connect(few, stores, options="-c idle_session_timeout=400") as conn:
+        place(conn, TENANT)
+        for _ in range(8):                      # busy at home: the other server may go, and come again
+            time.sleep(0.1)
+            place(conn, OTHER)
+        assert place(conn, TENANT) == (stores.dedicated.port, 20)
+        time.sleep(1)
+        assert "due to idle-session timeout" in closed(conn)
+
+
+# --- the proxy's own --------------------------------------------------------------------------------------------------
+
+def test_idle_clients(make_proxy, stores):
+    proxy = make_proxy({"pgshunt": {"client_idle_timeout": 2, "idle_transaction_timeout": 1}}).start()
+    stores.fill({TENANT: 20})
+    with connect(proxy, stores) as idle, connect(proxy, stores) as open_one, connect(proxy, stores) as busy:
+        open_one.execute("BEGIN")
+        append(open_one, TENANT)
+        busy.execute("SELECT pg_sleep(3.5)")
+        assert "due to idle_transaction_timeout" in closed(open_one)
+        assert "due to client_idle_timeout" in closed(idle)
+        busy.execute("SELECT 1")
+    wait_until("it is rolled back", lambda: stores.counts(TENANT)[0] == 20)
+
+
+def test_query_timeout(make_proxy, stores):
+    proxy = make_proxy({"pgshunt": {"query_timeout": 1}}).start()
+    with connect(proxy, stores) as conn:
+        with pytest.raises(psycopg.OperationalError) as end:
+            conn.execute("SELECT pg_sleep(60)")
+        assert "due to query_timeout" in str(end.value) and conn.closed
+    wait_until("the server has stopped", lambda: stores.shared.value(
+        stores.dbname, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(60)%%'") == 0)
+
+
+# --- a client that leaves ---------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("how", ["terminate", "vanish"])
+def test_a_client_that_leaves_in_a_transaction(few, stores, how):
+    conn = connect(few, stores)
+    conn.execute("BEGIN")
+    conn.execute(f"UPDATE events SET actor_id = 'x' WHERE tenant_id = '{TENANT}'")
+    place(conn, OTHER)
+    if how == "terminate":
+        conn.close()
+    else:
+        import os
+        os.close(conn.fileno())
+    for cluster in (stores.shared, stores.dedicated):
+        wait_until("nothing of it is left", lambda: cluster.value(stores.dbname, (
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND datname = current_database()")) == 0, 5)
+    assert stores.dedicated.value(stores.dbname, "SELECT count(*) FROM events WHERE actor_id = 'x'") == 0
