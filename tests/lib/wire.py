@@ -148,6 +148,7 @@ class RawClient:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
         self.parameters = {}
+        self.user = None
         self.key = None                # (pid, secret) of BackendKeyData
 
     def __enter__(self):
@@ -227,6 +228,7 @@ class RawClient:
 
     def login(self, user, password, database, version=PROTOCOL_3_0, **parameters):
         """Startup and SCRAM; the messages from AuthenticationOk to ReadyForQuery. An ErrorResponse ends it too."""
+        self.user = user
         self.send(startup({"user": user, "database": database, **parameters}, version))
         return self.authenticate(password)
 
@@ -243,7 +245,11 @@ class RawClient:
                 self.key = (struct.unpack("!I", got.body[:4])[0], got.body[4:])
             elif got.kind == "R":
                 (code,) = struct.unpack("!I", got.body[:4])
-                if code == 10:
+                if code == 3:
+                    self.send(message("p", text(password)))
+                elif code == 5:
+                    self.send(message("p", text(md5_answer(self.user, password, got.body[4:8]))))
+                elif code == 10:
                     scram = Scram(password)
                     first = scram.first()
                     self.send(message("p", text("SCRAM-SHA-256") + struct.pack("!i", len(first)) + first))
@@ -253,6 +259,11 @@ class RawClient:
                     scram.check(got.body[4:])
             elif got.kind in "ZE":
                 return found
+
+
+def md5_answer(user, password, salt):
+    inner = hashlib.md5((password + user).encode()).hexdigest()
+    return "md5" + hashlib.md5(inner.encode() + salt).hexdigest()
 
 
 class Scram:
