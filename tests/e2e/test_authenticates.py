@@ -11,7 +11,7 @@ import pytest
 
 import wire
 from certificates import Authority
-from conftest import OTHER, TENANT, connect
+from conftest import OTHER, TENANT, TOP, connect
 from eventstore import APP, APP_PASSWORD, APP_VERIFIER
 from events import place
 from pgcluster import scram_verifier
@@ -246,6 +246,15 @@ def test_reload_reads_hba_file_again_and_drops_nobody(make_proxy, stores):
         assert "pg_hba.conf rejects connection" in refusal(proxy, stores, APP, APP_PASSWORD)["M"]
     code, said = proxy.command("-t", proxy.conf_path)
     assert code != 0 and 'hba.conf:2: invalid address "localhost"' in said
+
+
+def test_the_example_of_the_documentation_is_one(make_proxy):
+    blocks = (TOP / "docs" / "authentication.md").read_text().split("```")
+    (hba,) = [block for block in blocks if block.lstrip().startswith("# type")]
+    (ident,) = [block for block in blocks if block.lstrip().startswith("# map")]
+    proxy = with_hba(make_proxy, hba, ident=ident)
+    code, said = proxy.command("-t", proxy.conf_path)
+    assert code == 0, said
 
 
 # --- guessing ---------------------------------------------------------------------------------------------------------
