@@ -20,6 +20,8 @@ struct parameters {
 
 /* What stands around a statement. Empty text: nothing. */
 struct surroundings {
+    const char *comment_tenant; /* attribute_read_comment() */
+    bool comment_unknown;
     const char *transaction_tenant;
     const char *setting_tenant;
     bool setting_unknown; /* the setting was changed to something that could not be read */
@@ -37,6 +39,7 @@ enum evidence {
     EVIDENCE_NONE,
     EVIDENCE_LITERAL,
     EVIDENCE_PARAMETER,
+    EVIDENCE_COMMENT,
     EVIDENCE_TRANSACTION,
     EVIDENCE_SETTING,
     EVIDENCE_USER,
@@ -61,6 +64,17 @@ void attribution_done(struct attribution *attribution);
 bool attribute(const struct plan_statement *statement, struct slice text, const struct shape *shape,
                const struct parameters *params, const struct surroundings *around, struct attribution *out,
                struct error *err);
+
+enum comment_reading { COMMENT_NONE, COMMENT_TENANT, COMMENT_UNKNOWN };
+
+/* What the comments around and in statement `index` of the text (counted without empty ones) say under `key`,
+ * in the manner of sqlcommenter: key='value' with commas between, values URL-encoded. Comments are not part
+ * of a shape: they are read anew for every statement. UNKNOWN: two of them differ, or the value is too long.
+ */
+enum comment_reading attribute_read_comment(const struct shape *shape, struct slice text, size_t index,
+                                            const char *key, char tenant[TENANT_BYTES_MAX]);
+/* The key that a tenant setting suggests: the last part of its name (app.tenant_id: tenant_id). */
+const char *attribute_comment_key(const char *tenant_setting);
 
 /* The value that a STATEMENT_SET(_LOCAL) gives its setting, as text. false: cannot be read (setting_unknown).
  */

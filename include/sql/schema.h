@@ -30,12 +30,22 @@ struct schema_table {
     int tenant_column; /* index in columns; -1: none */
 };
 
+/* A function that works on the event table, as declared. Either may say where its tenant is: */
+struct schema_function {
+    char *schema, *name;
+    unsigned tenant_position; /* from 1; 0: not by position */
+    char *tenant_name;        /* of the argument, for calls that name it (tenant => …); NULL: not by name */
+    bool writes;
+};
+
 struct schema {
     int refs; /* atomic */
     uint64_t generation;
     bool known; /* false: the store has not been read yet; statements that need it are unknown */
     size_t table_count;
     struct schema_table *tables;
+    size_t function_count;
+    struct schema_function *functions; /* schema_give() frees them with all they hold */
 };
 
 struct schema *schema_new(size_t table_count); /* zeroed tables, one reference */
@@ -44,6 +54,11 @@ void schema_give(struct schema *schema);
 /* `schema_name` empty: by name alone. NULL: not declared. */
 const struct schema_table *schema_find(const struct schema *schema, const char *schema_name,
                                        const char *table_name);
+/* `schema_name` NULL or empty: by name alone. NULL: not declared. */
+const struct schema_function *schema_find_function(const struct schema *schema, const char *schema_name,
+                                                   const char *name);
+/* The type of the event table's tenant column; 0: not known. */
+uint32_t schema_tenant_type(const struct schema *schema);
 /* May a text that nobody parses name a declared table? By letters alone, and an identifier in Unicode escapes
  * may be anything. */
 bool schema_is_mentioned(const struct schema *schema, struct slice text);

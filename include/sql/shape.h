@@ -50,6 +50,7 @@ struct shape {
     uint32_t *ends; /* where each top-level `;` stands in the text */
     size_t end_count, end_capacity;
     struct slice comment; /* inside of the last block comment, for sqlcommenter; .at NULL: none */
+    bool standard_conforming_strings; /* as it was read */
     bool folded;          /* some rows or list elements were folded */
 };
 

@@ -246,12 +246,14 @@ static void explanation_row(struct rows *rows, size_t number, const struct expla
 static void explain_plan(const struct view *view, struct slice text, const struct plan *plan,
                          const struct shape *shape, const struct parameters *params, struct rows *rows)
 {
-    const struct surroundings nothing_around = {
+    struct surroundings nothing_around = {
         .transaction_tenant = "",
         .setting_tenant = "",
         .user_tenant = "",
         .strict = route_table_away_count(view->table) > 0 || route_table_paused_count(view->table) > 0,
     };
+    const char *key = attribute_comment_key(config_text(view->config, CONFIG_TENANT_SETTING));
+    char comment[TENANT_BYTES_MAX];
     struct attribution found;
 
     for (size_t i = 0; i < plan->statement_count; i++) {
@@ -261,6 +263,9 @@ static void explain_plan(const struct view *view, struct slice text, const struc
         struct error err;
 
         error_clear(&err);
+        nothing_around.comment_unknown =
+            attribute_read_comment(shape, text, i, key, comment) == COMMENT_UNKNOWN;
+        nothing_around.comment_tenant = comment;
         attribution_init(&found);
         if (!attribute(e.statement, text, shape, params, &nothing_around, &found, &err))
             e.err = &err;

@@ -171,6 +171,16 @@ static enum arrival hold(struct client *client, struct gate *closed)
 
 /* ---- where to ---- */
 
+static void look_at_comment(const struct client *client, const struct message *message, size_t index,
+                            struct surroundings *around, struct around *memory)
+{
+    const char *key = attribute_comment_key(client->loop->shared->tenant_setting);
+
+    around->comment_unknown =
+        attribute_read_comment(message->shape, message->text, index, key, memory->comment) == COMMENT_UNKNOWN;
+    around->comment_tenant = memory->comment;
+}
+
 /* What an earlier statement of the same message changes for the later ones: nothing of it is booked yet. */
 static void look_further(struct client *client, const struct message *message, size_t index,
                          struct surroundings *around, struct around *memory)
@@ -333,6 +343,7 @@ static enum arrival find_place(struct client *client, const struct message *mess
                 continue;
             named = store_of_tables(client, statement);
             rules.tables_store = named >= 0 ? &shared->stores->at[named] : NULL;
+            look_at_comment(client, message, i, &around, &memory);
             if (!attribute(statement, running.text, running.shape, running.params, &around,
                            &client->attribution, err) ||
                 !place_add(place, &rules, statement, &client->attribution, err)) {

@@ -34,7 +34,7 @@ struct server *arrive_current(struct client *client);
 bool arrive_has_failed(const struct client *client);
 
 struct around { /* the memory behind struct surroundings */
-    char setting[TENANT_BYTES_MAX], user[TENANT_BYTES_MAX];
+    char setting[TENANT_BYTES_MAX], user[TENANT_BYTES_MAX], comment[TENANT_BYTES_MAX];
 };
 void arrive_look_around(const struct client *client, struct surroundings *around, struct around *memory);
 

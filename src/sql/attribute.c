@@ -36,11 +36,13 @@ void attribution_done(struct attribution *attribution)
 
 const char *evidence_name(enum evidence evidence)
 {
-    static const char *const names[] = {
-        [EVIDENCE_NONE] = "none",           [EVIDENCE_LITERAL] = "literal",
-        [EVIDENCE_PARAMETER] = "parameter", [EVIDENCE_TRANSACTION] = "transaction",
-        [EVIDENCE_SETTING] = "setting",     [EVIDENCE_USER] = "user"
-    };
+    static const char *const names[] = { [EVIDENCE_NONE] = "none",
+                                         [EVIDENCE_LITERAL] = "literal",
+                                         [EVIDENCE_PARAMETER] = "parameter",
+                                         [EVIDENCE_COMMENT] = "comment",
+                                         [EVIDENCE_TRANSACTION] = "transaction",
+                                         [EVIDENCE_SETTING] = "setting",
+                                         [EVIDENCE_USER] = "user" };
 
     return names[evidence];
 }
@@ -272,21 +274,18 @@ static bool conflict(struct attribution *out, const struct surroundings *around,
     return error_hint(err, "Let statement and %s name the same tenant.", what);
 }
 
-/* What the statement says against the setting (or, without one, the user's mapping). */
-static bool check_around(const struct plan_statement *statement, const struct surroundings *around,
-                         struct attribution *out, struct error *err)
+static bool is_empty(const char *text)
 {
-    const char *what = "the tenant setting";
-    const char *text = around->setting_tenant;
+    return text == NULL || text[0] == '\0';
+}
+
+/* Every tenant found against one piece of evidence around. */
+static bool check_one(const struct plan_statement *statement, const struct surroundings *around,
+                      const char *text, const char *what, struct attribution *out, struct error *err)
+{
     char tenant[TENANT_BYTES_MAX];
 
-    if (around->setting_unknown)
-        return true;
-    if (text == NULL || text[0] == '\0') {
-        what = "the user's mapping";
-        text = around->user_tenant;
-    }
-    if (text == NULL || text[0] == '\0')
+    if (is_empty(text))
         return true;
     if (!read_around(statement, text, tenant))
         tenant[0] = '\0';
@@ -294,6 +293,21 @@ static bool check_around(const struct plan_statement *statement, const struct su
         if (strcmp(out->tenants[i], tenant) != 0)
             return conflict(out, around, out->tenants[i], text, what, err);
     return true;
+}
+
+/* What the statement says against its comment, and against the setting (or, without one, the user's mapping).
+ */
+static bool check_around(const struct plan_statement *statement, const struct surroundings *around,
+                         struct attribution *out, struct error *err)
+{
+    if (!around->comment_unknown &&
+        !check_one(statement, around, around->comment_tenant, "its comment", out, err))
+        return false;
+    if (around->setting_unknown)
+        return true;
+    if (is_empty(around->setting_tenant))
+        return check_one(statement, around, around->user_tenant, "the user's mapping", out, err);
+    return check_one(statement, around, around->setting_tenant, "the tenant setting", out, err);
 }
 
 static bool from_statement(const struct plan_statement *statement, struct slice text,
@@ -328,7 +342,7 @@ static bool known(struct attribution *out, const char *tenant, enum evidence evi
     return true;
 }
 
-/* The transaction's tenant, else the setting, else the user's mapping. */
+/* The comment's tenant, else the transaction's, else the setting, else the user's mapping. */
 static bool from_around(const struct plan_statement *statement, const struct surroundings *around,
                         struct attribution *out, struct error *err)
 {
@@ -336,6 +350,13 @@ static bool from_around(const struct plan_statement *statement, const struct sur
     char setting[TENANT_BYTES_MAX];
     char user[TENANT_BYTES_MAX];
 
+    if (around->comment_unknown)
+        return unknown(out, "its comments name a tenant that cannot be read");
+    if (!is_empty(around->comment_tenant)) {
+        if (!read_around(statement, around->comment_tenant, transaction))
+            return unknown(out, "the tenant in its comment is not a value of the tenant column's type");
+        return known(out, transaction, EVIDENCE_COMMENT, err) && check_around(statement, around, out, err);
+    }
     if (!read_around(statement, around->transaction_tenant, transaction) ||
         !read_around(statement, around->setting_tenant, setting) ||
         !read_around(statement, around->user_tenant, user))

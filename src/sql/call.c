@@ -13,10 +13,66 @@ static void note_set(struct walk *walk, const PgQuery__FuncCall *call)
     walk->set_count++;
 }
 
+/* The argument that says the tenant; NULL: the call leaves it out. */
+static const PgQuery__Node *tenant_argument(const struct schema_function *function,
+                                            const PgQuery__FuncCall *call)
+{
+    for (size_t i = 0; i < call->n_args; i++) {
+        const PgQuery__Node *argument = call->args[i];
+
+        if (node_is(argument, NODE(NAMED_ARG_EXPR))) {
+            if (function->tenant_name != NULL &&
+                strcmp(argument->named_arg_expr->name, function->tenant_name) == 0)
+                return argument->named_arg_expr->arg;
+        } else if (i + 1 == function->tenant_position) {
+            return argument;
+        }
+    }
+    return NULL;
+}
+
+static bool names_arguments(const PgQuery__FuncCall *call)
+{
+    return call->n_args > 0 && node_is(call->args[call->n_args - 1], NODE(NAMED_ARG_EXPR));
+}
+
+/* A declared function: as if the event table itself stood there, restricted to the argument. */
+static void note_declared(struct walk *walk, const struct schema_function *function,
+                          const PgQuery__FuncCall *call)
+{
+    uint32_t type = schema_tenant_type(walk->context->schema);
+    const PgQuery__Node *argument = tenant_argument(function, call);
+    struct reference *reference = walk_reference(walk);
+
+    walk->out->tables |= TABLES_EVENT;
+    walk->reads = true;
+    walk->writes = walk->writes || function->writes;
+    if (walk->out->tenant_type == 0)
+        walk->out->tenant_type = type;
+    if (type == 0 || call->func_variadic ||
+        (argument == NULL && names_arguments(call) && function->tenant_name == NULL)) {
+        walk->unclear = true; /* by position alone nobody can tell which of named arguments it is */
+        return;
+    }
+    if (argument == NULL || reference == NULL)
+        return; /* its default: what stands around decides */
+    if (!constant_of(walk, argument, type, 0, &reference->evidence))
+        walk->unclear = true;
+    for (struct restriction_slot *slot = reference->evidence.slots; slot != NULL; slot = slot->next)
+        slot->ref.untyped = true; /* the argument's type is the function's affair */
+}
+
 void call_note(struct walk *walk, const PgQuery__FuncCall *call)
 {
     const char *schema;
     const char *name = name_of(call->funcname, call->n_funcname, &schema);
+    const struct schema_function *declared =
+        name == NULL ? NULL : schema_find_function(walk->context->schema, schema, name);
+
+    if (declared != NULL) {
+        note_declared(walk, declared, call);
+        return;
+    }
 
     switch (name == NULL ? FUNCTION_WRITES : function_effect(schema, name)) {
     case FUNCTION_PURE:

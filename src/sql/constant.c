@@ -58,6 +58,11 @@ static uint32_t cast_of(const PgQuery__TypeName *type, bool array, uint32_t colu
     return oid;
 }
 
+static bool is_text_or_plain(const PgQuery__Node *node)
+{
+    return !node_is(node, NODE(TYPE_CAST)) || type_named(node->type_cast->type_name, false) == TYPE_TEXT;
+}
+
 static bool add_slot(struct walk *walk, struct restriction *evidence, struct tenant_ref ref)
 {
     struct restriction_slot *slot = walk_alloc(walk, sizeof *slot);
@@ -116,8 +121,8 @@ bool constant_of(struct walk *walk, const PgQuery__Node *node, uint32_t column_t
     int64_t slot;
 
     while (node_is(node, NODE(TYPE_CAST))) {
-        assumed = cast_of(node->type_cast->type_name, false, column_type,
-                          !node_is(node->type_cast->arg, NODE(TYPE_CAST)));
+        assumed =
+            cast_of(node->type_cast->type_name, false, column_type, is_text_or_plain(node->type_cast->arg));
         if (assumed == 0 || !cast_keeps(column_type, assumed))
             return false;
         node = node->type_cast->arg;

@@ -46,6 +46,12 @@ void schema_give(struct schema *schema)
     for (size_t i = 0; i < schema->table_count; i++)
         table_done(&schema->tables[i]);
     free(schema->tables);
+    for (size_t i = 0; i < schema->function_count; i++) {
+        free(schema->functions[i].schema);
+        free(schema->functions[i].name);
+        free(schema->functions[i].tenant_name);
+    }
+    free(schema->functions);
     free(schema);
 }
 
@@ -66,6 +72,33 @@ const struct schema_table *schema_find(const struct schema *schema, const char *
         if (table_is(&schema->tables[i], schema_name, table_name))
             return &schema->tables[i];
     return NULL;
+}
+
+const struct schema_function *schema_find_function(const struct schema *schema, const char *schema_name,
+                                                   const char *name)
+{
+    for (size_t i = 0; schema != NULL && i < schema->function_count; i++) {
+        const struct schema_function *function = &schema->functions[i];
+        const char *home =
+            function->schema == NULL || function->schema[0] == '\0' ? "public" : function->schema;
+
+        if (strcmp(function->name, name) == 0 &&
+            (schema_name == NULL || schema_name[0] == '\0' || strcmp(home, schema_name) == 0))
+            return function;
+    }
+    return NULL;
+}
+
+uint32_t schema_tenant_type(const struct schema *schema)
+{
+    for (size_t i = 0; schema != NULL && i < schema->table_count; i++) {
+        const struct schema_table *table = &schema->tables[i];
+
+        if (table->class == TABLE_EVENT && table->tenant_column >= 0 &&
+            (size_t)table->tenant_column < table->column_count)
+            return table->columns[table->tenant_column].type_oid;
+    }
+    return 0;
 }
 
 static bool contains_word(struct slice text, const char *word)

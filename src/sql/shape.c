@@ -59,6 +59,7 @@ bool shape_read(struct shape *shape, struct slice text, bool standard_conforming
     struct lexer lexer;
 
     shape_clear(shape);
+    shape->standard_conforming_strings = standard_conforming_strings;
     if (text.bytes > ATTRIBUTE_BYTES_MAX || (text.bytes > 0 && memchr(text.at, '\0', text.bytes) != NULL))
         return false;
     lexer_init(&lexer, text, standard_conforming_strings);

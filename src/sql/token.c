@@ -84,9 +84,11 @@ static uint32_t line_end(const char *text, uint32_t bytes, uint32_t at)
     return at;
 }
 
-/* Passes white space and comments. false: a comment does not end. */
-static bool skip_space(struct lexer *lexer)
+/* Passes white space and comments; stops behind a block comment that is told. false: a comment does not end.
+ */
+static bool skip_space(struct lexer *lexer, bool *comment)
 {
+    *comment = false;
     for (;;) {
         char c = peek(lexer, lexer->at);
 
@@ -101,6 +103,10 @@ static bool skip_space(struct lexer *lexer)
                 return false;
             lexer->comment = (struct slice){ lexer->text + lexer->at + 2, end - lexer->at - 4 };
             lexer->at = end;
+            if (lexer->tells_comments) {
+                *comment = true;
+                return true;
+            }
         } else {
             return true;
         }
@@ -248,8 +254,10 @@ static bool take_uescape(struct lexer *lexer, struct token *token)
 {
     struct lexer ahead = *lexer;
     struct token escape;
+    bool comment;
 
-    if (!skip_space(&ahead))
+    ahead.tells_comments = false;
+    if (!skip_space(&ahead, &comment))
         return false;
     if (ahead.bytes - ahead.at < 7 || strncasecmp(ahead.text + ahead.at, "uescape", 7) != 0 ||
         is(peek(&ahead, ahead.at + 7), IDENT_CONT))
@@ -259,6 +267,7 @@ static bool take_uescape(struct lexer *lexer, struct token *token)
     if (escape.kind != TOKEN_STRING && escape.kind != TOKEN_ESCAPE && escape.kind != TOKEN_DOLLAR)
         return false;
     token->end = escape.end;
+    ahead.tells_comments = lexer->tells_comments;
     *lexer = ahead;
     return true;
 }
@@ -331,11 +340,19 @@ static void next_self(struct lexer *lexer, struct token *token)
 
 void lexer_next(struct lexer *lexer, struct token *token)
 {
+    bool comment;
     char c;
 
-    if (!skip_space(lexer)) {
+    token->begin = lexer->at;
+    if (!skip_space(lexer, &comment)) {
         token->begin = lexer->at;
         finish(lexer, token, TOKEN_BAD, 0);
+        return;
+    }
+    if (comment) {
+        token->kind = TOKEN_COMMENT;
+        token->begin = (uint32_t)(lexer->comment.at - 2 - lexer->text);
+        token->end = lexer->at;
         return;
     }
     token->begin = lexer->at;

@@ -26,6 +26,7 @@ enum token_kind {
     TOKEN_CAST,     /* :: */
     TOKEN_OPERATOR, /* operators, also := => .. and what no rule of scan.l knows (a lone $ or backslash) */
     TOKEN_SELF,     /* one of , ( ) [ ] . ; : */
+    TOKEN_COMMENT,  /* a block comment; only where the lexer tells them */
 };
 
 struct token {
@@ -37,6 +38,7 @@ struct lexer {
     const char *text;
     uint32_t bytes, at;
     bool standard_conforming_strings;
+    bool tells_comments;
     struct slice comment; /* the last block comment passed, without its delimiters; .at NULL: none */
 };
 

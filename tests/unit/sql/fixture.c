@@ -43,6 +43,8 @@ static const struct table_row tables[] = {
     { "public", "labels", TABLE_COMPANION, 0, { { "tenant_id", OID_VARCHAR }, { "label", OID_TEXT } } },
     { "public", "odd", TABLE_COMPANION, 0, { { "tenant_id", OID_CITEXT }, { "x", OID_TEXT } } },
     { "es", "Events", TABLE_EVENT, 1, { { "id", OID_INT8 }, { "Tenant", OID_TEXT }, { "data", 3802 } } },
+    { "public", "plans", TABLE_COMPANION, 0, { { "tier", OID_ENUM }, { "x", OID_TEXT } } },
+    { "public", "ledgers", TABLE_COMPANION, 0, { { "tenant_no", OID_NUMERIC }, { "x", OID_TEXT } } },
     { "public", "countries", TABLE_EVERYWHERE, -1, { { "code", OID_TEXT } } },
     { "public", "orphans", TABLE_COMPANION, -1, { { NULL, 0 } } },
 };
@@ -70,5 +72,13 @@ struct schema *fixture_schema(void)
             table->column_count = c + 1;
         }
     }
+    schema->function_count = 2;
+    schema->functions = calloc(2, sizeof *schema->functions);
+    schema->functions[0] = (struct schema_function){
+        .name = strdup("append_event"), .tenant_position = 2, .tenant_name = strdup("tenant"), .writes = true
+    };
+    schema->functions[1] = (struct schema_function){ .schema = strdup("es"),
+                                                     .name = strdup("read_stream"),
+                                                     .tenant_position = 1 };
     return schema;
 }

@@ -150,6 +150,31 @@ static const struct around_case {
       EVIDENCE_LITERAL,
       T1,
       false },
+    { SILENT,
+      { .comment_tenant = T1, .transaction_tenant = T2, .user_tenant = T2 },
+      true,
+      TENANCY_KNOWN,
+      EVIDENCE_COMMENT,
+      T1,
+      true },
+    { SILENT,
+      { .comment_tenant = T1, .setting_tenant = T2, .strict = true },
+      false,
+      TENANCY_KNOWN,
+      0,
+      NULL,
+      true },
+    { SILENT, { .comment_tenant = "no uuid" }, true, TENANCY_UNKNOWN, EVIDENCE_NONE, NULL, false },
+    { SILENT,
+      { .comment_unknown = true, .transaction_tenant = T1 },
+      true,
+      TENANCY_UNKNOWN,
+      EVIDENCE_NONE,
+      NULL,
+      false },
+    { SPOKEN, { .comment_tenant = T1, .strict = true }, true, TENANCY_KNOWN, EVIDENCE_LITERAL, T1, false },
+    { SPOKEN, { .comment_tenant = T2 }, true, TENANCY_KNOWN, EVIDENCE_LITERAL, T1, true },
+    { SPOKEN, { .comment_tenant = T2, .strict = true }, false, TENANCY_KNOWN, 0, NULL, true },
     { "select * from users", { .setting_tenant = T1 }, true, TENANCY_NONE, EVIDENCE_NONE, NULL, false },
     { "insert into events select * from staging",
       { .transaction_tenant = T1 },
@@ -306,6 +331,65 @@ static void counts_many_tenants_once_each(void **state)
     }
 }
 
+static const struct comment_case {
+    const char *text;
+    size_t index;
+    const char *tenant; /* "?": unknown; NULL: nothing */
+} comments[] = {
+    { "select 1 /*tenant_id='a'*/", 0, "a" },
+    { "/*tenant_id='a'*/ select 1", 0, "a" },
+    { "select /* action='%2Frun', tenant_id='a%20b' */ 1 /* traceparent='x' */", 0, "a b" },
+    { "select 1 /*tenant_id='a\\'b'*/", 0, "a'b" },
+    { "select 1 /*tenant_id='a'*/ /*other='b'*/ -- x", 0, "a" },
+    { "select 1 /*tenant_id='a'*/ /*tenant_id='a'*/", 0, "a" },
+    { "select 1 /*tenant_id='a'*/ /*tenant_id='b'*/", 0, "?" },
+    { "select 1 /*tenant_id='a',tenant_id='b'*/", 0, "?" },
+    { "select 1 /*tenant_id=''*/", 0, "?" },
+    { "begin /*tenant_id='a'*/; select 1 /*tenant_id='b'*/; select 2", 0, "a" },
+    { "begin /*tenant_id='a'*/; select 1 /*tenant_id='b'*/; select 2", 1, "b" },
+    { "begin /*tenant_id='a'*/; select 1 /*tenant_id='b'*/; select 2", 2, NULL },
+    { "begin; /*tenant_id='a'*/ select 1 /* */", 1, "a" },
+    { "begin; /*tenant_id='a'*/ select 1 /* */", 0, NULL },
+    { "select 1 -- tenant_id='a'", 0, NULL },
+    { "select 1 -- /*tenant_id='a'*/\n /* */", 0, NULL },
+    { "select '/*tenant_id=''a''*/' /* */", 0, NULL },
+    { "select $$ /*tenant_id='a'*/ $$ /* */", 0, NULL },
+    { "select 1 /* see tenant_id='a' */", 0, NULL },
+    { "select 1 /*tenant_id=a*/", 0, NULL },
+    { "select 1 /*tenant_id='a*/", 0, NULL },
+    { "select 1 /*tenant_id='a'b*/", 0, NULL },
+    { "select 1 /*tenant_id='a', more*/", 0, NULL },
+    { "select 1 /* /*tenant_id='a'*/ */", 0, NULL },
+    { "select 1 /*my_tenant_id='a'*/", 0, NULL },
+    { "select 1 /*Tenant_id='a'*/", 0, NULL },
+    { "select U&'x' /*tenant_id='a'*/ uescape '!'", 0, NULL }, /* inside of a literal's own words */
+    { "select U&'x' uescape '!' /*tenant_id='a'*/", 0, "a" },
+};
+
+static void reads_the_comments_of_a_statement(void **state)
+{
+    struct bench *bench = *state;
+    const struct surroundings nothing = { 0 };
+    char tenant[TENANT_BYTES_MAX];
+
+    assert_string_equal(attribute_comment_key("app.tenant_id"), "tenant_id");
+    assert_string_equal(attribute_comment_key("tenant"), "tenant");
+    for (size_t i = 0; i < sizeof comments / sizeof comments[0]; i++) {
+        const struct comment_case *row = &comments[i];
+        enum comment_reading found, expected;
+
+        expected = row->tenant == NULL     ? COMMENT_NONE
+                   : row->tenant[0] == '?' ? COMMENT_UNKNOWN
+                                           : COMMENT_TENANT;
+        assert_true(say(bench, row->text, NULL, &nothing));
+        found = attribute_read_comment(&bench->shape, slice_of(row->text), row->index, "tenant_id", tenant);
+        if (found != expected || (found == COMMENT_TENANT && strcmp(tenant, row->tenant) != 0))
+            fail_msg("%s: %d %s", row->text, found, tenant);
+    }
+    assert_int_equal(attribute_read_comment(&bench->shape, slice_of("select 1"), 7, "x", tenant),
+                     COMMENT_NONE);
+}
+
 static void evidence_has_names(void **state)
 {
     (void)state;
@@ -321,6 +405,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_parameter_without_a_value_is_unknown, setup, teardown),
         cmocka_unit_test_setup_teardown(no_tenant_is_known_and_points_at_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(counts_many_tenants_once_each, setup, teardown),
+        cmocka_unit_test_setup_teardown(reads_the_comments_of_a_statement, setup, teardown),
         cmocka_unit_test(evidence_has_names),
     };
 

@@ -13,7 +13,7 @@
         text, sizeof text - 1                                                                                \
     }
 
-enum { OID_NAME = 19, OID_INT2 = 21, OID_BPCHAR = 1042, OID_NUMERIC = 1700, OID_BOOL = 16, OID_ENUM = 3500 };
+enum { OID_NAME = 19, OID_INT2 = 21, OID_BPCHAR = 1042, OID_BOOL = 16 };
 
 static const struct text_case {
     uint32_t type_oid;
