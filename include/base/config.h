@@ -1,5 +1,6 @@
 /* config.h - the configuration file: one table of keys with section, type, default, help, reloadable or not.
- * Read with inih; unknown sections and keys are errors with their line number. Immutable once read; any thread. */
+ * Read with inih; unknown sections and keys are errors with their line number. Immutable once read; any
+ * thread. */
 #ifndef PGSHUNT_BASE_CONFIG_H
 #define PGSHUNT_BASE_CONFIG_H
 
@@ -11,15 +12,28 @@
 #include "base/rows.h"
 #include "base/slice.h"
 
-/* A key is added here and to the table in config_keys.h when it works, and documented in proxy.conf.example. */
+/* A key is added here and to the table in config_keys.h when it works, and documented in proxy.conf.example.
+ */
 enum config_key {
-    CONFIG_LISTEN,               /* [pgshunt] */
+    CONFIG_LISTEN, /* [pgshunt] */
     CONFIG_UNIX_SOCKET_DIR,
     CONFIG_UNIX_SOCKET_MODE,
     CONFIG_UNIX_SOCKET_GROUP,
     CONFIG_UNIX_SOCKET_PORT,
     CONFIG_WORKERS,
     CONFIG_POOL_MODE,
+    CONFIG_DEFAULT_POOL_SIZE,
+    CONFIG_MIN_POOL_SIZE,
+    CONFIG_RESERVE_POOL_SIZE,
+    CONFIG_RESERVE_POOL_TIMEOUT,
+    CONFIG_MAX_DB_CONNECTIONS,
+    CONFIG_QUERY_WAIT_TIMEOUT,
+    CONFIG_SERVER_IDLE_TIMEOUT,
+    CONFIG_SERVER_LIFETIME,
+    CONFIG_SERVER_LOGIN_RETRY,
+    CONFIG_SERVER_CHECK_QUERY,
+    CONFIG_SERVER_CHECK_DELAY,
+    CONFIG_MAX_PREPARED_STATEMENTS,
     CONFIG_MAX_CLIENT_CONN,
     CONFIG_SHUTDOWN_TIMEOUT_SECONDS,
     CONFIG_CLIENT_IDLE_TIMEOUT,
@@ -29,7 +43,7 @@ enum config_key {
     CONFIG_ADMIN_PORT,
     CONFIG_PID_FILE,
     CONFIG_INSTANCE_NAME,
-    CONFIG_AUTH_TYPE,            /* [auth] */
+    CONFIG_AUTH_TYPE, /* [auth] */
     CONFIG_AUTH_FILE,
     CONFIG_AUTH_QUERY,
     CONFIG_AUTH_USER,
@@ -40,7 +54,7 @@ enum config_key {
     CONFIG_CLIENT_LOGIN_TIMEOUT,
     CONFIG_ADMIN_USERS,
     CONFIG_SERVER_PLAIN_PASSWORD,
-    CONFIG_CLIENT_TLS_SSLMODE,   /* [tls] */
+    CONFIG_CLIENT_TLS_SSLMODE, /* [tls] */
     CONFIG_CLIENT_TLS_KEY_FILE,
     CONFIG_CLIENT_TLS_CERT_FILE,
     CONFIG_CLIENT_TLS_CA_FILE,
@@ -54,17 +68,17 @@ enum config_key {
     CONFIG_SERVER_TLS_PROTOCOLS,
     CONFIG_SERVER_TLS_CIPHERS,
     CONFIG_SERVER_TLS13_CIPHERS,
-    CONFIG_DEFAULT_STORE,        /* [routing] */
+    CONFIG_DEFAULT_STORE, /* [routing] */
     CONFIG_TENANT_SETTING,
     CONFIG_UNATTRIBUTED_WRITES,
-    CONFIG_EVENT_TABLE,          /* [events] */
+    CONFIG_EVENT_TABLE, /* [events] */
     CONFIG_TENANT_COLUMN,
     CONFIG_POSITION_COLUMN,
     CONFIG_EVENT_ID_COLUMN,
     CONFIG_STREAM_COLUMNS,
     CONFIG_VERSION_COLUMN,
     CONFIG_EVERYWHERE_TABLES,
-    CONFIG_BATCH_SIZE,           /* [migration] */
+    CONFIG_BATCH_SIZE, /* [migration] */
     CONFIG_MAX_BULK_COPY_RATE,
     CONFIG_DUAL_WRITE_TIMEOUT_MINUTES,
     CONFIG_CUTOVER_MAX_LAG_EVENTS,
@@ -77,10 +91,10 @@ enum config_key {
     CONFIG_MAX_CONCURRENT_MIGRATIONS,
     CONFIG_ALLOW_EMPTY,
     CONFIG_CATALOGUE_POLL_MS,
-    CONFIG_CONTROL_CONNINFO,     /* [control] */
+    CONFIG_CONTROL_CONNINFO, /* [control] */
     CONFIG_CONTROL_SCHEMA,
     CONFIG_LEASE_MS,
-    CONFIG_LOG_LEVEL,            /* [log] */
+    CONFIG_LOG_LEVEL, /* [log] */
     CONFIG_LOG_FORMAT,
     CONFIG_LOG_DESTINATION,
     CONFIG_KEYS
@@ -95,9 +109,9 @@ struct config_info {
     const char *choices;       /* "a|b|c" for CONFIG_TYPE_CHOICE */
     int64_t min, max;          /* for CONFIG_TYPE_NUMBER */
     bool reloadable;
-    bool per_migration;        /* START … WITH may give it */
-    bool secret;               /* may hold a password: SHOW CONFIG and logs must not print it */
-    const char *help;          /* one line */
+    bool per_migration; /* START … WITH may give it */
+    bool secret;        /* may hold a password: SHOW CONFIG and logs must not print it */
+    const char *help;   /* one line */
 };
 
 struct config;
@@ -107,8 +121,8 @@ bool config_read(const char *path, struct config **config, struct error *err); /
 const struct config *config_take(const struct config *config);
 void config_give(const struct config *config); /* NULL is fine */
 
-/* RELOAD: what differs, a row each into `rows`, whose columns are key, old, new, status ("applied", "needs a restart").
- * Then `fresh`, which nobody else knows yet, is given what cannot change while we run. */
+/* RELOAD: what differs, a row each into `rows`, whose columns are key, old, new, status ("applied", "needs a
+ * restart"). Then `fresh`, which nobody else knows yet, is given what cannot change while we run. */
 void config_changes(const struct config *running, const struct config *fresh, struct rows *rows);
 bool config_keep_fixed(struct config *fresh, const struct config *running, struct error *err);
 
@@ -130,12 +144,13 @@ bool config_next_item(const char *list, size_t *at, struct slice *item);
 /* Splits "host:port", "[ipv6]:port" or "*:port" (an item of CONFIG_LISTEN) into views. false: not one. */
 bool config_parse_address(struct slice address, struct slice *host, int *port);
 
-/* The port in the name of the applications' Unix-domain socket: unix_socket_port, else the first of `listen`, else
- * 6432. It also stands for an instance without a name. */
+/* The port in the name of the applications' Unix-domain socket: unix_socket_port, else the first of `listen`,
+ * else 6432. It also stands for an instance without a name. */
 int config_socket_port(const struct config *config);
 unsigned config_socket_mode(const struct config *config);
 
-/* [stores]: in the order of the file. The conninfo has its ${ENV:…} and ${FILE:…} replaced: it is a secret. */
+/* [stores]: in the order of the file. The conninfo has its ${ENV:…} and ${FILE:…} replaced: it is a secret.
+ */
 size_t config_store_count(const struct config *config);
 const char *config_store_name(const struct config *config, size_t index);
 const char *config_store_conninfo(const struct config *config, size_t index);

@@ -121,11 +121,15 @@ struct plan_statement {
     bool temporary; /* creates a temporary table or view */
     char *created;  /* … of that name */
     bool drops;     /* drops what `defaults` names */
-    char *defaults; /* the tables of TABLES_DEFAULT by name, each with its NUL, and another NUL; NULL: they are not
-                     * known by name, or not all */
+    char *defaults; /* the tables of TABLES_DEFAULT by name, each with its NUL, and another NUL; NULL: they
+                     * are not known by name, or not all */
     bool shadows;   /* and its name is a declared table's: plan_context.temp_shadows from now on */
     bool advisory;  /* takes or gives a session-level advisory lock */
     bool unlocks, unlocks_all; /* … gives one, or all */
+    /* What it leaves behind in its session, and is no setting and no prepared statement: LISTEN, a session
+     * advisory lock, a temporary table that outlives the transaction, a cursor WITH HOLD, LOAD. In words;
+     * NULL: nothing. */
+    const char *keeps;
 };
 
 struct plan {

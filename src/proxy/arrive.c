@@ -522,5 +522,8 @@ enum arrival arrive_at(struct client *client, const struct message *message, str
     }
     if (arrival != ARRIVED && client->passes != NULL && client->passes != keep)
         gates_retreat(&client->passes, keep, clock_ms());
+    for (struct gate_pass *pass = client->passes; arrival == ARRIVED && pass != keep; pass = pass->next)
+        if (pass->backend_pid == 0) /* asked before the server was lent */
+            pass->backend_pid = (*server)->pid;
     return arrival;
 }

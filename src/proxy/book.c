@@ -40,6 +40,15 @@ static void reword_setting(const struct plan_statement *statement, struct buf *v
     buf_append_text(words, statement->kind == STATEMENT_SET_LOCAL ? ", true)" : ", false)");
 }
 
+/* One SELECT, several set_config(): its name is one of theirs. */
+static bool sets_several(struct slice text)
+{
+    const char *call = text.at == NULL ? NULL : memmem(text.at, text.bytes, "set_config", 10);
+
+    return call != NULL &&
+           memmem(call + 1, (size_t)(text.at + text.bytes - call - 1), "set_config", 10) != NULL;
+}
+
 static bool book_set(struct client *client, const struct message *message,
                      const struct plan_statement *statement, struct slice *text, struct buf *words)
 {
@@ -58,6 +67,8 @@ static bool book_set(struct client *client, const struct message *message,
             reword_setting(statement, &value, words);
         *text = known && name.at != NULL ? slice_of(buf_text(words)) : (struct slice){ 0 };
     }
+    if (client->shares && !local && sets_several(message->text))
+        client->session.overflow = true; /* more names than are remembered: nobody else may get this server */
     ok = (local && !client->txn.open) ||
          session_set(&client->session, name, *text, said, local, (unsigned)client->txn.savepoint_count,
                      client->sync_sent + 1);
@@ -85,8 +96,10 @@ static void book_setting(struct client *client, const struct message *message,
         txn->isolation = 0;
         txn->isolation_known = false;
     }
-    if (!ok || text.at == NULL)
-        txn->overflow = session->overflow = true;
+    if (!ok || text.at == NULL) {
+        txn->overflow = true;
+        session->overflow = session->overflow || !ok || statement->kind != STATEMENT_SET_LOCAL;
+    }
     buf_done(&words);
 }
 
@@ -352,6 +365,21 @@ static bool ends_and_goes_on(const struct plan *plan)
     return false;
 }
 
+/* What no other client may find, or this one miss: the server is its own from now on. DISCARD ALL alone
+ * undoes all of it, but for a library. */
+static void book_pin(struct client *client, const struct message *message,
+                     const struct plan_statement *statement, struct server *server)
+{
+    if (!client->shares)
+        return;
+    if (statement->keeps != NULL && statement->kind != STATEMENT_PREPARE)
+        server->pinned = statement->keeps;
+    else if (statement->kind == STATEMENT_DISCARD_ALL && message->simple && !client->txn.open &&
+             message->plan->statement_count == 1 && server->pinned != NULL &&
+             strcmp(server->pinned, "a library") != 0)
+        server->pinned = NULL;
+}
+
 /* The one used last knows the whole journal. */
 static void book_told(struct txn *txn)
 {
@@ -370,6 +398,7 @@ void book_message(struct client *client, const struct message *message, struct s
     client->last_store = (int)server->store->index;
     txn_join(txn, client->last_store);
     if (message->plan == NULL || !message->plan->parsed) {
+        server->doubtful = message->plan != NULL;
         txn_used(txn, txn_at(txn, client->last_store), &unread, client->loop->table);
         return;
     }
@@ -390,6 +419,7 @@ void book_message(struct client *client, const struct message *message, struct s
         tell_others(client, statement, server->store->index);
         book_belongings(client, statement, server->store->index);
         book_one(client, message, i, server);
+        book_pin(client, message, statement, server);
         if (statement->sets && statement->kind == STATEMENT_PREPARE)
             client->session.prepared_sets = true;
         else if (statement->sets || (statement->kind == STATEMENT_EXECUTE && statement->tenants_partial &&

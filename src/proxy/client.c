@@ -11,6 +11,7 @@
 #include "proxy/cancel.h"
 #include "proxy/drain.h"
 #include "proxy/join.h"
+#include "proxy/lend.h"
 #include "proxy/hear.h"
 #include "proxy/idle.h"
 #include "proxy/local.h"
@@ -22,6 +23,7 @@
 #include "proxy/warm.h"
 #include "wire/write.h"
 
+enum { LEND_TRIES_MAX = 3 };
 enum { IN_BYTES_MAX_WAITING = 1024 * 1024 }; /* a client that waits is not read beyond this */
 
 /* SHOW STATS: how long it has waited, for the store it waited for. */
@@ -100,6 +102,8 @@ static void let_go(struct client *client)
     hear_leave(client);
     gates_leave(&client->passes, UINT64_MAX,
                 clock_ms()); /* a backend that still works is the tap's lock's to find */
+    if (client->shares)
+        lend_leave(client);
     for (size_t i = 0; i < client->loop->shared->stores->count; i++)
         if (client->servers[i] != NULL) {
             server_close(client->servers[i]);
@@ -248,13 +252,18 @@ void client_run(struct client *client)
     if (buf_bytes(&client->stream.in) == 0)
         buf_shrink(&client->stream.in);
     set_brake(client);
+    if (client->lent > 0)
+        lend_settle(client);
 }
 
 void client_retry(struct client *client)
 {
     if (client->state == CLIENT_HELD && client->waiter.gate != NULL && !client->refused)
         return; /* it stands in the gate's line: only the gate, its clock or a cancel takes it off */
+    if (client->state == CLIENT_JOINING && client->line.pool != NULL && !client->refused)
+        return; /* the same in a pool's line */
     gate_unwait(&client->waiter);
+    pool_unwait(&client->line);
     if (client->state == CLIENT_HELD || client->state == CLIENT_JOINING || client->state == CLIENT_SWITCHING)
         client_enter(client, EV_GO);
     if (client->state != CLIENT_CLOSING)
@@ -303,6 +312,10 @@ static void transaction_ended(struct client *client, struct server *server)
         session_commit(&client->session, client->sync_seen);
     if (alike)
         join_wears(client, server);
+    if (server != NULL && server->doubtful && !client->outcome_failed && client->shares)
+        server->pinned = "a statement that pgshunt cannot read";
+    if (server != NULL)
+        server->doubtful = false;
     client->outcome_failed = false;
     hear_settle(client);
     hear_flush(client);
@@ -327,15 +340,27 @@ void client_ready_seen(struct client *client, struct server *server, char tx_sta
 
 /* ---- news of servers ---- */
 
+void client_welcome(struct client *client)
+{
+    login_welcome(client);
+    client_run(client);
+}
+
+void client_refuse(struct client *client, const struct error *why)
+{
+    client->refused = true;
+    client->refused_why = *why;
+    client_retry(client);
+}
+
 void client_server_ready(struct client *client, struct server *server)
 {
     if (client->ear != NULL) {
         hear_server_ready(client, server);
     } else if (client->state == CLIENT_LOGIN) {
         remember_login(client->loop->remember, client->user, client->database, &client->session);
-        login_welcome(client);
         client->last_store = (int)server->store->index;
-        client_run(client);
+        client_welcome(client);
     } else if (client->state == CLIENT_JOINING && client->waiting_store == (int)server->store->index) {
         client_retry(client);
     } else if (server->warm) {
@@ -356,6 +381,8 @@ void client_server_quiet(struct client *client, struct server *server)
     if ((client->state == CLIENT_JOINING || client->state == CLIENT_SWITCHING) &&
         client->waiting_store == index)
         client_retry(client);
+    else if (client->lent > 0)
+        lend_settle(client);
 }
 
 /* Its COMMIT was on the way, or done: only the store knows. */
@@ -409,17 +436,29 @@ static bool is_unwilling(const struct server *server)
 }
 
 /* The home store is down, not unwilling: a tenant that lives elsewhere can still be served. */
+void client_home_failed(struct client *client, const struct error *why, bool unwilling)
+{
+    if (unwilling || !client->routed || route_table_away_count(client->loop->table) == 0 ||
+        !remember_recall(client->loop->remember, client->user, client->database, &client->session))
+        client_fail(client, why);
+    else
+        client_welcome(client);
+}
+
 static void begin_without_home(struct client *client, struct server *server, const struct error *why)
 {
-    if (is_unwilling(server) || !client->routed || route_table_away_count(client->loop->table) == 0 ||
-        !remember_recall(client->loop->remember, client->user, client->database, &client->session)) {
-        client_fail(client, why);
-        return;
-    }
+    bool unwilling = is_unwilling(server);
+
     client->servers[server->store->index] = NULL;
     server_close(server);
-    login_welcome(client);
-    client_run(client);
+    client_home_failed(client, why, unwilling);
+}
+
+/* What it needed there was nothing that another server of the pool could not do as well. */
+static bool may_try_another(struct client *client, const struct server *server)
+{
+    return client->shares && server->visible == 0 && server->pinned == NULL &&
+           txn_at(&client->txn, (int)server->store->index) == NULL && ++client->lend_tries <= LEND_TRIES_MAX;
 }
 
 /* PostgreSQL would have ended the session, and another server cannot go on with this one: it had something
@@ -444,6 +483,7 @@ void client_server_lost(struct client *client, struct server *server)
     int index = (int)server->store->index;
     struct error why = server->why;
     bool owed = server->visible > 0, cut = server->passing_bytes > 0 && !server->passing_silent;
+    bool again = may_try_another(client, server);
 
     if (client->ear != NULL) {
         hear_server_lost(client, server);
@@ -467,7 +507,7 @@ void client_server_lost(struct client *client, struct server *server)
     }
     if (owed)
         answer_for(client, server, &why);
-    else if (!server->warm && index == client->last_store && index == client->home_store &&
+    else if (!again && !server->warm && index == client->last_store && index == client->home_store &&
              client->state == CLIENT_IDLE) {
         client->refused = true; /* what the session had there is gone: its next statement says so, once */
         client->refused_why = why;
@@ -484,13 +524,14 @@ void client_server_lost(struct client *client, struct server *server)
         session_rollback(&client->session, UINT64_MAX);
         gates_leave(&client->passes, UINT64_MAX, clock_ms());
     }
+    client->lent -= server->seat.pool != NULL;
     server_close(server);
     if (cut) { /* half a row has been sent: nothing can be said in its middle */
         client_close(client);
         return;
     }
     if ((client->state == CLIENT_JOINING || client->state == CLIENT_SWITCHING) &&
-        client->waiting_store == index && !client->skip_to_sync) {
+        client->waiting_store == index && !client->skip_to_sync && !again) {
         client->txn.lost = false; /* said once, by this */
         client->refused = true;
         client->refused_why = why;
@@ -546,21 +587,12 @@ void client_expired(struct client *client)
         return;
     for (size_t i = 0; i < client->loop->shared->stores->count; i++) {
         struct server *server = client->servers[i];
-        struct error err;
 
-        if (server != NULL && server->state == SERVER_CONNECTING && server->dial.failed != 0) {
-            error_set(&err, "08001", "store_unavailable: store \"%s\": %s", server->store->name,
-                      uv_strerror(server->dial.failed));
-            server_break(server, &err);
-            return;
-        }
-        if (server == NULL || server->state > SERVER_LOGIN ||
-            now_ms - server->since_ms < SERVER_LOGIN_TIMEOUT_MS)
+        if (server == NULL || server->state > SERVER_LOGIN)
             continue;
-        error_set(&err, "08001", "store_unavailable: store \"%s\" did not answer within %d s",
-                  server->store->name, SERVER_LOGIN_TIMEOUT_MS / 1000);
-        server_break(server, &err);
-        return; /* the client may be gone */
+        server_expired(server);
+        if (client->servers[i] != server)
+            return; /* the client may be gone */
     }
 }
 
@@ -638,6 +670,7 @@ void client_open(struct loop *loop, int fd)
     client->waiter.opened = on_gate_opened;
     client->waiter.expired = on_gate_expired;
     session_init(&client->session);
+    client->session.serials = &loop->last_serial;
     txn_init(&client->txn);
     shape_init(&client->shape);
     attribution_init(&client->attribution);

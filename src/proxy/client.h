@@ -36,7 +36,7 @@ struct client {
     enum client_state state;
     struct error closing_why;
     uint64_t since_ms;                 /* state entered */
-    uint64_t welcomed_ms; /* logged in */
+    uint64_t welcomed_ms;              /* logged in */
     uint64_t connected_ms, request_ms; /* request: when bytes came last */
 
     /* who */
@@ -63,7 +63,12 @@ struct client {
     /* what it is doing */
     struct session session;
     struct txn txn;
-    struct server *servers[STORES_MAX]; /* by store.index; owned */
+    struct server *servers[STORES_MAX]; /* by store.index; owned, or lent */
+    bool shares;                        /* pool_mode = transaction: its servers are lent (lend.h) */
+    struct pool **pools;                /* by store.index, those it has needed */
+    struct pool_waiter line;            /* LOGIN, JOINING: it waits for a server */
+    unsigned lent;                      /* how many servers it has */
+    unsigned lend_tries;                /* servers lost in a row before it could use them */
     int last_store;                     /* of its last statement; -1: none yet */
     int answering;                      /* store whose server owes visible answers; -1: none */
     char tx_status;                     /* as the client was told */
@@ -120,6 +125,11 @@ void client_enter(struct client *client, enum client_event event);
 void client_server_ready(struct client *client, struct server *server);
 void client_server_lost(struct client *client, struct server *server);
 void client_server_quiet(struct client *client, struct server *server); /* it owes nothing any more */
+/* LOGIN: its session holds what it is to be told, or its home server cannot be had. */
+void client_welcome(struct client *client);
+void client_home_failed(struct client *client, const struct error *why, bool unwilling);
+/* What it waits for will not come: its statement is answered with `why`. */
+void client_refuse(struct client *client, const struct error *why);
 /* A visible ReadyForQuery has been passed on (or was said by the proxy). */
 void client_ready_seen(struct client *client, struct server *server, char tx_status);
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "proxy/branches.h"
+#include "proxy/lend.h"
 #include "proxy/loop.h"
 #include "wire/write.h"
 
@@ -244,6 +245,13 @@ enum arrival join_server(struct client *client, const struct store *store, struc
     struct server *server = client->servers[store->index];
     bool journal;
 
+    if (server == NULL && client->shares) {
+        enum arrival arrival = lend_server(client, store, err);
+
+        if (arrival != ARRIVED)
+            return arrival;
+        server = client->servers[store->index];
+    }
     if (server == NULL || server->state != SERVER_READY)
         return opening(client, store, err);
     if (server->warm && !warm_is_over(server))

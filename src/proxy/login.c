@@ -10,6 +10,7 @@
 #include "proxy/arrive.h"
 #include "proxy/cancel.h"
 #include "proxy/client.h"
+#include "proxy/lend.h"
 #include "proxy/loop.h"
 #include "proxy/secure.h"
 #include "wire/startup.h"
@@ -97,7 +98,9 @@ void login_home(struct client *client)
 
     client_enter(client, EV_KNOWN);
     client->waiting_store = client->home_store = (int)home->index;
-    if (server_open(client, home) == NULL && client->state != CLIENT_CLOSING)
+    if (client->shares)
+        lend_login(client);
+    else if (server_open(client, home) == NULL && client->state != CLIENT_CLOSING)
         fail_with(client, "53200", "out of memory");
 }
 
@@ -149,6 +152,7 @@ static void begin_session(struct client *client, const struct startup *startup)
     user_tenant = config_user_tenant(client->settings->config, client->user);
     client->user_tenant = user_tenant == NULL ? "" : user_tenant;
     client->replication = asks_replication(startup);
+    client->shares = shared->shares && !client->replication;
     client->routed =
         !client->replication && strcmp(client->database, stores_default(shared->stores)->dbname) == 0;
     admit_begin(client);

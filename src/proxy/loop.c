@@ -11,6 +11,7 @@
 #include "proxy/hear.h"
 #include "proxy/drain.h"
 #include "proxy/tell.h"
+#include "proxy/lend.h"
 #include "proxy/warm.h"
 
 enum { TICK_MS = 20, SCAN_EVERY_TICKS = 50, PID_BITS = 22 };
@@ -164,6 +165,7 @@ static void on_stop(struct loop *loop)
         client_fail(client, &err);
     ears_stop(loop->ears);
     auth_query_stop(loop->auth_query);
+    lend_stop(loop);
     uv_poll_stop(&loop->letters);
     uv_close((uv_handle_t *)&loop->letters, NULL);
 }
@@ -234,11 +236,15 @@ static void on_tick(uv_timer_t *timer)
     admit_tick(loop, clock_ms());
     gates_tick(loop->gates, loop_lease_is_valid(loop), clock_ms());
     count_period(loop);
+    if (!loop->stopping)
+        lend_tick(loop);
     if (loop->draining)
         drain_tick(loop);
     if (++loop->ticks % SCAN_EVERY_TICKS != 0)
         return;
     ears_tick(loop->ears);
+    if (!loop->stopping)
+        lend_sweep(loop);
     auth_query_tick(loop->auth_query, clock_ms());
     DL_FOREACH_SAFE(loop->clients, client, next) {
         client_expired(client);
@@ -303,7 +309,7 @@ bool loop_start(struct loop *loop, const struct proxy_shared *shared, struct pro
     loop->ears = ears_new(loop);
     if (loop->ears == NULL || loop->gates == NULL || loop->planner == NULL || loop->remember == NULL ||
         loop->derive == NULL || loop->guess == NULL || loop->auth_query == NULL || !make_blank(loop) ||
-        !make_handles(loop))
+        !make_handles(loop) || !lend_start(loop))
         return error_no_memory(err);
     if (pthread_create(&loop->thread, NULL, loop_main, loop) != 0)
         return error_set(err, "53000", "cannot start an event loop's thread");
@@ -317,6 +323,7 @@ void loop_join(struct loop *loop)
     gates_free(loop->gates);
     planner_free(loop->planner);
     remember_free(loop->remember);
+    lend_done(loop);
     derive_free(loop->derive);
     guess_free(loop->guess);
     auth_query_free(loop->auth_query);

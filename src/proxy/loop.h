@@ -15,6 +15,7 @@
 #include "proxy/client.h"
 #include "proxy/derive.h"
 #include "proxy/guess.h"
+#include "proxy/pool.h"
 #include "proxy/remember.h"
 #include "proxy/settings.h"
 #include "proxy/tally.h"
@@ -32,6 +33,8 @@ struct proxy_shared {
     struct log *log;
     unsigned char mock_key[32]; /* scram_verifier_mock() */
     const char *tenant_setting;
+    bool shares; /* pool_mode = transaction */
+    struct quotas *quotas;
     atomic_uint *client_count; /* of all loops: the one number they share */
 };
 
@@ -51,6 +54,7 @@ struct loop {
     uint64_t period_ends_ms; /* of the tallies */
     struct client *by_pid;   /* hash by cancel_pid */
     uint32_t next_pid;
+    uint64_t last_serial;   /* of a prepared statement of any client */
     uint64_t client_number; /* of the last one */
     struct gates *gates;
     struct stream *lingering; /* streams that close by themselves, or at a time */
@@ -60,6 +64,9 @@ struct loop {
     struct catalogue *catalogue;
     struct bind_scratch scratch;
     struct remember *remember;
+    struct pools *pools; /* pool_mode = transaction */
+    struct pool *due;    /* those to be looked at when what has come is handled … */
+    uv_check_t check;    /* … which is now */
     struct derive *derive;
     struct guess *guess;
     struct auth_query *auth_query;

@@ -26,6 +26,13 @@ static bool share(struct proxy *proxy, const struct proxy_setup *setup, struct e
     shared->log = setup->log;
     shared->tenant_setting = config_text(setup->config, CONFIG_TENANT_SETTING);
     shared->client_count = &proxy->client_count;
+    shared->shares = config_is(setup->config, CONFIG_POOL_MODE, "transaction");
+    shared->quotas = quotas_new(&(struct quota_limits){
+        .pool_size = (unsigned)config_number(setup->config, CONFIG_DEFAULT_POOL_SIZE),
+        .reserve_size = (unsigned)config_number(setup->config, CONFIG_RESERVE_POOL_SIZE),
+        .store_max = (unsigned)config_number(setup->config, CONFIG_MAX_DB_CONNECTIONS) });
+    if (shared->quotas == NULL)
+        return error_no_memory(err);
     return RAND_bytes(shared->mock_key, sizeof shared->mock_key) == 1 ||
            error_set(err, "58000", "OpenSSL has no randomness");
 }
@@ -57,6 +64,7 @@ void proxy_stop(struct proxy *proxy)
         return;
     stop_accepting(proxy);
     stop_loops(proxy);
+    quotas_free(proxy->shared.quotas);
     free(proxy);
 }
 

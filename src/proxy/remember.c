@@ -48,14 +48,14 @@ static struct login *find(const struct remember *remember, const char *user, con
     return login;
 }
 
-static void copy_reported(struct session *to, const struct session *from)
+static void copy_reported(struct session *to, const struct report *from)
 {
-    for (size_t i = 0; i < from->reported.count; i++)
-        session_report(to, slice_of(from->reported.pairs[i].name), slice_of(from->reported.pairs[i].value));
+    for (size_t i = 0; i < from->count; i++)
+        session_report(to, slice_of(from->pairs[i].name), slice_of(from->pairs[i].value));
 }
 
-void remember_login(struct remember *remember, const char *user, const char *database,
-                    const struct session *session)
+void remember_report(struct remember *remember, const char *user, const char *database,
+                     const struct report *told)
 {
     struct login *login = find(remember, user, database);
 
@@ -70,7 +70,13 @@ void remember_login(struct remember *remember, const char *user, const char *dat
         session_init(&login->told);
         HASH_ADD_STR(remember->logins, who, login);
     }
-    copy_reported(&login->told, session);
+    copy_reported(&login->told, told);
+}
+
+void remember_login(struct remember *remember, const char *user, const char *database,
+                    const struct session *session)
+{
+    remember_report(remember, user, database, &session->reported);
 }
 
 bool remember_recall(const struct remember *remember, const char *user, const char *database,
@@ -80,6 +86,6 @@ bool remember_recall(const struct remember *remember, const char *user, const ch
 
     if (login == NULL)
         return false;
-    copy_reported(session, &login->told);
+    copy_reported(session, &login->told.reported);
     return true;
 }

@@ -14,6 +14,8 @@ struct remember *remember_new(void);
 void remember_free(struct remember *remember); /* NULL is fine */
 void remember_login(struct remember *remember, const char *user, const char *database,
                     const struct session *session);
+void remember_report(struct remember *remember, const char *user, const char *database,
+                     const struct report *told);
 /* Reports into `session` what was remembered. false: nothing was. */
 bool remember_recall(const struct remember *remember, const char *user, const char *database,
                      struct session *session);

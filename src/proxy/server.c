@@ -4,9 +4,11 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "base/clock.h"
 #include "proxy/client.h"
+#include "proxy/lend.h"
 #include "proxy/loop.h"
 #include "proxy/relay.h"
 #include "wire/read.h"
@@ -149,6 +151,8 @@ void server_break(struct server *server, const struct error *why)
     stream_pause(&server->stream);
     if (client != NULL)
         client_server_lost(client, server);
+    else if (server->seat.pool != NULL)
+        lend_lost(server);
 }
 
 void server_count_bytes(struct server *server)
@@ -167,6 +171,7 @@ void server_close(struct server *server)
     DL_DELETE2(loop->servers, server, prev_of_loop, next_of_loop);
     server_count_bytes(server);
     server->client = NULL;
+    lend_forget(server);
     if (server->state == SERVER_READY) {
         write_terminate(stream_out(&server->stream));
         server->state = SERVER_BROKEN;
@@ -305,7 +310,8 @@ static void on_login_parameter(struct server *server, const struct msg *msg)
     if (slice_is(name, "server_version"))
         server->major = leading_number(value);
     report_note(&server->reported, name, value);
-    if (server->client->state == CLIENT_LOGIN) /* the home server: what the client will be told */
+    if (server->client != NULL &&
+        server->client->state == CLIENT_LOGIN) /* the home server: what the client will be told */
         session_report(&server->client->session, name, value);
 }
 
@@ -322,7 +328,7 @@ static void on_login_message(struct server *server, const struct msg *msg)
         on_key_data(server, msg);
         break;
     case BE_NOTICE:
-        if (server->client->state == CLIENT_LOGIN)
+        if (server->client != NULL && server->client->state == CLIENT_LOGIN)
             stream_send(&server->client->stream, msg->body - MSG_HEADER_BYTES, msg->total_bytes);
         break;
     case BE_NEGOTIATE_VERSION:
@@ -361,8 +367,12 @@ static void run_login(struct server *server)
         buf_consume(&server->stream.in, msg.total_bytes);
     }
     stream_flush(&server->stream);
-    if (server->state == SERVER_READY)
+    if (server->state != SERVER_READY)
+        return;
+    if (client != NULL)
         client_server_ready(client, server);
+    else
+        lend_ready(server);
 }
 
 /* ---- stream ---- */
@@ -371,12 +381,14 @@ static void on_came(struct stream *stream, size_t bytes)
 {
     struct server *server = (struct server *)stream;
 
-    if (server->client == NULL || server->state == SERVER_BROKEN)
+    if ((server->client == NULL && server->seat.pool == NULL) || server->state == SERVER_BROKEN)
         return;
     stats_add(server->loop->stats, STAT_SERVER_BYTES, bytes);
     server->loop->tallies[server->store->index].total[TALLY_SENT_BYTES] += bytes;
     if (server->state == SERVER_LOGIN)
         run_login(server);
+    else if (server->client == NULL)
+        lend_came(server);
     else
         relay_run(server);
 }
@@ -385,7 +397,7 @@ static void on_ended(struct stream *stream, int status)
 {
     struct server *server = (struct server *)stream;
 
-    if (server->client == NULL) {
+    if (server->client == NULL && server->seat.pool == NULL) {
         stream_close(stream);
         return;
     }
@@ -439,27 +451,61 @@ static bool has_identity(struct client *client)
     return true;
 }
 
-struct server *server_open(struct client *client, const struct store *store)
+static struct server *server_new(struct loop *loop, const struct store *store, struct identity *identity)
 {
-    struct server *server = has_identity(client) ? calloc(1, sizeof *server) : NULL;
+    struct server *server = calloc(1, sizeof *server);
 
     if (server == NULL)
         return NULL;
     stream_init(&server->stream, &hooks);
-    server->loop = client->loop;
-    server->client = client;
-    server->identity = identity_take(client->identity);
+    server->loop = loop;
+    server->identity = identity_take(identity);
     server->store = store;
     server->state = SERVER_CONNECTING;
     server->since_ms = server->connected_ms = clock_ms();
-    DL_APPEND2(client->loop->servers, server, prev_of_loop, next_of_loop);
+    DL_APPEND2(loop->servers, server, prev_of_loop, next_of_loop);
     server->tx_status = 'I';
     server->dial.done = on_dialled;
     server->dial.freed = on_dial_freed;
+    stats_add(loop->stats, STAT_SERVERS_OPENED, 1);
+    return server;
+}
+
+struct server *server_open(struct client *client, const struct store *store)
+{
+    struct server *server = has_identity(client) ? server_new(client->loop, store, client->identity) : NULL;
+
+    if (server == NULL)
+        return NULL;
+    server->client = client;
     client->servers[store->index] = server;
-    stats_add(client->loop->stats, STAT_SERVERS_OPENED, 1);
     dial_begin(&server->dial, &client->loop->uv, &server->stream, store, client->loop->settings->tls);
     return client->servers[store->index];
+}
+
+struct server *server_open_for(struct loop *loop, const struct store *store, struct identity *identity)
+{
+    struct server *server = server_new(loop, store, identity);
+
+    if (server == NULL)
+        return NULL;
+    dial_begin(&server->dial, &loop->uv, &server->stream, store, loop->settings->tls);
+    return server;
+}
+
+void server_expired(struct server *server)
+{
+    struct error err;
+
+    if (server->state == SERVER_CONNECTING && server->dial.failed != 0) {
+        error_set(&err, "08001", "store_unavailable: store \"%s\": %s", server->store->name,
+                  uv_strerror(server->dial.failed));
+        server_break(server, &err);
+    } else if (server->state <= SERVER_LOGIN && clock_ms() - server->since_ms >= SERVER_LOGIN_TIMEOUT_MS) {
+        error_set(&err, "08001", "store_unavailable: store \"%s\" did not answer within %d s",
+                  server->store->name, SERVER_LOGIN_TIMEOUT_MS / 1000);
+        server_break(server, &err);
+    }
 }
 
 /* ---- what the proxy says for itself ---- */
@@ -540,6 +586,15 @@ void server_say_prepare(struct server *server, const struct prepared *prepared)
     server_say_deallocate(server, slice_of(prepared->name));
     server_say(server, prepared->text);
     made_note(&server->made, prepared->name, prepared->serial, false);
+}
+
+void server_say_close(struct server *server, struct slice name)
+{
+    write_close(stream_out(&server->stream), 'S', name);
+    server->pipeline = true;
+    made_gone(&server->made, name);
+    if (!server_owe(server, 'C', true, 0))
+        broken_for_memory(server);
 }
 
 void server_say_sync(struct server *server, bool silent)

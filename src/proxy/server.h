@@ -13,6 +13,7 @@
 #include "proxy/prove.h"
 #include "proxy/identity.h"
 #include "proxy/made.h"
+#include "proxy/pool.h"
 #include "proxy/report.h"
 #include "proxy/session.h"
 #include "proxy/stream.h"
@@ -89,6 +90,9 @@ struct server {
     unsigned cancels; /* cancel connections under way: nothing new is sent meanwhile */
 
     struct made_set made;   /* prepared statements it has */
+    struct pool_seat seat;  /* pool_mode = transaction: its place in a pool */
+    const char *pinned;     /* why it stays with its client, and is closed with it; NULL: it does not */
+    bool doubtful;          /* the transaction runs something that could not be read */
     struct wear *wear;      /* settings it has been given since its login … */
     bool wear_unknown;      /* … which went wrong: to be reset first */
     struct report reported; /* what it said last of its parameters */
@@ -103,6 +107,9 @@ struct server {
 /* Begins to connect and log in as `client`'s user. Reports by client_server_ready() or client_server_lost().
  * NULL: no memory. */
 struct server *server_open(struct client *client, const struct store *store);
+/* The same for nobody yet (lend.h). Reports by lend_ready() or lend_lost(). */
+struct server *server_open_for(struct loop *loop, const struct store *store, struct identity *identity);
+void server_expired(struct server *server); /* breaks one that takes too long to log in */
 /* Says Terminate and closes; the client is not called any more. */
 void server_close(struct server *server);
 /* Gives up: state BROKEN with `why`, the client is told once. */
@@ -127,6 +134,8 @@ void server_say_quietly(struct server *server, struct slice query); /* … whose
 /* The same for one short value: `captured` has it when the server is quiet again (empty if it failed). */
 void server_ask(struct server *server, struct slice query);
 void server_say_parse(struct server *server, const struct prepared *prepared, bool swallow_error);
+void server_say_close(struct server *server,
+                      struct slice name); /* of a prepared statement; a Sync must follow */
 void server_say_sync(struct server *server, bool silent);
 /* Makes its transaction fail, and an implicit one not commit: a Parse that cannot be parsed, silent. `reason`
  * appears in the server's log. */

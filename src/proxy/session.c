@@ -79,7 +79,7 @@ struct prepared *session_prepare(struct session *session, struct slice name, str
     prepared->shape = *shape;
     shape_init(shape);
     buf_done(&prepared->shape.text); /* the plan has been found; only the holes are needed from here on */
-    prepared->serial = ++session->last_serial;
+    prepared->serial = session->serials == NULL ? ++session->last_serial : ++*session->serials;
     if (old != NULL)
         forget(session, old);
     HASH_ADD_KEYPTR(hh, session->prepared, prepared->name, name.bytes, prepared);

@@ -51,6 +51,7 @@ struct setting {
 struct session {
     struct prepared *prepared; /* by name */
     uint64_t last_serial;
+    uint64_t *serials;       /* of all whose servers it shares; NULL: last_serial */
     struct setting *base;    /* in force outside transactions, oldest first, one per name */
     struct setting *pending; /* of the open transaction, oldest first */
     uint64_t version;        /* rises when `base` changes */

@@ -307,7 +307,7 @@ static void tell_servers(struct loop *loop, struct rows *rows, const struct now 
 /* ---- SHOW POOLS: a row for each client and each server, summed by whoever asked ---- */
 
 static void pool_row(struct rows *rows, const char *store, const char *database, const char *user,
-                     const int counts[static 5], uint64_t wait_ms)
+                     const int counts[static 5], uint64_t wait_ms, bool shared)
 {
     rows_text(rows, store);
     rows_text(rows, database);
@@ -315,7 +315,7 @@ static void pool_row(struct rows *rows, const char *store, const char *database,
     for (int i = 0; i < 5; i++)
         rows_number(rows, counts[i]);
     put_wait(rows, wait_ms);
-    rows_text(rows, "session");
+    rows_text(rows, shared ? "transaction" : "session");
 }
 
 static void tell_pools(struct loop *loop, struct rows *rows, const struct now *now)
@@ -339,13 +339,14 @@ static void tell_pools(struct loop *loop, struct rows *rows, const struct now *n
             pool_row(rows,
                      store_name(loop, store < 0 ? (int)stores_default(loop->shared->stores)->index : store),
                      client->database, client->user, counts,
-                     client_waits(client) ? now->ms - client->since_ms : 0);
+                     client_waits(client) ? now->ms - client->since_ms : 0, client->shares);
     }
     DL_FOREACH2(loop->servers, server, next_of_loop) {
         bool ready = server->state == SERVER_READY, working = server->client != NULL;
         const int counts[5] = { 0, 0, ready && working, ready && !working, !ready };
 
-        pool_row(rows, server->store->name, server->identity->database, server->identity->user, counts, 0);
+        pool_row(rows, server->store->name, server->identity->database, server->identity->user, counts, 0,
+                 server->seat.pool != NULL);
     }
 }
 

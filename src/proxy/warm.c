@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "proxy/join.h"
+#include "proxy/lend.h"
 #include "proxy/loop.h"
 
 enum { WARM_RETRY_MS = 2000, WARM_STATEMENTS_MAX = 256 };
@@ -15,6 +16,10 @@ static void warm_up(struct client *client, const struct route *route)
 
     memcpy(client->warm_tenant, route->tenant, sizeof client->warm_tenant);
     client->warm_store = (int)route->target->index;
+    if (client->shares) {
+        lend_warm(client, route->target);
+        return;
+    }
     if (client->servers[client->warm_store] != NULL ||
         (client->warm_failed && now_ms - client->warm_since_ms < WARM_RETRY_MS))
         return;
@@ -92,9 +97,19 @@ void warm_count(struct loop *loop, struct gate_letter *letter)
 
     DL_FOREACH(loop->clients, client) {
         const struct server *server;
+        const struct error *failed;
 
         if (client->warm_store < 0 || strcmp(client->warm_tenant, letter->tenant) != 0)
             continue;
+        if (client->shares) {
+            letter->warm_ready += lend_is_warm(client, (unsigned)client->warm_store, &failed);
+            if (failed != NULL) {
+                letter->warm_failed++;
+                snprintf(letter->warm_error, sizeof letter->warm_error, "user \"%s\": %.200s", client->user,
+                         failed->message);
+            }
+            continue;
+        }
         server = client->servers[client->warm_store];
         if (server != NULL && server->state == SERVER_READY && !server->silent_failed) {
             letter->warm_ready++;

@@ -87,6 +87,7 @@ void call_note(struct walk *walk, const PgQuery__FuncCall *call)
         walk->out->locks = true;
         break;
     case FUNCTION_LOCKS_SESSION:
+        walk->out->keeps = "a session advisory lock";
         walk->out->advisory = true;
         walk->out->locks = true;
         break;
@@ -105,7 +106,7 @@ void call_note(struct walk *walk, const PgQuery__FuncCall *call)
     }
 }
 
-void call_note_created(struct walk *walk, const PgQuery__RangeVar *range)
+void call_note_created(struct walk *walk, const PgQuery__RangeVar *range, bool dropped_at_commit)
 {
     bool temporary = range != NULL &&
                      (strcmp(range->relpersistence, "t") == 0 || strcmp(range->schemaname, "pg_temp") == 0);
@@ -122,6 +123,8 @@ void call_note_created(struct walk *walk, const PgQuery__RangeVar *range)
     walk->out->temporary = true;
     if (walk->out->created == NULL)
         walk->out->created = walk_copy(walk, range->relname);
+    if (!dropped_at_commit)
+        walk->out->keeps = "a temporary table";
     if (walk->context->schema != NULL && schema_find(walk->context->schema, "", range->relname) != NULL)
         walk->out->shadows = true;
 }

@@ -6,6 +6,6 @@
 
 void call_note(struct walk *walk, const PgQuery__FuncCall *call);
 /* A relation that the statement creates. */
-void call_note_created(struct walk *walk, const PgQuery__RangeVar *range);
+void call_note_created(struct walk *walk, const PgQuery__RangeVar *range, bool dropped_at_commit);
 
 #endif

@@ -194,7 +194,7 @@ static void walk_into(struct walk *walk, const PgQuery__IntoClause *into)
         return;
     walk->writes = true;
     walk->out->ddl = true;
-    call_note_created(walk, into->rel);
+    call_note_created(walk, into->rel, into->on_commit == PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_DROP);
 }
 
 static bool is_set_operation(const PgQuery__SelectStmt *select)

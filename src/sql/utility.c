@@ -115,6 +115,7 @@ static void on_explain(struct walk *walk, const PgQuery__ExplainStmt *explain)
     walk->set_count = 0;
     out->locks = out->advisory = out->snapshot = out->temporary = out->shadows = out->ddl = out->with_hold =
         false;
+    out->keeps = NULL;
 }
 
 static void read_types(struct walk *walk, const PgQuery__PrepareStmt *prepare)
@@ -186,6 +187,8 @@ static void on_declare(struct walk *walk, const PgQuery__DeclareCursorStmt *decl
     walk->out->kind = STATEMENT_DECLARE;
     walk->out->name = walk_copy(walk, declare->portalname);
     walk->out->with_hold = (declare->options & CURSOR_OPTION_HOLD) != 0;
+    if (walk->out->with_hold)
+        walk->out->keeps = "a cursor WITH HOLD";
     walk_inner(walk, declare->query);
 }
 
@@ -250,19 +253,22 @@ static void on_definition(struct walk *walk, const PgQuery__Node *statement)
     walk->out->ddl = true;
     switch (statement->node_case) {
     case NODE(CREATE_STMT):
-        call_note_created(walk, statement->create_stmt->relation);
+        call_note_created(walk, statement->create_stmt->relation,
+                          statement->create_stmt->oncommit == PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_DROP);
         for (size_t i = 0; i < statement->create_stmt->n_inh_relations; i++)
             tree_each(&statement->create_stmt->inh_relations[i]->base, on_defined, walk);
         break;
     case NODE(CREATE_TABLE_AS_STMT):
-        call_note_created(walk, statement->create_table_as_stmt->into->rel);
+        call_note_created(walk, statement->create_table_as_stmt->into->rel,
+                          statement->create_table_as_stmt->into->on_commit ==
+                              PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_DROP);
         walk_inner(walk, statement->create_table_as_stmt->query);
         break;
     case NODE(VIEW_STMT):
-        call_note_created(walk, statement->view_stmt->view);
+        call_note_created(walk, statement->view_stmt->view, false);
         break;
     case NODE(CREATE_SEQ_STMT):
-        call_note_created(walk, statement->create_seq_stmt->sequence);
+        call_note_created(walk, statement->create_seq_stmt->sequence, false);
         break;
     case NODE(DROP_STMT):
         walk->out->drops = true;
@@ -277,6 +283,9 @@ static void on_definition(struct walk *walk, const PgQuery__Node *statement)
 static void on_calls(struct walk *walk, const PgQuery__Node *statement)
 {
     struct scope scope = { 0 };
+
+    if (node_is(statement, NODE(LOAD_STMT)))
+        walk->out->keeps = "a library";
 
     walk->writes = true;
     walk->out->tables |= TABLES_DEFAULT;
@@ -349,6 +358,7 @@ bool walk_utility(struct walk *walk, const PgQuery__Node *statement)
         break;
     case NODE(LISTEN_STMT):
         on_named(walk, STATEMENT_LISTEN, statement->listen_stmt->conditionname);
+        out->keeps = "LISTEN";
         break;
     case NODE(UNLISTEN_STMT):
         on_named(walk, STATEMENT_UNLISTEN, statement->unlisten_stmt->conditionname);
