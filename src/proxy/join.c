@@ -36,15 +36,17 @@ static void append_set(struct buf *text, const char *name, const char *value)
     buf_append_text(text, "';");
 }
 
-/* Role and database settings may differ between servers; what the client was told must stay true. */
+/* Role and database settings may differ between servers; what the client was told must stay true. Behind other
+ * changes (a RESET ALL brings the server's own values back) nothing that it has reported counts. */
 static void append_reported(struct client *client, struct server *server, struct buf *text)
 {
     const struct report *told = &client->session.reported;
+    bool changed = buf_bytes(text) > 0;
 
     for (size_t i = 0; i < REPORT_SLOTS; i++) {
         const char *value = report_slot(told, i), *there = report_slot(&server->reported, i);
 
-        if (value == NULL || (there != NULL && strcmp(value, there) == 0) || strchr(value, '\\') != NULL ||
+        if (value == NULL || (!changed && there != NULL && strcmp(value, there) == 0) || strchr(value, '\\') != NULL ||
             is_pending(&client->session, report_slot_name(i)))
             continue;
         append_set(text, report_slot_name(i), value);
