@@ -4,6 +4,7 @@
 #include "base/config.h"
 #include "proxy/client.h"
 #include "proxy/loop.h"
+#include "proxy/peer.h"
 
 enum {
     TLS_HANDSHAKE_BYTE = 0x16
@@ -126,9 +127,13 @@ void secure_done(struct client *client)
 void secure_failed(struct client *client)
 {
     const struct error *why = stream_why(&client->stream);
+    struct peer peer;
 
-    if (why != NULL)
-        log_error(client->loop->shared->log, LOG_WARN, "proxy", why, "a client's TLS connection failed");
+    if (why == NULL)
+        return;
+    peer_of(&client->stream, &peer);
+    log_error(client->loop->shared->log, LOG_WARN, "proxy", why, "the TLS connection of a client at %s failed",
+              peer.text);
 }
 
 bool secure_is_enough(const struct client *client, struct error *err)
