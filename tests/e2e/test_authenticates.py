@@ -44,12 +44,11 @@ def asked(clusters):
     """A role per method that its pg_hba.conf line names, in both stores: by_scram, by_md5, …"""
     with ExitStack() as stack:
         for name, secret in (("by_scram", VERIFIER), ("by_md5", md5_of("by_md5")), ("by_password", VERIFIER),
-                             ("by_trust", None), ("by_reject", VERIFIER), ("by_nobody", VERIFIER)):
+                             ("by_trust", None), ("by_reject", VERIFIER), ("by_gss", None)):
             stack.enter_context(role(clusters, name, secret, of=APP))
         stack.enter_context(store_hba(clusters, "host all by_scram all scram-sha-256", "host all by_md5 all md5",
                                       "host all by_password all password", "host all by_trust all trust",
-                                      "host all by_reject all reject", "host all by_nobody 192.0.2.1/32 trust",
-                                      "host all by_nobody all reject"))
+                                      "host all by_reject all reject", "host all by_gss all gss"))
         yield
 
 
@@ -90,6 +89,22 @@ def test_a_store_that_refuses_does_so_in_its_own_words(make_proxy, stores, asked
     error = refusal(proxy, stores, "by_scram", "another password")
     assert (error["C"], error["M"]) == ("28P01", 'password authentication failed for user "by_scram"')
     assert 'Store "shared" refused' in error["D"]
+
+
+def test_a_method_that_pgshunt_does_not_speak_is_named(make_proxy, stores, asked):
+    proxy = make_proxy(users={"by_gss": PASSWORD}).start()
+    error = refusal(proxy, stores, "by_gss")
+    assert error["C"] == "28000" and 'store "shared" asks for GSSAPI authentication' in error["M"]
+
+
+def test_a_plain_password_goes_through_a_unix_domain_socket(make_proxy, stores, clusters):
+    """… of a store: there is no line to listen on."""
+    hba = "local all by_socket password"
+    with role(clusters, "by_socket", VERIFIER), store_hba(clusters, hba):
+        proxy = make_proxy(users={"by_socket": PASSWORD}, conninfos={
+            "shared": f"host={stores.shared.socket_dir} port={stores.shared.port} dbname={stores.dbname} user=postgres",
+            "dedicated": stores.conninfos()["dedicated"]}).start()
+        assert logs_in(proxy, stores, "by_socket")
 
 
 # --- verifiers and keys -----------------------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ import wire
 from certificates import Authority
 from conftest import OTHER, TEMPLATE, TENANT, connect
 from eventstore import APP, APP_PASSWORD
-from pgcluster import Cluster, server_user, wait_until
+from pgcluster import Cluster, scram_verifier, server_user, wait_until
+from storehba import role, store_hba
 
 HOW = "SELECT ssl, version FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 
@@ -312,3 +313,18 @@ def test_pgshunt_in_front_of_pgshunt(make_proxy, stores, pki):
             canceller.send(wire.cancel(*client.key))
             assert canceller.closed()
         assert client.until("Z")[-2].fields()["C"] == "57014"
+
+
+def test_a_plain_password_and_auth_query_go_through_tls(make_proxy, stores, clusters, pki):
+    """A store that asks for the password as it is gets it where nobody else can read it."""
+    with role(clusters, "by_plain", scram_verifier("in the open")), \
+            role(clusters, "asker", scram_verifier("asks"), "LOGIN SUPERUSER"), \
+            store_hba(clusters, "hostssl all by_plain,asker 127.0.0.1/32 password"):
+        proxy = make_proxy(users={"by_plain": "in the open", "asker": "asks"},
+                           settings={**verify_full(pki), "auth": {"auth_user": "asker"}}).start()
+        with connect(proxy, stores, user="by_plain", password="in the open") as conn:
+            assert conn.execute(HOW).fetchone() == (True, "TLSv1.3")
+        with connect(proxy, stores) as conn:
+            assert conn.execute("SELECT current_user").fetchone() == (APP,)
+        assert stores.shared.rows("postgres", "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
+                                              " WHERE application_name = 'pgshunt auth_query'") == [(True,)]
