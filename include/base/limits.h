@@ -23,6 +23,7 @@ enum {
     CHANNELS_MAX = 65536,           /* LISTENs of one client that the proxy knows of */
     BELONGINGS_MAX = 4096,          /* temporary tables, cursors of one client that the proxy knows of */
     NOTIFIED_BYTES_MAX = 16 * 1024 * 1024, /* notifications from other stores that wait for one client */
+    CLIENT_PORTALS_MAX = 16384,     /* named portals and cursors of one client whose store is remembered */
     JOURNAL_BYTES_MAX = 1024 * 1024,/* remembered SETs, savepoints of one session; beyond: it cannot move */
     CANCEL_KEY_BYTES = 4,           /* protocol 3.0 */
     CANCEL_KEY_BYTES_LONG = 32,     /* what we give from protocol 3.2 on, as PostgreSQL 18 does */

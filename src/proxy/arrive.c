@@ -115,7 +115,7 @@ static struct gate_ask asks(const struct client *client, const struct place *pla
 
     return (struct gate_ask){
         .backend_pid = server == NULL ? 0 : server->pid,
-        .sync = client->sync_sent + 1,
+        .sync = client_ends_with(client),
         .first_sync = client->txn.open ? client->txn.first_sync : client->sync_sent + 1,
         .lease_valid = loop_lease_is_valid(client->loop),
         .now_ms = clock_ms(),
@@ -283,6 +283,16 @@ static bool place_asked(const struct client *client, const struct message *messa
     return true;
 }
 
+/* FETCH, MOVE, CLOSE: where the cursor was opened. */
+static bool place_cursor(const struct client *client, const struct plan_statement *statement,
+                         struct place *place, struct error *err)
+{
+    const struct cursor *portal =
+        statement->name == NULL ? NULL : cursors_find(&client->cursors, slice_of(statement->name));
+
+    return portal == NULL || place_go(place, &client->loop->shared->stores->at[portal->store], err);
+}
+
 /* Attributes every statement of the message, adds up where it must go, and asks the gates. */
 static enum arrival find_place(struct client *client, const struct message *message, struct place *place,
                                struct error *err)
@@ -298,7 +308,7 @@ static enum arrival find_place(struct client *client, const struct message *mess
     struct gate *closed = NULL;
     enum gate_answer answer = GATE_GO;
 
-    if (client->txn.open && client->txn.isolation != 'c')
+    if (client->txn.open && client->txn.isolation != 'c' && !message->asks_only)
         rules.snapshots = &client->txn;
     if (place_asked(client, message, place, &rules))
         return ARRIVED;
@@ -335,6 +345,9 @@ static enum arrival find_place(struct client *client, const struct message *mess
             named = store_of_name(client, statement);
             if (named >= 0 && place->store == NULL)
                 place->store = &shared->stores->at[named];
+            if (named < 0 && statement->kind == STATEMENT_FETCH &&
+                !place_cursor(client, statement, place, err))
+                return REFUSED;
             if (statement->tables == 0 && statement->locks)
                 answer = place_lock(client, place, &rules, &around, &closed);
             if (statement->tables == 0 && statement->advisory && place->store == NULL && !client->txn.open)
@@ -380,7 +393,7 @@ struct server *arrive_current(struct client *client)
 /* The transaction has failed on its branch (as far as the client knows everything that was answered). */
 bool arrive_has_failed(const struct client *client)
 {
-    return client->txn.open && client->txn.branch >= 0 && client->tx_status == 'E' &&
+    return client->txn.open && client->txn.branch >= 0 && client->tx_status == 'E' && !client->healing &&
            client->sync_sent == client->sync_seen;
 }
 
@@ -422,12 +435,13 @@ static bool hears_everywhere(struct client *client, const struct message *messag
 }
 
 /* A branch has looked before a tenant moved: whether it keeps its snapshot decides what is read where. */
-static enum arrival know_isolation(struct client *client, int *waiting)
+static enum arrival know_isolation(struct client *client, const struct message *message, int *waiting)
 {
     struct txn *txn = &client->txn;
     struct server *server;
 
-    if (!txn->open || txn->isolation_known || !txn_is_older(txn, client->loop->table))
+    if (message->asks_only || (message->plan != NULL && message->plan->statement_count == 0) || !txn->open ||
+        txn->isolation_known || !txn_is_older(txn, client->loop->table))
         return ARRIVED;
     server = client->servers[txn->branch];
     *waiting = txn->branch;
@@ -436,15 +450,38 @@ static enum arrival know_isolation(struct client *client, int *waiting)
     return join_learn_isolation(client, server);
 }
 
+static bool ends_failure(const struct plan_statement *statement)
+{
+    return statement->kind == STATEMENT_ROLLBACK || statement->kind == STATEMENT_COMMIT ||
+           statement->kind == STATEMENT_ROLLBACK_TO || statement->kind == STATEMENT_PREPARE_TRANSACTION;
+}
+
 /* Where PostgreSQL answers 25P02. A ROLLBACK goes where the transaction has written: the gates count that
- * one. */
-static int failed_store(const struct client *client, const struct message *message)
+ * one. What a message says behind the failure's end must be at home there, too. */
+static enum arrival find_failed(struct client *client, const struct message *message, int *index,
+                                struct error *err)
 {
     const struct plan *plan = message->plan;
-    bool rolls_back = plan != NULL && plan->parsed && plan->statement_count == 1 &&
-                      plan->statements[0].kind == STATEMENT_ROLLBACK;
+    struct place *place = &client->place;
+    bool ends =
+        plan != NULL && plan->parsed && plan->statement_count > 0 && ends_failure(&plan->statements[0]);
+    enum arrival arrival = ARRIVED;
 
-    return txn_ends_at(&client->txn, true, rolls_back);
+    if (ends && plan->statement_count > 1 && client->routed)
+        arrival = find_place(client, message, place, err);
+    else if (ends)
+        place_note(place, &plan->statements[0]);
+    place->failed = true;
+    if (arrival != ARRIVED)
+        return arrival;
+    *index = txn_ends_at(&client->txn, true, place->rolls_back);
+    if (place->store == NULL || (int)place->store->index == *index)
+        return ARRIVED;
+    error_set(err, "0A000",
+              "cross_store_transaction: the transaction failed in store \"%s\", and goes on in \"%s\"",
+              client->loop->shared->stores->at[*index].name, place->store->name);
+    error_hint(err, "Send what ends the failed transaction as a message of its own.");
+    return REFUSED;
 }
 
 /* What was to be said once, before anything else. */
@@ -474,12 +511,13 @@ static enum arrival find_store(struct client *client, const struct message *mess
 
     place_init(place);
     place->asks_only = message->asks_only;
-    if (arrive_has_failed(client)) {
-        place->failed = true;
-        *index = failed_store(client, message);
+    if (arrive_has_failed(client))
+        return find_failed(client, message, index, err);
+    if (message->at != NULL) {
+        *index = (int)message->at->index;
         return ARRIVED;
     }
-    if (know_isolation(client, waiting) == WAITING)
+    if (know_isolation(client, message, waiting) == WAITING)
         return wait_for(client, EV_SWITCH, (unsigned)*waiting);
     arrival = client->routed ? find_place(client, message, place, err) : ARRIVED;
     if (arrival != ARRIVED)
@@ -487,10 +525,31 @@ static enum arrival find_store(struct client *client, const struct message *mess
     return branches_choose(client, place, index, err) ? ARRIVED : REFUSED;
 }
 
+/* A COMMIT, RELEASE or ROLLBACK TO is remembered when it is sent, and is not executed if something before it
+ * has failed: once a second store may join, that must be known. */
+static bool must_know_first(struct client *client)
+{
+    const struct txn *txn = &client->txn;
+    struct server *server = client->answering < 0 ? NULL : client->servers[client->answering];
+
+    if (!client->place.settles || client->place.asks_only || !txn->open || server == NULL ||
+        server->visible == 0 ||
+        (txn->branch_count <= 1 && route_table_away_count(client->loop->table) == 0) ||
+        !server_owes(server, "QFE"))
+        return false;
+    if (server->pipeline)
+        write_flush(stream_out(&server->stream));
+    return true;
+}
+
 /* Nobody else's answers are due, and no branch stands in the way. */
 static enum arrival clear_the_way(struct client *client, int index, int *waiting, struct error *err)
 {
     if (owes_elsewhere(client, index)) {
+        *waiting = client->answering;
+        return WAITING;
+    }
+    if (must_know_first(client)) {
         *waiting = client->answering;
         return WAITING;
     }

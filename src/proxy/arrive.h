@@ -12,9 +12,10 @@ struct message {
     const struct shape *shape;
     const struct parameters *params; /* NULL: none */
     bool simple;                     /* Query: refusals end with ReadyForQuery */
-    bool call;         /* FunctionCall: a function by its oid. What it does is not known, as of SELECT f() */
-    bool asks_only;    /* Parse: nothing runs yet */
-    bool runs_prepare; /* a Bind of what SQL's PREPARE made: `plan` and `text` are the PREPARE's */
+    bool call; /* FunctionCall: a function by its oid. What it does is not known, as of SELECT f() */
+    const struct store *at; /* it must go there: an open portal; NULL: it is to be found out */
+    bool asks_only;         /* Parse: nothing runs yet */
+    bool runs_prepare;      /* a Bind of what SQL's PREPARE made: `plan` and `text` are the PREPARE's */
 };
 
 enum arrival { ARRIVED, WAITING, REFUSED };

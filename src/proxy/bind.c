@@ -92,6 +92,26 @@ static enum arrival arrive_anywhere(struct client *client, struct server **serve
     return arrive_at(client, &message, server, err);
 }
 
+/* Where the portal was opened; most are where the last statement went, and nothing is in the way there. */
+static enum arrival arrive_at_portal(struct client *client, struct slice name, struct server **server,
+                                     struct error *err)
+{
+    static struct plan nothing = { .refs = 1, .parsed = true };
+    const struct cursor *portal = cursors_find(&client->cursors, name);
+    int store = portal != NULL ? portal->store : belongings_cursor(&client->session.belongings, name);
+    struct message message = { .plan = &nothing };
+
+    *server = arrive_current(client);
+    if (*server != NULL && (store < 0 || store == (int)(*server)->store->index || arrive_has_failed(client)))
+        return ARRIVED;
+    if (store < 0) {
+        error_set(err, "34000", "portal \"%.*s\" does not exist", (int)name.bytes, name.at);
+        return REFUSED;
+    }
+    message.at = &client->loop->shared->stores->at[store];
+    return arrive_at(client, &message, server, err);
+}
+
 static void in_pipeline(struct client *client, struct server *server)
 {
     server->pipeline = true;
@@ -249,6 +269,17 @@ static void forward_parse(struct client *client, const struct msg *msg, const st
     statement_forward(client, server, msg, 'P', serial);
 }
 
+static bool refuse_failed(struct client *client, const struct msg *msg)
+{
+    struct error err;
+
+    if (!client->txn.failed)
+        return false;
+    error_set(&err, "25P02",
+              "current transaction is aborted, commands ignored until end of transaction block");
+    return refuse(client, msg, &err);
+}
+
 static bool run_parse(struct client *client, const struct msg *msg, const struct parse *parse,
                       struct plan *plan)
 {
@@ -259,6 +290,8 @@ static bool run_parse(struct client *client, const struct msg *msg, const struct
         remember(client, parse, plan);
         return say(client, msg, write_parse_complete);
     }
+    if (plan->statement_count > 0 && refuse_failed(client, msg))
+        return true;
     switch (arrive_for_parse(client, msg, parse, plan, &server, &err)) {
     case WAITING:
         return false;
@@ -329,23 +362,13 @@ static bool bind_local(struct client *client, const struct msg *msg, const struc
     return say(client, msg, write_bind_complete);
 }
 
-static bool refuse_failed(struct client *client, const struct msg *msg)
-{
-    struct error err;
-
-    if (!client->txn.failed)
-        return false;
-    error_set(&err, "25P02",
-              "current transaction is aborted, commands ignored until end of transaction block");
-    return refuse(client, msg, &err);
-}
-
 static bool run_bind(struct client *client, const struct msg *msg, struct bind *bind,
                      const struct prepared *prepared)
 {
     struct message message = { 0 };
     struct server *server;
     struct error err;
+    bool ends;
 
     if (prepared != NULL) {
         add_types(bind, prepared);
@@ -372,11 +395,15 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
     if (prepared != NULL && !server_has(server, prepared))
         server_say_prepare(server, prepared);
     book_make_executed(client, &message, server);
+    ends = client->place.ends && client->txn.open;
     in_pipeline(client, server);
     if (prepared == NULL || prepared->plan->statement_count > 0)
         book_message(client, &message, server);
     if (bind->portal.bytes > 0 && client->txn.open)
         txn_join(&client->txn, client->last_store)->kept = true; /* the unnamed one ends with the next Bind */
+    cursors_note(&client->cursors, bind->portal,
+                 &(struct cursor){
+                     .store = (int)server->store->index, .ends = ends, .sync = client_ends_with(client) });
     statement_forward(client, server, msg, 'B', 0);
     return true;
 }
@@ -439,7 +466,8 @@ static bool on_describe(struct client *client, const struct msg *header)
         return say(client, &msg, describe_nothing);
     if (refuse_failed(client, &msg))
         return true;
-    switch (arrive_anywhere(client, &server, &err)) {
+    switch (what == 'P' ? arrive_at_portal(client, name, &server, &err)
+                        : arrive_anywhere(client, &server, &err)) {
     case WAITING:
         return false;
     case REFUSED:
@@ -470,6 +498,7 @@ static bool on_execute(struct client *client, const struct msg *header)
 {
     struct server *server;
     struct error err;
+    const struct cursor *open;
     struct read body;
     struct slice portal;
     struct msg msg;
@@ -485,19 +514,26 @@ static bool on_execute(struct client *client, const struct msg *header)
         return execute_local(client, &msg);
     if (refuse_failed(client, &msg))
         return true;
-    server = arrive_current(client);
-    if (server == NULL) {
-        error_set(&err, "34000", "portal \"%.*s\" does not exist", (int)portal.bytes, portal.at);
+    switch (arrive_at_portal(client, portal, &server, &err)) {
+    case WAITING:
+        return false;
+    case REFUSED:
         return refuse(client, &msg, &err);
+    case ARRIVED:
+        break;
     }
+    open = cursors_find(&client->cursors, portal);
     in_pipeline(client, server);
     statement_forward(client, server, &msg, 'E', 0);
+    if (open != NULL && open->ends)
+        statement_note_end(server);
     return true;
 }
 
 static bool on_close(struct client *client, const struct msg *header)
 {
     struct server *server;
+    struct error err;
     struct read body;
     struct slice name;
     struct msg msg;
@@ -515,6 +551,17 @@ static bool on_close(struct client *client, const struct msg *header)
         return say(client, &msg, write_close_complete);
     }
     server = client->txn.open && client->txn.branch < 0 ? NULL : arrive_current(client);
+    if (what == 'P' && server != NULL && cursors_find(&client->cursors, name) != NULL) {
+        switch (arrive_at_portal(client, name, &server, &err)) {
+        case WAITING:
+            return false;
+        case REFUSED:
+            return refuse(client, &msg, &err);
+        case ARRIVED:
+            break;
+        }
+        cursors_forget(&client->cursors, name);
+    }
     if (what == 'S')
         session_forget(&client->session, name);
     if (server == NULL) /* nobody has it, or it is closed where it is made again under another serial */
@@ -580,8 +627,11 @@ static bool on_sync(struct client *client, const struct msg *header)
     struct server *server;
     struct buf answer;
 
-    if (client->txn.branch_count > 1 && !sync_others(client))
-        return false;
+    if (client->txn.branch_count > 1) {
+        branches_note_spoilt(client);
+        if (!sync_others(client))
+            return false;
+    }
     server = client->txn.branch < 0 ? NULL : client->servers[client->txn.branch];
     client->skip_to_sync = false;
     if (server == NULL && !client->txn.open)

@@ -71,7 +71,7 @@ static bool book_set(struct client *client, const struct message *message,
         client->session.overflow = true; /* more names than are remembered: nobody else may get this server */
     ok = (local && !client->txn.open) ||
          session_set(&client->session, name, *text, said, local, (unsigned)client->txn.savepoint_count,
-                     client->sync_sent + 1);
+                     client_ends_with(client));
     buf_done(&value);
     return ok;
 }
@@ -89,8 +89,8 @@ static void book_setting(struct client *client, const struct message *message,
     if (statement->kind == STATEMENT_SET || statement->kind == STATEMENT_SET_LOCAL)
         ok = book_set(client, message, statement, &text, &words);
     else
-        ok = session_reset(session, name, text, (unsigned)txn->savepoint_count, client->sync_sent + 1);
-    if (txn->open && text.at != NULL)
+        ok = session_reset(session, name, text, (unsigned)txn->savepoint_count, client_ends_with(client));
+    if (text.at != NULL && (txn->open || !message->simple)) /* a Query is a transaction of its own */
         ok = txn_note(txn, text) && ok;
     if (statement->name == NULL || strcmp(statement->name, "transaction_isolation") == 0) {
         txn->isolation = 0;
@@ -109,8 +109,19 @@ static void book_discarded_role(struct client *client)
     static const char *const names[] = { "session_authorization", "role" };
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (!session_reset(&client->session, slice_of(names[i]), slice_of(""), 0, client->sync_sent + 1))
+        if (!session_reset(&client->session, slice_of(names[i]), slice_of(""), 0, client_ends_with(client)))
             client->session.overflow = true;
+}
+
+/* Something that may fail stands before it, unanswered or in its own message, and while everybody was at home
+ * nobody waited for that: what is remembered may not be what the server did. No other store can be told then.
+ */
+static void book_unsure(struct client *client, int store)
+{
+    struct server *server = store < 0 ? NULL : client->servers[store];
+
+    if (client->place.settles_late || (server != NULL && server_owes(server, "QFE")))
+        client->txn.overflow = true;
 }
 
 void book_end(struct client *client, const struct plan_statement *statement, int store)
@@ -119,8 +130,9 @@ void book_end(struct client *client, const struct plan_statement *statement, int
 
     branches_end_later(client, store);
     if (statement->and_chain) {
+        book_unsure(client, store);
         client->chain_sync = client->sync_sent + 1;
-        txn_chain(txn);
+        txn_chain(txn, store < 0 ? txn->failed : client->place.failed);
         txn->first_sync = client->chain_sync + 1;
         return;
     }
@@ -135,6 +147,8 @@ void book_savepoint(struct client *client, const struct plan_statement *statemen
     struct txn *txn = &client->txn;
     const char *name = statement->name == NULL ? "" : statement->name;
 
+    if (statement->kind != STATEMENT_SAVEPOINT)
+        book_unsure(client, store);
     if (statement->kind == STATEMENT_SAVEPOINT) {
         if (text.at == NULL || !txn_savepoint(txn, text, name))
             txn->overflow = true;
@@ -179,7 +193,7 @@ static void book_belongings(struct client *client, const struct plan_statement *
 {
     struct belongings *belongings = &client->session.belongings;
     unsigned depth = (unsigned)client->txn.savepoint_count;
-    uint64_t sync = client->sync_sent + 1;
+    uint64_t sync = client_ends_with(client);
     struct slice name = statement->name == NULL ? (struct slice){ 0 } : slice_of(statement->name);
 
     if (statement->created != NULL)
@@ -278,8 +292,10 @@ void book_begin(struct client *client, struct slice text, char isolation)
 {
     struct txn *txn = &client->txn;
 
-    if (!txn->open)
+    if (!txn->open) {
         txn->first_sync = client->sync_sent + 1;
+        txn_look(txn, client->loop->table);
+    }
     if (text.at == NULL || !txn_begin(txn, text, isolation))
         txn->open = txn->overflow = true; /* cannot be told to another server */
 }
@@ -353,7 +369,7 @@ static void report_ddl(struct client *client)
 static void book_unknown(struct client *client)
 {
     session_set(&client->session, (struct slice){ 0 }, slice_of(""), (struct slice){ 0 }, false,
-                (unsigned)client->txn.savepoint_count, client->sync_sent + 1);
+                (unsigned)client->txn.savepoint_count, client_ends_with(client));
     client->session.overflow = true; /* and cannot be made again elsewhere */
 }
 
@@ -385,7 +401,7 @@ static void book_told(struct txn *txn)
 {
     struct branch *branch = txn_at(txn, txn->branch);
 
-    if (branch != NULL && txn->open)
+    if (branch != NULL)
         branch->journal_at = txn->journal_count;
 }
 
@@ -413,7 +429,9 @@ void book_message(struct client *client, const struct message *message, struct s
         statement = running.statement;
         if (failed && statement->kind != STATEMENT_COMMIT && statement->kind != STATEMENT_ROLLBACK &&
             statement->kind != STATEMENT_ROLLBACK_TO)
-            continue;                             /* PostgreSQL answers 25P02 */
+            continue; /* PostgreSQL answers 25P02 */
+        client->healing = client->healing || failed;
+        failed = false;
         if (statement->kind != STATEMENT_PREPARE) /* runs nothing */
             txn_used(txn, txn_join(txn, client->last_store), statement, client->loop->table);
         tell_others(client, statement, server->store->index);

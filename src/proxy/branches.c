@@ -44,6 +44,15 @@ static bool refuse_pinned(struct client *client, const struct branch *pinned, in
     return error_hint(err, "A snapshot that is exported or imported cannot be had in a second store.");
 }
 
+/* Of such a message nobody can tell in time how far it gets, and the other branches must follow. */
+static bool refuse_mixed(struct error *err)
+{
+    error_set(err, "0A000",
+              "cross_store_transaction: RELEASE and ROLLBACK TO do not stand behind another statement of "
+              "their message when a transaction works in several stores");
+    return error_hint(err, "Send them as messages of their own.");
+}
+
 /* COMMIT, BEGIN and what changes something in no table go where the transaction writes; the rest where the
  * last statement went. */
 static int nowhere_special(const struct client *client, const struct place *place)
@@ -66,6 +75,8 @@ bool branches_choose(struct client *client, const struct place *place, int *inde
         *index = (int)stores_default(client->loop->shared->stores)->index;
     if (txn->branch_count == 0 || (txn->branch_count == 1 && txn->branch == *index))
         return true;
+    if (place->settles_late)
+        return refuse_mixed(err);
     pinned = txn_pinned(txn);
     if (pinned != NULL && pinned->store != *index)
         return refuse_pinned(client, pinned, *index, err);
@@ -169,7 +180,7 @@ static bool must_end_first(const struct client *client, const struct place *plac
     const struct txn *txn = &client->txn;
 
     return txn->open && txn->branch_count > 1 && place->ends && !place->rolls_back && !place->asks_only &&
-           (place->prepares || txn->isolation == 's');
+           !place->failed && (place->prepares || txn->isolation == 's');
 }
 
 static void take_silent_error(struct server *server, struct error *err)
@@ -226,6 +237,8 @@ static void leave_bare(struct client *client, int index)
     if (last == NULL || last->store == index || !txn_is_bare(last) || (txn->open && txn->overflow))
         return;
     server = server_of(client, last->store);
+    if (server != NULL && last->spoilt)
+        server->wear_unknown = true;
     if (server != NULL && txn->open)
         say_end(server, "ROLLBACK");
     else if (server != NULL && server->pipeline)
@@ -281,6 +294,16 @@ void branches_tell(struct client *client, const char *verb, const char *name, in
 }
 
 /* ---- Sync ---- */
+
+void branches_note_spoilt(struct client *client)
+{
+    for (size_t i = 0; i < client->txn.branch_count; i++) {
+        struct server *server = server_of(client, client->txn.branches[i].store);
+
+        if (server != NULL && client->txn.branches[i].spoilt)
+            server->wear_unknown = true;
+    }
+}
 
 int branches_sync_at(const struct client *client, bool failed)
 {

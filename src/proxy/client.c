@@ -70,6 +70,7 @@ static void client_free(struct client *client)
     free(client->database);
     session_done(&client->session);
     txn_reset(&client->txn);
+    cursors_done(&client->cursors);
     local_drop_portal(client);
     shape_done(&client->shape);
     attribution_done(&client->attribution);
@@ -300,12 +301,20 @@ void client_say(struct client *client, struct buf *bytes, char ready, bool faile
     buf_done(bytes);
 }
 
+uint64_t client_ends_with(const struct client *client)
+{
+    uint64_t next = client->sync_sent + 1;
+
+    return client->txn.open && client->txn.first_sync > next ? client->txn.first_sync : next;
+}
+
 /* What the transaction was has been decided. */
 static void transaction_ended(struct client *client, struct server *server)
 {
     bool alike = server != NULL && client->session.pending != NULL && join_is_worn(client, server);
 
     branches_ended(client);
+    cursors_end(&client->cursors, client->sync_seen);
     if (client->outcome_failed)
         session_rollback(&client->session, client->sync_seen);
     else
@@ -331,7 +340,7 @@ void client_ready_seen(struct client *client, struct server *server, char tx_sta
     client->sync_seen++;
     client->tx_status = tx_status;
     idle_answered(client);
-    client->error_seen = false;
+    client->error_seen = client->healing = false;
     if (tx_status == 'I' || (tx_status == 'T' && client->sync_seen == client->chain_sync))
         transaction_ended(client, server);
     if (client->sync_seen == client->sync_sent && server != NULL)
@@ -672,6 +681,7 @@ void client_open(struct loop *loop, int fd)
     session_init(&client->session);
     client->session.serials = &loop->last_serial;
     txn_init(&client->txn);
+    cursors_init(&client->cursors);
     shape_init(&client->shape);
     attribution_init(&client->attribution);
     DL_APPEND(loop->clients, client);

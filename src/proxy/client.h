@@ -14,6 +14,7 @@
 #include "proxy/cancel.h"
 #include "proxy/identity.h"
 #include "proxy/place.h"
+#include "proxy/cursors.h"
 #include "proxy/server.h"
 #include "proxy/session.h"
 #include "proxy/settings.h"
@@ -63,6 +64,7 @@ struct client {
     /* what it is doing */
     struct session session;
     struct txn txn;
+    struct cursors cursors;
     struct server *servers[STORES_MAX]; /* by store.index; owned, or lent */
     bool shares;                        /* pool_mode = transaction: its servers are lent (lend.h) */
     struct pool **pools;                /* by store.index, those it has needed */
@@ -73,6 +75,7 @@ struct client {
     int answering;                      /* store whose server owes visible answers; -1: none */
     char tx_status;                     /* as the client was told */
     bool outcome_failed;                /* how the transaction that ends next has gone */
+    bool healing;                       /* what ends a failure went out since the last ReadyForQuery */
     bool error_seen;                    /* an ErrorResponse went out since the last ReadyForQuery */
     bool unflushed;                     /* servers were told something that no message of its own sends off */
     bool ends_due;                      /* some server's ends_sync is set */
@@ -132,6 +135,9 @@ void client_home_failed(struct client *client, const struct error *why, bool unw
 void client_refuse(struct client *client, const struct error *why);
 /* A visible ReadyForQuery has been passed on (or was said by the proxy). */
 void client_ready_seen(struct client *client, struct server *server, char tx_status);
+
+/* The ReadyForQuery that at the earliest ends the transaction: a chained one outlives that of its COMMIT. */
+uint64_t client_ends_with(const struct client *client);
 
 /* Answers of the proxy's own: in their turn, behind what servers still owe. Takes `bytes` over. `ready`: the
  * status of a ReadyForQuery at their end, 0 if there is none; `failed`: they say that the transaction failed.

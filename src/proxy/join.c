@@ -129,7 +129,7 @@ static bool is_behind(struct client *client, const struct server *server)
     int index = (int)server->store->index;
     const struct branch *branch;
 
-    if (!txn->open || client->place.failed)
+    if ((!txn->open && txn->journal_count == 0) || client->place.failed)
         return false;
     branch = txn_at(txn, index);
     if (branch == NULL)
@@ -153,10 +153,11 @@ static bool say_journal(struct client *client, struct server *server, struct err
     }
     branch = txn_join(txn, (int)server->store->index);
     from = branch->journal_at;
+    branch->spoilt = branch->spoilt || !txn->open;
     branch->journal_at = txn->journal_count;
     for (size_t i = from; i < txn->journal_count && server->state == SERVER_READY; i++)
         server_say(server, slice_of(txn->journal[i]));
-    if (server->state == SERVER_READY && txn->branch_count > 1 && !txn->isolation_known)
+    if (server->state == SERVER_READY && txn->open && txn->branch_count > 1 && !txn->isolation_known)
         server_ask(server, slice_of("SHOW transaction_isolation")); /* it decides how they end together */
     if (server->state == SERVER_READY)
         return true;

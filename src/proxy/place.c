@@ -17,7 +17,7 @@ const struct store *place_of_tenant(const struct place_rules *rules, const char 
     return route == NULL ? rules->default_store : route->store;
 }
 
-static bool go_to(struct place *place, const struct store *store, struct error *err)
+bool place_go(struct place *place, const struct store *store, struct error *err)
 {
     if (place->store != NULL && place->store != store) {
         error_set(err, "0A000",
@@ -45,7 +45,7 @@ static bool add_unknown_write(struct place *place, const struct place_rules *rul
                                "tenant_setting) before it; EXPLAIN ROUTE <statement> shows how it is read.");
     }
     place->write = place->unknown_write = true;
-    return go_to(place, rules->default_store, err);
+    return place_go(place, rules->default_store, err);
 }
 
 /* A snapshot from before the move does not see what the tenant has written since, nor what this transaction
@@ -65,10 +65,10 @@ static bool add_tenant(struct place *place, const struct place_rules *rules, con
         rules->snapshots == NULL ? NULL : txn_saw(rules->snapshots, tenant, rules->default_store);
 
     if (saw == NULL || saw->store == (int)now->index)
-        return go_to(place, now, err);
+        return place_go(place, now, err);
     if (writes)
         return refuse_moved(tenant, now, err);
-    return go_to(place, &rules->stores->at[saw->store], err);
+    return place_go(place, &rules->stores->at[saw->store], err);
 }
 
 static bool add_tenants(struct place *place, const struct place_rules *rules,
@@ -77,7 +77,7 @@ static bool add_tenants(struct place *place, const struct place_rules *rules,
     for (size_t i = 0; i < attribution->tenant_count; i++)
         if (!add_tenant(place, rules, attribution->tenants[i], writes, err))
             return false;
-    return !attribution->null_tenant || go_to(place, rules->default_store, err);
+    return !attribution->null_tenant || place_go(place, rules->default_store, err);
 }
 
 bool place_add(struct place *place, const struct place_rules *rules, const struct plan_statement *statement,
@@ -88,13 +88,13 @@ bool place_add(struct place *place, const struct place_rules *rules, const struc
     const struct store *tables_store =
         rules->tables_store != NULL ? rules->tables_store : rules->default_store;
 
-    if ((statement->tables & TABLES_DEFAULT) && !go_to(place, tables_store, err))
+    if ((statement->tables & TABLES_DEFAULT) && !place_go(place, tables_store, err))
         return false;
     if (attribution->tenancy == TENANCY_NONE)
         return true;
     if (attribution->tenancy == TENANCY_UNKNOWN)
         return writes ? add_unknown_write(place, rules, attribution->why, err)
-                      : go_to(place, rules->default_store, err);
+                      : place_go(place, rules->default_store, err);
     if (writes)
         place->write = true;
     if (place->tenant[0] == '\0' && attribution->tenant_count == 1 && !attribution->null_tenant)
@@ -112,18 +112,23 @@ void place_note(struct place *place, const struct plan_statement *statement)
         place->begins = true;
     if (statement->kind == STATEMENT_PREPARE_TRANSACTION)
         place->prepares = true;
+    if (statement->kind == STATEMENT_RELEASE || statement->kind == STATEMENT_ROLLBACK_TO) {
+        place->settles = true;
+        place->settles_late = place->noted;
+    }
+    place->noted = true;
     if (!rolls_back && statement->kind != STATEMENT_COMMIT &&
         statement->kind != STATEMENT_PREPARE_TRANSACTION)
         return;
     place->rolls_back = rolls_back && (!place->ends || place->rolls_back);
-    place->ends = true;
+    place->ends = place->settles = true;
 }
 
 bool place_add_unparsed(struct place *place, const struct place_rules *rules, bool touches, struct error *err)
 {
     place->changes = true;
     if (!touches)
-        return go_to(place, rules->default_store, err);
+        return place_go(place, rules->default_store, err);
     return add_unknown_write(
         place, rules, "The statement is longer than what is read, or the grammar does not know it", err);
 }

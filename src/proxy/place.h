@@ -16,8 +16,11 @@ struct place {
     bool begins;               /* BEGIN, START TRANSACTION */
     bool ends, rolls_back;     /* a COMMIT, ROLLBACK, PREPARE TRANSACTION is among them; only ROLLBACKs are */
     bool prepares;             /* PREPARE TRANSACTION */
-    bool asks_only;            /* Parse: nothing of it runs yet */
-    bool failed;               /* goes where the transaction has failed */
+    bool settles_late;         /* RELEASE or ROLLBACK TO behind another statement of the message */
+    bool noted;                /* a statement has been */
+    bool settles;   /* it matters whether what came before has failed: ends, RELEASE, ROLLBACK TO */
+    bool asks_only; /* Parse: nothing of it runs yet */
+    bool failed;    /* goes where the transaction has failed */
     char tenant[TENANT_BYTES_MAX]; /* the first statement that is about exactly one; "" : none is */
 };
 
@@ -42,6 +45,8 @@ bool place_add_unparsed(struct place *place, const struct place_rules *rules, bo
 /* What statements without rows ask for, too. Before place_add(). */
 void place_note(struct place *place, const struct plan_statement *statement);
 
+/* The message goes to `store`. false: cross_store_statement. */
+bool place_go(struct place *place, const struct store *store, struct error *err);
 const struct store *place_of_tenant(const struct place_rules *rules, const char *tenant);
 
 #endif

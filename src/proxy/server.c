@@ -90,6 +90,14 @@ struct request *server_head(struct server *server)
     return server->line_count == 0 ? NULL : line_at(server, 0);
 }
 
+bool server_owes(struct server *server, const char *kinds)
+{
+    for (size_t i = 0; i < server->line_count; i++)
+        if (!line_at(server, i)->silent && strchr(kinds, line_at(server, i)->kind) != NULL)
+            return true;
+    return false;
+}
+
 struct request *server_last(struct server *server)
 {
     return server->line_count == 0 ? NULL : line_at(server, server->line_count - 1);

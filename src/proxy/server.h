@@ -122,8 +122,9 @@ bool server_is_quiet(const struct server *server); /* nothing is owed */
 bool server_owe(struct server *server, char kind, bool silent, uint64_t serial);
 /* Bytes for the client that must come after what is owed now; takes `local` over. */
 bool server_owe_local(struct server *server, struct buf *local, char ready, bool failed);
-struct request *server_head(struct server *server); /* NULL: nothing is owed */
-struct request *server_last(struct server *server); /* owed last; NULL: nothing is */
+struct request *server_head(struct server *server);         /* NULL: nothing is owed */
+bool server_owes(struct server *server, const char *kinds); /* some visible one of these kinds */
+struct request *server_last(struct server *server);         /* owed last; NULL: nothing is */
 void server_pop(struct server *server);
 
 /* Silent requests. Sent and owed; answers are swallowed. */

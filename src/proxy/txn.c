@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 void txn_init(struct txn *txn)
 {
@@ -63,10 +64,30 @@ bool txn_note(struct txn *txn, struct slice statement)
     return true;
 }
 
+static bool says(struct slice statement, const char *word)
+{
+    size_t bytes = strlen(word);
+
+    for (size_t i = 0; i + bytes <= statement.bytes; i++)
+        if (strncasecmp(statement.at + i, word, bytes) == 0)
+            return true;
+    return false;
+}
+
+/* In a block PostgreSQL warns and goes on, with the modes that it names. */
+static bool begin_again(struct txn *txn, struct slice statement, char isolation)
+{
+    if (!says(statement, "isolation") && !says(statement, "read") && !says(statement, "deferrable"))
+        return true;
+    txn->isolation = isolation == 0 ? txn->isolation : isolation;
+    txn->isolation_known = false;
+    return txn_note(txn, statement);
+}
+
 bool txn_begin(struct txn *txn, struct slice statement, char isolation)
 {
-    if (txn->open) /* PostgreSQL warns and goes on */
-        return true;
+    if (txn->open)
+        return begin_again(txn, statement, isolation);
     txn->open = true;
     txn->isolation = isolation;
     return txn_note(txn, statement);
@@ -132,6 +153,22 @@ static void forget_journal(struct txn *txn, size_t count, size_t known)
             txn->branches[i].journal_at = known;
 }
 
+/* A subtransaction that becomes read only is that until its RELEASE (CommitSubTransaction() of PostgreSQL):
+ * then the statement has had no effect, and another server need not be told. */
+static void void_read_only(struct txn *txn, size_t from)
+{
+    for (size_t i = from; i < txn->journal_count; i++) {
+        char *statement = txn->journal[i];
+
+        if (strcasestr(statement, "transaction") == NULL || strcasestr(statement, "read") == NULL ||
+            strcasestr(statement, "default_transaction") != NULL ||
+            strcasestr(statement, "characteristics") != NULL)
+            continue;
+        txn->journal_bytes -= strlen(statement);
+        statement[0] = '\0';
+    }
+}
+
 /* Each savepoint that stands has one entry of its own. Where there are no others behind `name`'s, nothing was
  * done that another server must be told, and all of it goes: else a transaction of many savepoints would fill
  * the journal. What was done is kept, released: a later ROLLBACK TO must fail there too. */
@@ -147,7 +184,9 @@ bool txn_release(struct txn *txn, const char *name)
     bare = txn->journal_count - before <= txn->savepoint_count - (size_t)at;
     if (bare)
         forget_journal(txn, before, before);
-    else if (!note_release(txn, name))
+    else
+        void_read_only(txn, before);
+    if (!bare && !note_release(txn, name))
         txn->overflow = true;
     cut_savepoints(txn, (size_t)at);
     for (size_t i = 0; i < txn->branch_count; i++)
@@ -176,7 +215,8 @@ bool txn_rollback_to(struct txn *txn, const char *name)
  * transaction_read_only …). */
 static bool is_mode(const struct txn *txn, size_t index)
 {
-    return index == 0 || strcasestr(txn->journal[index], "transaction") != NULL;
+    return index == 0 || strcasestr(txn->journal[index], "transaction") != NULL ||
+           strncasecmp(txn->journal[index], "begin", 5) == 0;
 }
 
 static bool has_snapshot(const char *statement)
@@ -202,13 +242,30 @@ static void keep_modes(struct txn *txn)
     txn->journal_count = kept;
 }
 
+/* An error undoes the modes, too (they are settings), as far back as the last savepoint: without one, the
+ * chained block has the session's. */
+static void fail_modes(struct txn *txn)
+{
+    if (txn->savepoint_count > 0) {
+        cut_journal(txn, txn->savepoints[txn->savepoint_count - 1].journal_count);
+        return;
+    }
+    cut_journal(txn, 0);
+    txn->isolation = '\0';
+    txn->isolation_known = false;
+    if (!txn_note(txn, slice_of("BEGIN")))
+        txn->overflow = true;
+}
+
 /* The new block has the old one's modes. A RELEASE of a savepoint called "transaction" is kept, too, and
  * fails there: then no other store can join. */
-void txn_chain(struct txn *txn)
+void txn_chain(struct txn *txn, bool failed)
 {
     int store = txn->branch;
     struct branch *branch;
 
+    if (failed)
+        fail_modes(txn);
     cut_savepoints(txn, 0);
     keep_modes(txn);
     while (txn->branch_count > 0)
@@ -303,6 +360,13 @@ static void note_use(struct txn *txn, struct branch *branch, struct route_table 
     branch->used = true;
     if (txn->open && route_table_away_count(routes) > 0)
         branch->routes = route_table_take(routes);
+}
+
+void txn_look(struct txn *txn, struct route_table *routes)
+{
+    for (size_t i = 0; i < txn->branch_count; i++)
+        if (txn->branches[i].used && txn->branches[i].routes == NULL && route_table_away_count(routes) > 0)
+            txn->branches[i].routes = route_table_take(routes);
 }
 
 void txn_used(struct txn *txn, struct branch *branch, const struct plan_statement *statement,

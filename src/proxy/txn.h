@@ -2,8 +2,9 @@
  * modes, savepoints; SETs are the session's), one branch per store it touches, and what has happened there.
  *
  * open = false: no transaction block. A single statement, or a pipeline before its Sync, is then an implicit
- * transaction: it has branches (from the first message that reached a server until the Sync), and no journal.
- * open and no branch: deferred. The proxy answered BEGIN itself, no server knows of it.
+ * transaction: it has branches (from the first message that reached a server until the Sync), and in its
+ * journal stand SETs only. open and no branch: deferred. The proxy answered BEGIN itself, no server knows of
+ * it.
  *
  * Invariants: at most one branch has written. `branch` is the store of the branch used last; when the
  * transaction has failed on a server, that is the failed one. A branch knows the first `journal_at` entries
@@ -33,6 +34,7 @@ struct branch {
     bool kept;   /* LISTEN, a cursor, a portal: something that a rollback would take from the client */
     bool pinned; /* its snapshot was exported, or is another one's: no second store can have it */
     bool ending; /* has been told COMMIT, ahead of the writing one */
+    bool spoilt; /* told SETs outside a block: what becomes of them is not known */
     unsigned wrote_depth; /* wrote: the savepoints that stood before its first write */
     size_t journal_at;
     struct route_table
@@ -68,8 +70,9 @@ bool txn_savepoint(struct txn *txn, struct slice statement, const char *name);
 bool txn_release(struct txn *txn, const char *name);
 bool txn_rollback_to(struct txn *txn, const char *name);
 bool txn_has_savepoint(const struct txn *txn, const char *name);
-/* COMMIT AND CHAIN / ROLLBACK AND CHAIN: a new block with the old modes on the branch used last. */
-void txn_chain(struct txn *txn);
+/* COMMIT AND CHAIN / ROLLBACK AND CHAIN: a new block with the old modes on the branch used last. `failed`:
+ * the old one had failed. */
+void txn_chain(struct txn *txn, bool failed);
 
 /* ---- branches ---- */
 
@@ -89,6 +92,8 @@ int txn_ends_at(const struct txn *txn, bool failed, bool rolls_back);
 /* What a statement does on a branch; `routes`: as they are now. */
 void txn_used(struct txn *txn, struct branch *branch, const struct plan_statement *statement,
               struct route_table *routes);
+/* What has been used already is used in a block from now on. */
+void txn_look(struct txn *txn, struct route_table *routes);
 /* Where the tenant lived when a branch that keeps its snapshot saw it first; NULL: none of them did. */
 const struct branch *txn_saw(const struct txn *txn, const char *tenant, const struct store *default_store);
 /* Some branch has looked when the routes were others. */

@@ -420,3 +420,65 @@ def test_asyncpg_across_stores(prices, proxy):
             await conn.close()
     assert asyncio.run(story()) == ((350, 1), 201)
     assert_nothing_open(prices)
+
+
+# --- cursors and portals stay where they were opened ------------------------------------------------------------------
+
+def test_cursors_are_fetched_where_they_were_declared(prices, app):
+    app.execute("BEGIN")
+    for name, tenant in (("here", OTHER), ("away", TENANT)):
+        app.execute(f"DECLARE {name} CURSOR FOR SELECT {PORT}, version FROM events WHERE tenant_id = '{tenant}'")
+    for _ in range(3):
+        for name, cluster in (("here", prices.shared), ("away", prices.dedicated)):
+            assert app.execute(f"FETCH 1 FROM {name}").fetchone()[0] == cluster.port
+        append(app, TENANT)
+    app.execute("MOVE 1 IN here")
+    app.execute("CLOSE here")
+    assert app.execute("FETCH 1 FROM away").fetchone()[0] == prices.dedicated.port
+    assert refusal(app, "FETCH 1 FROM here")[0] == "34000"
+    app.execute("ROLLBACK")
+    app.execute("BEGIN")
+    app.execute(f"DECLARE held CURSOR WITH HOLD FOR SELECT {PORT} FROM events WHERE tenant_id = '{OTHER}'")
+    append(app, TENANT)
+    app.execute("COMMIT")
+    assert app.execute("FETCH 1 FROM held").fetchone() == (prices.shared.port,)
+    assert prices.counts(TENANT)[AWAY] == 201
+
+
+def test_a_cursor_goes_on_when_its_tenant_moves(proxy, stores, app):
+    stores.fill({TENANT: 50})
+    app.execute("BEGIN")
+    app.execute(f"DECLARE c CURSOR FOR SELECT {PORT} FROM events WHERE tenant_id = '{TENANT}'")
+    assert app.execute("FETCH 1 FROM c").fetchone() == (stores.shared.port,)
+    proxy.move(TENANT, "dedicated")
+    assert where(app, TENANT) == stores.dedicated.port                 # READ COMMITTED
+    assert app.execute("FETCH ALL FROM c").fetchall() == [(stores.shared.port,)] * 49
+    append(app, TENANT)
+    app.execute("COMMIT")
+    assert stores.counts(TENANT)[AWAY] == 51
+
+
+def test_portals_are_executed_where_they_were_bound(prices, proxy):
+    reading = "SELECT current_setting('port') FROM events WHERE tenant_id = '{}'"
+    with wire.RawClient(proxy.port) as client:
+        client.login(APP, APP_PASSWORD, prices.dbname)
+        client.send(wire.query("BEGIN"))
+        client.until("Z")
+        client.send(wire.parse(reading.format(OTHER)) + wire.bind(portal="here") + wire.parse(reading.format(TENANT))
+                    + wire.bind() + wire.parse("SELECT cents FROM prices") + wire.bind(portal="p")
+                    + b"".join(wire.execute(name, 1) for name in ("here", "", "here", "p", "")) + wire.sync())
+        answers = client.until("Z")
+        here, away = str(prices.shared.port).encode(), str(prices.dedicated.port).encode()
+        assert [m.values()[0] for m in answers if m.kind == "D"] == [here, away, here, b"350", away]
+        client.send(wire.describe("P", "here") + wire.execute("here", 2) + wire.close("P", "here") + wire.execute("here")
+                    + wire.sync())
+        assert [m.kind for m in client.until("Z")] == list("TDDs3EZ")
+
+
+def test_a_snapshot_that_is_shared_stays_in_its_store(stores, moved, app):
+    app.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    assert where(app, OTHER) == stores.shared.port
+    app.execute("SELECT pg_export_snapshot()")
+    state, message = refusal(app, f"SELECT count(*) FROM events WHERE tenant_id = '{TENANT}'")
+    assert state == "0A000" and "snapshot" in message
+    app.execute("ROLLBACK")

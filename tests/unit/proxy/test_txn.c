@@ -29,8 +29,8 @@ static bool say(struct txn *txn, const char *text)
         return txn_release(txn, text + strlen("release "));
     if (begins(text, "rollback to "))
         return txn_rollback_to(txn, text + strlen("rollback to "));
-    if (begins(text, "chain")) {
-        txn_chain(txn);
+    if (begins(text, "chain") || begins(text, "fail and chain")) {
+        txn_chain(txn, begins(text, "fail"));
         return true;
     }
     return txn_note(txn, slice_of(text));
@@ -65,6 +65,7 @@ static const struct journal_case {
     { "begin isolation level serializable; set local x = 1",
       "begin isolation level serializable; set local x = 1", 0 },
     { "begin; begin", "begin", 0 },
+    { "begin; begin isolation level serializable", "begin; begin isolation level serializable", 0 },
     { "begin; savepoint a", "begin; savepoint a", 1 },
     /* ROLLBACK TO keeps its savepoint and takes back what came behind */
     { "begin; set x; savepoint a; set y; rollback to a", "begin; set x; savepoint a", 1 },
@@ -174,10 +175,14 @@ static const struct chain_case {
     { "begin; set transaction read only; chain", "begin; set transaction read only", 0, false },
     { "begin; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; set local x = 1; chain; chain",
       "begin; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", 0, false },
-    { "begin; savepoint a; set local transaction_read_only = on; release a; chain",
+    { "begin; savepoint a; set local transaction_read_only = on; chain",
       "begin; set local transaction_read_only = on", 0, false },
+    { "begin; savepoint a; set transaction read only; release a; chain", "begin", 0, false },
     { "begin isolation level repeatable read; set transaction snapshot '1-1'; chain",
       "begin isolation level repeatable read", 0, false },
+    { "begin isolation level serializable; set transaction read only; fail and chain", "BEGIN", 0, false },
+    { "begin isolation level serializable; savepoint a; set transaction read only; fail and chain",
+      "begin isolation level serializable", 's', false },
     { "chain", "", 0, true }, /* its BEGIN was not seen */
     { "begin; savepoint a; set transaction read only; rollback to a; chain", "begin", 0, false },
 };
@@ -218,7 +223,7 @@ static void the_isolation_survives_a_chain(void **state)
     txn_init(&txn);
     assert_true(say_all(&txn, "begin; set transaction isolation level serializable"));
     txn.isolation = 's'; /* the caller's, of SET TRANSACTION */
-    txn_chain(&txn);
+    txn_chain(&txn, false);
     assert_int_equal(txn.isolation, 's');
     txn_reset(&txn);
 }

@@ -1,0 +1,35 @@
+/* cursors.h - where a client's portals are open, those of Bind (SQL's cursors are belongings.h; PostgreSQL
+ * has one namespace for both). A portal stays in the store where it was opened, whatever moves and wherever
+ * the transaction works meanwhile. What is not known here is looked for where the last statement went. Pure.
+ * One client's. */
+#ifndef PGSHUNT_PROXY_CURSORS_H
+#define PGSHUNT_PROXY_CURSORS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+struct cursor {
+    int store;
+    bool ends;     /* runs what ends a transaction */
+    uint64_t sync; /* the ReadyForQuery that at the earliest ends its transaction */
+};
+
+struct named_cursor;
+
+struct cursors {
+    struct cursor unnamed; /* store -1: there is none */
+    struct named_cursor *named;
+};
+
+void cursors_init(struct cursors *cursors);
+void cursors_done(struct cursors *cursors);
+/* A portal of that name replaces an older one. Without memory it is not known. */
+void cursors_note(struct cursors *cursors, struct slice name, const struct cursor *portal);
+const struct cursor *cursors_find(const struct cursors *cursors, struct slice name); /* NULL: not known */
+void cursors_forget(struct cursors *cursors, struct slice name);
+/* The transaction behind ReadyForQuery number `sync` has ended, and with it its portals. */
+void cursors_end(struct cursors *cursors, uint64_t sync);
+
+#endif
