@@ -29,7 +29,9 @@ int main(int argc, char **argv)
     case TASK_INIT_CONTROL:
         return app_init_control(options.file);
     case TASK_RUN:
-        return app_run(options.file);
+        return app_run(options.file, false);
+    case TASK_TAKEOVER:
+        return app_run(options.file, true);
     }
     return EXIT_USAGE;
 }

@@ -29,6 +29,8 @@ bool mailbox_post(struct mailbox *box, struct letter *letter);    /* false: clos
 struct letter *mailbox_next(struct mailbox *box);                 /* NULL: empty. Owner's thread only */
 void mailbox_close(struct mailbox *box);                          /* refuses from now on, drops what waits */
 
+void mailbox_open(struct mailbox *box);  /* takes letters again */
+
 /* Posts to `box`; a refused letter is dropped. */
 void letter_send(struct mailbox *box, struct letter *letter);
 /* Sends the letter back to reply_to (consuming that reference); dropped if there is none or it is closed. */

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "base/error.h"
+#include "base/inherited.h"
 
 enum { SOCKET_FILE_LOCK_BYTES = sizeof(((struct sockaddr_un *)0)->sun_path) + sizeof ".lock" };
 
@@ -16,6 +17,7 @@ struct socket_file {
     char lock_path[SOCKET_FILE_LOCK_BYTES];
     int fd;      /* bound, not yet listening; -1: none, or somebody else's to close */
     int lock_fd; /* held as long as the socket may be ours; -1: none */
+    bool shared; /* another process has it, too: closing leaves both files */
 };
 
 struct socket_file_wish {
@@ -30,6 +32,9 @@ struct socket_file_wish {
  * server that is alive is respected, and ours is one that it respects. false: 55006 (another instance,
  * another program), 22023, 58030. */
 bool socket_file_open(struct socket_file *file, const struct socket_file_wish *wish, struct error *err);
+/* One that another process made and still has: `shared`, until socket_file_own(). false: its path is not the wish's. */
+bool socket_file_adopt(struct socket_file *file, const struct socket_file_wish *wish, struct inherited *inherited);
+void socket_file_own(struct socket_file *file); /* alone from now on: the lock names us */
 /* Removes socket and lock file, closes what is still open. Fine on one that failed to open, and twice. */
 void socket_file_close(struct socket_file *file);
 

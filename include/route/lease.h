@@ -11,7 +11,18 @@
 
 struct lease {
     _Atomic uint64_t until_boot_ms; /* 0: never had one */
+    _Atomic bool shared;            /* an earlier process still serves clients by the routes it knew … */
 };
+
+/* … and until it has ended no cutover may begin: its writers are not ours to hold. Main says so, control asks. */
+static inline void lease_share(struct lease *lease, bool shared)
+{
+    atomic_store_explicit(&lease->shared, shared, memory_order_release);
+}
+static inline bool lease_is_shared(const struct lease *lease)
+{
+    return atomic_load_explicit(&lease->shared, memory_order_acquire);
+}
 
 static inline void lease_extend(struct lease *lease, uint64_t until_boot_ms)
 {

@@ -23,6 +23,10 @@ enum letter_kind {
                       */
     LETTER_LOOP,     /* private to proxy/: an accepted socket, a cancel, … */
     LETTER_SHOW,     /* struct show_letter; console → loops; answered at once */
+    LETTER_READY,    /* struct letter; console → main: the routes have been read */
+    LETTER_SERVE,    /* struct letter; main → console: accept operators */
+    LETTER_LEAVE,    /* struct letter; main → console: another process accepts them now */
+    LETTER_CANCEL,   /* struct cancel_letter; loop → main: a key of another process */
     LETTER_CONFIG,   /* struct config_letter; main → control, console: RELOAD */
 };
 
@@ -121,6 +125,16 @@ struct config_letter {
 };
 struct config_letter *config_letter_new(const struct config *config); /* takes a reference of its own */
 
+/* A CancelRequest whose key this process has not given: its predecessor's, perhaps. */
+struct cancel_letter {
+    struct letter letter;
+    uint32_t pid;
+    size_t key_bytes;
+    unsigned char key[CANCEL_KEY_BYTES_LONG];
+};
+struct cancel_letter *cancel_letter_new(uint32_t pid, const void *key, size_t key_bytes);
+
+struct letter *plain_letter_new(enum letter_kind kind); /* says all by its kind */
 struct letter *stop_letter_new(void);
 
 #endif

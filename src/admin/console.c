@@ -50,6 +50,7 @@ struct console {
     struct console_setup setup;
     struct view view;
     struct socket_file socket;
+    int listen_fd; /* `listener`'s */
     uv_loop_t loop;
     uv_pipe_t listener;
     uv_poll_t mailbox;
@@ -469,7 +470,8 @@ static void stop(struct console *console)
     if (console->stopping)
         return;
     console->stopping = true;
-    uv_close((uv_handle_t *)&console->listener, NULL);
+    if (!uv_is_closing((uv_handle_t *)&console->listener))
+        uv_close((uv_handle_t *)&console->listener, NULL);
     uv_close((uv_handle_t *)&console->mailbox, NULL);
     error_set(&err, "57P01", "terminating connection due to administrator command");
     HASH_ITER(hh, console->connections, conn, next) {
@@ -480,6 +482,35 @@ static void stop(struct console *console)
         uv_close((uv_handle_t *)&console->grace, NULL);
     else
         uv_timer_start(&console->grace, on_grace_over, CONSOLE_STOP_GRACE_MS, 0);
+}
+
+/* A successor: the socket is ours alone from now on. */
+static void serve(struct console *console)
+{
+    int code;
+
+    if (!console->socket.shared)
+        return; /* since the start */
+    socket_file_own(&console->socket);
+    code = uv_listen((uv_stream_t *)&console->listener, CONSOLE_BACKLOG, on_connection);
+    if (code != 0)
+        log_line(console->setup.log, LOG_ERROR, "console", "cannot listen: %s", uv_strerror(code));
+}
+
+/* Operators come back to our successor. */
+static void leave(struct console *console)
+{
+    struct connection *conn, *next;
+    struct error err;
+
+    console->socket.shared = true;
+    if (!uv_is_closing((uv_handle_t *)&console->listener))
+        uv_close((uv_handle_t *)&console->listener, NULL);
+    error_set(&err, "57P01", "terminating connection: another process has taken over");
+    HASH_ITER(hh, console->connections, conn, next) {
+        session_end(conn->session, &err);
+        settle(conn);
+    }
 }
 
 static void on_letters(uv_poll_t *poll, int status, int events)
@@ -502,6 +533,14 @@ static void on_letters(uv_poll_t *poll, int status, int events)
             break;
         case LETTER_CONFIG:
             take_config(console, (struct config_letter *)letter);
+            break;
+        case LETTER_SERVE:
+            letter_drop(letter);
+            serve(console);
+            break;
+        case LETTER_LEAVE:
+            letter_drop(letter);
+            leave(console);
             break;
         case LETTER_STOP:
             letter_drop(letter);
@@ -548,8 +587,10 @@ static bool open_handles(struct console *console, struct error *err)
         return uv_failed(err, "watch the console's mailbox", code);
     }
     code = uv_pipe_open(&console->listener, console->socket.fd);
-    if (code == 0) {
+    console->listen_fd = console->socket.fd;
+    if (code == 0)
         console->socket.fd = -1; /* the handle's now */
+    if (code == 0 && !console->socket.shared) {
         code = uv_listen((uv_stream_t *)&console->listener, CONSOLE_BACKLOG, on_connection);
     }
     if (code == 0)
@@ -608,7 +649,8 @@ bool console_start(const struct console_setup *setup, struct console **console, 
 
     if (made == NULL)
         return error_no_memory(err);
-    if (!socket_file_open(&made->socket, &wish, err)) {
+    if (!socket_file_adopt(&made->socket, &wish, setup->inherited) &&
+        !socket_file_open(&made->socket, &wish, err)) {
         console_free(made);
         return false;
     }
@@ -634,6 +676,18 @@ void console_stop(struct console *console)
     uv_loop_close(&console->loop);
     socket_file_close(&console->socket);
     console_free(console);
+}
+
+void console_list_sockets(const struct console *console, struct inherited *list)
+{
+    struct inherited_socket *to = &list->at[list->count];
+
+    if (list->count == INHERITED_MAX)
+        return;
+    list->count++;
+    snprintf(to->what, sizeof to->what, "%s", console->socket.path);
+    to->fd = console->listen_fd;
+    to->lock_fd = console->socket.lock_fd;
 }
 
 const char *console_socket_path(const struct console *console)

@@ -93,6 +93,8 @@ static struct app *app_new(void)
         fputs("pgshunt: out of memory\n", stderr);
     else
         app->log_fd = -1;
+    if (app != NULL)
+        takeover_init(&app->takeover);
     return app;
 }
 
@@ -101,9 +103,12 @@ static struct app *app_new(void)
 static void hook_ready(void *who)
 {
     const struct app *app = who;
+    struct letter *letter = plain_letter_new(LETTER_READY);
 
     log_line(app->log, LOG_INFO, "app", "pgshunt %s ready on %s, admin socket %s", PGSHUNT_VERSION,
              proxy_address(app->proxy), console_socket_path(app->console));
+    if (letter != NULL)
+        letter_send(app->switchboard.app, letter);
 }
 
 static bool make_mailboxes(struct app *app, struct error *err)
@@ -156,23 +161,52 @@ static bool write_pid_file(struct app *app, struct error *err)
     return app->wrote_pid || error_set(err, "58030", "cannot write pid_file \"%s\"", path);
 }
 
+/* What our predecessor has given us; NULL: there is none. */
+static struct inherited *inherited(struct app *app)
+{
+    return app->takeover.succeeds ? &app->takeover.inherited : NULL;
+}
+
+void app_write_pid_file(struct app *app)
+{
+    struct error err;
+
+    if (!write_pid_file(app, &err))
+        log_error(app->log, LOG_ERROR, "app", &err, "the pid_file");
+}
+
+void app_cancel(struct app *app, uint32_t pid, const void *key, size_t key_bytes)
+{
+    struct cancel_letter *letter;
+
+    if (proxy_is_own_key(app->proxy, pid)) {
+        proxy_cancel(app->proxy, pid, key, key_bytes);
+        return;
+    }
+    letter = cancel_letter_new(pid, key, key_bytes);
+    if (letter == NULL)
+        return;
+    takeover_pass_cancel(app, letter);
+    letter_drop(&letter->letter);
+}
+
 static bool start_console(struct app *app, struct error *err)
 {
     const struct console_setup setup = { app->config, app->stores, &app->switchboard, app->log, app->stats,
-                                         hook_ready,  app };
+                                         hook_ready,  app,         inherited(app) };
 
     return console_start(&setup, &app->console, err);
 }
 
 static bool start_proxy(struct app *app, struct error *err)
 {
-    const struct proxy_setup setup = { app->config, app->stores, &app->switchboard,
-                                       &app->lease, app->log,    app->stats };
+    const struct proxy_setup setup = { app->config, app->stores, &app->switchboard, &app->lease,
+                                       app->log,    app->stats,  inherited(app),    app->takeover.tag };
 
     return proxy_start(&setup, &app->proxy, err);
 }
 
-static bool start_control(struct app *app, struct error *err)
+bool app_start_control(struct app *app, struct error *err)
 {
     const struct control_setup setup = { app->config, app->stores, &app->switchboard, &app->lease, app->log };
 
@@ -181,8 +215,12 @@ static bool start_control(struct app *app, struct error *err)
 
 static bool start(struct app *app, struct error *err)
 {
-    return start_console(app, err) && write_pid_file(app, err) && start_proxy(app, err) &&
-           start_control(app, err);
+    if (!start_console(app, err) || (!app->takeover.succeeds && !write_pid_file(app, err)) ||
+        !start_proxy(app, err))
+        return false;
+    if (!app->takeover.succeeds)
+        takeover_listen(app);
+    return takeover_release(app, err) && app_start_control(app, err);
 }
 
 static void stop(struct app *app)
@@ -193,6 +231,7 @@ static void stop(struct app *app)
         proxy_stop(app->proxy);
     if (app->wrote_pid)
         unlink(config_text(app->config, CONFIG_PID_FILE));
+    takeover_close(app); /* while the admin socket's lock is still ours */
     console_stop(app->console);
     app->control = NULL;
     app->proxy = NULL;
@@ -202,7 +241,7 @@ static void stop(struct app *app)
 /* --- tasks --- */
 
 /* From a configuration that is right to the end of the program. */
-static int serve(struct app *app)
+static int serve(struct app *app, bool takes_over)
 {
     struct error err;
     bool started;
@@ -210,7 +249,7 @@ static int serve(struct app *app)
     raise_open_files(app);
     orders_block_signals();
     log_line(app->log, LOG_INFO, "app", "pgshunt %s starting, pid %ld", PGSHUNT_VERSION, (long)getpid());
-    started = make_mailboxes(app, &err) && start(app, &err);
+    started = make_mailboxes(app, &err) && (!takes_over || takeover_ask(app, &err)) && start(app, &err);
     if (started)
         orders_follow(app);
     else
@@ -221,7 +260,7 @@ static int serve(struct app *app)
     return started ? EXIT_OK : EXIT_FAILED;
 }
 
-int app_run(const char *file)
+int app_run(const char *file, bool takes_over)
 {
     struct app *app = app_new();
     struct error err;
@@ -230,7 +269,7 @@ int app_run(const char *file)
     if (app == NULL)
         return EXIT_FAILED;
     if (failpoint_init(&err) && read_configuration(app, file, &err) && open_log(app, &err))
-        code = serve(app);
+        code = serve(app, takes_over);
     else
         say(&err);
     forget(app);

@@ -4,6 +4,7 @@
 
 #include "admin/console.h"
 #include "app/drain.h"
+#include "app/takeover.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "migrate/control.h"
@@ -24,9 +25,14 @@ struct app {
     struct proxy *proxy;
     struct control *control;
     struct drain drain;
+    struct takeover takeover;
     bool wrote_pid;
 };
 
+bool app_start_control(struct app *app, struct error *err);
+void app_write_pid_file(struct app *app); /* a failure is logged */
+/* A CancelRequest: for a client of ours, or of our predecessor. */
+void app_cancel(struct app *app, uint32_t pid, const void *key, size_t key_bytes);
 bool app_open_log_file(const char *path, int *fd, struct error *err);
 
 #endif

@@ -11,7 +11,7 @@ static uint64_t until_ms(const struct app *app, uint64_t now_ms)
     return seconds == 0 ? UINT64_MAX : now_ms + (uint64_t)seconds * 1000;
 }
 
-bool app_drain_begin(struct app *app, struct error *err)
+bool app_drain_begin(struct app *app, bool has_successor, struct error *err)
 {
     struct drain *drain = &app->drain;
 
@@ -20,7 +20,7 @@ bool app_drain_begin(struct app *app, struct error *err)
     drain->answers = mailbox_new();
     if (drain->answers == NULL)
         return error_no_memory(err);
-    if (!proxy_drain(app->proxy, drain->answers, err)) {
+    if (!proxy_drain(app->proxy, has_successor, drain->answers, err)) {
         app_drain_done(app);
         return false;
     }
@@ -76,7 +76,9 @@ struct rows *app_drain_show(const struct app *app)
     if (rows == NULL)
         return NULL;
     rows_columns(rows, headings);
-    rows_text(rows, drain->answers == NULL ? "running" : "shutting down");
+    rows_text(rows, drain->answers != NULL           ? "shutting down"
+                    : app->takeover.predecessor >= 0 ? "running, an earlier process still serves clients"
+                                                     : "running");
     rows_number(rows, proxy_client_count(app->proxy));
     if (drain->answers == NULL) {
         rows_text(rows, NULL);

@@ -20,7 +20,7 @@ struct drain {
 enum { DRAIN_LOOK_MS = 20 };
 
 /* Nobody new is let in; clients go when their transactions end. Fine if it has begun already. */
-bool app_drain_begin(struct app *app, struct error *err);
+bool app_drain_begin(struct app *app, bool has_successor, struct error *err);
 bool app_drain_is_over(struct app *app); /* everybody has gone, or time is over, which is logged */
 void app_drain_done(struct app *app);
 /* SHOW SHUTDOWN: one row. NULL: no memory. */

@@ -11,6 +11,8 @@ static const struct option {
     const char *usage, *help;
 } table[] = {
     { NULL, NULL, TASK_RUN, true, "pgshunt FILE", "runs with the configuration in FILE" },
+    { "-R", "--takeover", TASK_TAKEOVER, true, "pgshunt -R FILE",
+      "the same, in place of the process that runs with it: no connection is refused" },
     { "-t", "--check", TASK_CHECK, true, "pgshunt -t FILE", "checks FILE, says ok or what is wrong with it" },
     { "--init-control", NULL, TASK_INIT_CONTROL, true, "pgshunt --init-control FILE",
       "creates or upgrades the control tables" },

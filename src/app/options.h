@@ -14,6 +14,7 @@ enum task {
     TASK_CHECK,        /* the file */
     TASK_INIT_CONTROL, /* of the file */
     TASK_RUN,          /* with the file */
+    TASK_TAKEOVER,     /* with the file, in place of whoever runs */
 };
 
 struct options {

@@ -82,6 +82,16 @@ static bool reload(struct app *app, struct rows **rows, struct error *err)
 
 /* --- what comes --- */
 
+/* With a successor that is about to serve, nothing of ours may be torn down under it. */
+static bool end_gracefully(struct app *app, struct error *err)
+{
+    if (app->takeover.state == TAKEOVER_RELEASED) {
+        takeover_leave(app);
+        return true;
+    }
+    return app_drain_begin(app, false, err);
+}
+
 static void on_request(struct app *app, struct control_request *request)
 {
     switch (request->verb) {
@@ -90,7 +100,7 @@ static void on_request(struct app *app, struct control_request *request)
         break;
     case CONTROL_SHUTDOWN_GRACEFUL:
         log_line(app->log, LOG_INFO, "app", "SHUTDOWN GRACEFUL by %s", request->operator_name);
-        request->ok = app_drain_begin(app, &request->err);
+        request->ok = end_gracefully(app, &request->err);
         break;
     case CONTROL_SHOW_SHUTDOWN:
         request->rows = app_drain_show(app);
@@ -103,25 +113,44 @@ static void on_request(struct app *app, struct control_request *request)
 }
 
 /* true: it is time to stop. */
+static bool on_letter(struct app *app, struct letter *letter)
+{
+    struct control_request *request = (struct control_request *)letter;
+    struct error err;
+    bool over = false;
+
+    switch (letter->kind) {
+    case LETTER_CONTROL:
+        if (request->verb == CONTROL_SHUTDOWN) {
+            log_line(app->log, LOG_INFO, "app", "stopping: SHUTDOWN by %s", request->operator_name);
+            request->ok = true;
+            letter_reply(letter);
+            return true;
+        }
+        on_request(app, request);
+        return false;
+    case LETTER_READY:
+        over = !takeover_serve(app, &err);
+        if (over)
+            log_error(app->log, LOG_ERROR, "app", &err, "cannot accept anybody");
+        break;
+    case LETTER_CANCEL:
+        takeover_pass_cancel(app, (struct cancel_letter *)letter);
+        break;
+    default:
+        break;
+    }
+    letter_drop(letter);
+    return over;
+}
+
 static bool on_letters(struct app *app)
 {
     struct letter *letter;
     bool over = false;
 
-    while ((letter = mailbox_next(app->switchboard.app)) != NULL) {
-        struct control_request *request = (struct control_request *)letter;
-
-        if (letter->kind != LETTER_CONTROL) {
-            letter_drop(letter);
-        } else if (request->verb == CONTROL_SHUTDOWN) {
-            log_line(app->log, LOG_INFO, "app", "stopping: SHUTDOWN by %s", request->operator_name);
-            request->ok = true;
-            letter_reply(letter);
-            over = true;
-        } else {
-            on_request(app, request);
-        }
-    }
+    while ((letter = mailbox_next(app->switchboard.app)) != NULL)
+        over = on_letter(app, letter) || over;
     return over;
 }
 
@@ -137,7 +166,7 @@ static bool on_signal(struct app *app, int number)
     }
     if (number == SIGTERM && app->drain.answers == NULL) {
         log_line(app->log, LOG_INFO, "app", "SIGTERM");
-        if (app_drain_begin(app, &err))
+        if (end_gracefully(app, &err))
             return false;
         log_error(app->log, LOG_ERROR, "app", &err, "cannot shut down gracefully");
     }
@@ -155,26 +184,40 @@ static bool on_signals(struct app *app, int fd)
     return over;
 }
 
+/* Nothing but a drain and a successor's time need a clock. */
+static int patience_ms(const struct app *app)
+{
+    if (app->drain.answers != NULL)
+        return DRAIN_LOOK_MS;
+    return app->takeover.state == TAKEOVER_RELEASED ? DRAIN_LOOK_MS : -1;
+}
+
 void orders_follow(struct app *app)
 {
-    struct pollfd fds[2] = { { .events = POLLIN }, { .events = POLLIN } };
+    enum { SIGNALS, LETTERS, TAKEOVER, FDS = TAKEOVER + TAKEOVER_FDS };
+    struct pollfd fds[FDS] = { { .events = POLLIN }, { .events = POLLIN } };
     sigset_t signals;
     bool over = false;
 
     our_signals(&signals);
-    fds[0].fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-    fds[1].fd = mailbox_fd(app->switchboard.app);
-    if (fds[0].fd < 0) {
+    fds[SIGNALS].fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    fds[LETTERS].fd = mailbox_fd(app->switchboard.app);
+    if (fds[SIGNALS].fd < 0) {
         log_line(app->log, LOG_ERROR, "app", "cannot wait for signals: %s", strerror(errno));
         return;
     }
     while (!over) {
-        if (poll(fds, 2, app->drain.answers == NULL ? -1 : DRAIN_LOOK_MS) < 0 && errno != EINTR)
-            break;
-        over = on_signals(app, fds[0].fd) || over;
+        takeover_poll_fds(app, fds + TAKEOVER);
+        if (poll(fds, FDS, patience_ms(app)) < 0) {
+            if (errno != EINTR)
+                break;
+            continue;
+        }
+        over = on_signals(app, fds[SIGNALS].fd) || over;
         over = on_letters(app) || over;
+        over = takeover_look(app, fds + TAKEOVER) || over;
         over = app_drain_is_over(app) || over;
     }
     app_drain_done(app);
-    close(fds[0].fd);
+    close(fds[SIGNALS].fd);
 }

@@ -139,6 +139,13 @@ void mailbox_close(struct mailbox *box)
     }
 }
 
+void mailbox_open(struct mailbox *box)
+{
+    pthread_mutex_lock(&box->lock);
+    box->closed = false;
+    pthread_mutex_unlock(&box->lock);
+}
+
 void letter_send(struct mailbox *box, struct letter *letter)
 {
     if (!mailbox_post(box, letter))

@@ -190,6 +190,7 @@ static bool bind_socket(struct socket_file *file, const struct socket_file_wish 
 bool socket_file_open(struct socket_file *file, const struct socket_file_wish *wish, struct error *err)
 {
     file->fd = file->lock_fd = -1;
+    file->shared = false;
     if (make_paths(file, wish, err) && take_lock(file, wish, err) && remove_stale(file, wish, err) &&
         bind_socket(file, wish, err))
         return true;
@@ -202,14 +203,42 @@ bool socket_file_open(struct socket_file *file, const struct socket_file_wish *w
     return false;
 }
 
+bool socket_file_adopt(struct socket_file *file, const struct socket_file_wish *wish,
+                       struct inherited *inherited)
+{
+    struct inherited_socket socket;
+    struct error err;
+
+    file->fd = file->lock_fd = -1;
+    if (inherited == NULL || !make_paths(file, wish, &err) || !inherited_take(inherited, file->path, &socket))
+        return false;
+    file->fd = socket.fd;
+    file->lock_fd = socket.lock_fd;
+    file->shared = true;
+    return true;
+}
+
+void socket_file_own(struct socket_file *file)
+{
+    struct error err;
+
+    if (!file->shared)
+        return;
+    file->shared = false;
+    sign(file->lock_fd, file,
+         &err); /* a server would take an old number for a dead one's: flock() still counts for us */
+}
+
 void socket_file_close(struct socket_file *file)
 {
     if (file->lock_fd < 0)
         return;
-    unlink(file->path); /* ours as long as we hold the lock */
+    if (!file->shared)
+        unlink(file->path); /* ours as long as we hold the lock */
     if (file->fd >= 0)
         close(file->fd);
-    unlink(file->lock_path);
+    if (!file->shared)
+        unlink(file->lock_path);
     close(file->lock_fd);
     file->fd = file->lock_fd = -1;
 }

@@ -629,6 +629,14 @@ static void answer(struct control *c, struct control_request *request)
         start_runner(c, id, request);
         return;
     }
+    if (request->verb == CONTROL_CUTOVER && lease_is_shared(c->setup.lease)) {
+        error_set(&err, "55006", "an earlier process of this instance still serves clients");
+        error_detail(&err, "Their writes are not this process's to hold, so no cutover can begin.");
+        error_hint(&err, "It ends when their transactions have ended, or shutdown_timeout_seconds after its "
+                         "successor began; then try again.");
+        runner_answer(request, NULL, &err);
+        return;
+    }
     if (names_a_migration(request->verb))
         fine =
             answers_find(c->ledger, request->id, &found, request->verb == CONTROL_FIND ? &rows : NULL, &err);

@@ -26,13 +26,25 @@ struct cancel {
     bool last; /* its client goes: never late */
 };
 
+/* Another process's client, which perhaps still lives. Nobody waits for what comes of it. */
+static void pass_on(struct loop *loop, uint32_t pid, struct slice key)
+{
+    struct cancel_letter *letter = cancel_letter_new(pid, key.at, key.bytes);
+
+    if (letter != NULL)
+        letter_send(loop->shared->switchboard->app, &letter->letter);
+}
+
 bool cancel_request(struct client *client, uint32_t pid, struct slice key)
 {
     struct loop *loop = client->loop;
     unsigned index = loop_of_pid(pid);
     struct loop_letter *letter;
 
-    if (key.bytes > CANCEL_KEY_BYTES_LONG || index >= loop->shared->switchboard->loop_count)
+    if (key.bytes <= CANCEL_KEY_BYTES_LONG && loop_tag_of_pid(pid) != loop->shared->tag)
+        pass_on(loop, pid, key);
+    if (key.bytes > CANCEL_KEY_BYTES_LONG || loop_tag_of_pid(pid) != loop->shared->tag ||
+        index >= loop->shared->switchboard->loop_count)
         return false;
     letter = loop_letter_new(LOOP_CANCEL);
     if (letter == NULL)

@@ -72,18 +72,41 @@ static bool bind_address(struct listeners *listeners, struct slice item, struct 
     return ok;
 }
 
-static bool bind_addresses(struct listeners *listeners, const struct config *config, struct error *err)
+/* One address may be several sockets: both families of "*". */
+static bool adopt_address(struct listeners *listeners, struct slice item, struct inherited *inherited,
+                          bool *found, struct error *err)
+{
+    char what[INHERITED_NAME_BYTES];
+    struct inherited_socket socket;
+
+    *found = false;
+    snprintf(what, sizeof what, "%.*s", (int)item.bytes, item.at);
+    while (inherited != NULL && inherited_take(inherited, what, &socket)) {
+        *found = true;
+        if (!add(listeners, socket.fd, what, err)) {
+            close(socket.fd);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool bind_addresses(struct listeners *listeners, const struct config *config,
+                           struct inherited *inherited, struct error *err)
 {
     struct slice item;
     size_t at = 0;
+    bool found;
 
     while (config_next_item(config_text(config, CONFIG_LISTEN), &at, &item))
-        if (!bind_address(listeners, item, err))
+        if (!adopt_address(listeners, item, inherited, &found, err) ||
+            (!found && !bind_address(listeners, item, err)))
             return false;
     return true;
 }
 
-static bool bind_file(struct listeners *listeners, const struct config *config, struct error *err)
+static bool bind_file(struct listeners *listeners, const struct config *config, struct inherited *inherited,
+                      struct error *err)
 {
     struct socket_file *file = &listeners->file;
     const struct socket_file_wish wish = {
@@ -96,7 +119,7 @@ static bool bind_file(struct listeners *listeners, const struct config *config, 
 
     if (*wish.dir == '\0')
         return true;
-    if (!socket_file_open(file, &wish, err))
+    if (!socket_file_adopt(file, &wish, inherited) && !socket_file_open(file, &wish, err))
         return false;
     if (listen(file->fd, BACKLOG) != 0)
         return error_set(err, "58030", "cannot listen on \"%s\": %s", file->path, strerror(errno));
@@ -106,11 +129,12 @@ static bool bind_file(struct listeners *listeners, const struct config *config, 
     return true;
 }
 
-bool listeners_open(struct listeners *listeners, const struct config *config, struct error *err)
+bool listeners_open(struct listeners *listeners, const struct config *config, struct inherited *inherited,
+                    struct error *err)
 {
     listeners->count = 0;
     listeners->file.fd = listeners->file.lock_fd = -1;
-    if (bind_addresses(listeners, config, err) && bind_file(listeners, config, err))
+    if (bind_addresses(listeners, config, inherited, err) && bind_file(listeners, config, inherited, err))
         return true;
     listeners_close(listeners);
     return false;
@@ -121,4 +145,26 @@ void listeners_close(struct listeners *listeners)
     socket_file_close(&listeners->file); /* first: nobody finds a file that leads nowhere */
     while (listeners->count > 0)
         close(listeners->at[--listeners->count].fd);
+}
+
+void listeners_own(struct listeners *listeners)
+{
+    socket_file_own(&listeners->file);
+}
+
+void listeners_share(struct listeners *listeners)
+{
+    listeners->file.shared = true;
+}
+
+void listeners_list(const struct listeners *listeners, struct inherited *list)
+{
+    for (size_t i = 0; i < listeners->count && list->count < INHERITED_MAX; i++) {
+        struct inherited_socket *to = &list->at[list->count++];
+        bool is_file = listeners->file.lock_fd >= 0 && i == listeners->count - 1;
+
+        snprintf(to->what, sizeof to->what, "%s", listeners->at[i].what);
+        to->fd = listeners->at[i].fd;
+        to->lock_fd = is_file ? listeners->file.lock_fd : -1;
+    }
 }

@@ -24,7 +24,13 @@ struct listeners {
 };
 
 /* false: what cannot be bound, and nothing is left behind. */
-bool listeners_open(struct listeners *listeners, const struct config *config, struct error *err);
+/* What `inherited` (NULL: nothing) has is taken from there: shared with its other owner until
+ * listeners_own(). */
+bool listeners_open(struct listeners *listeners, const struct config *config, struct inherited *inherited,
+                    struct error *err);
+void listeners_own(struct listeners *listeners);
+void listeners_share(struct listeners *listeners); /* somebody else has them, too: closing leaves the file */
+void listeners_list(const struct listeners *listeners, struct inherited *list); /* borrowed descriptors */
 void listeners_close(struct listeners *listeners); /* and removes the socket's file; fine to call twice */
 
 #endif

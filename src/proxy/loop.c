@@ -14,14 +14,24 @@
 #include "proxy/lend.h"
 #include "proxy/warm.h"
 
-enum { TICK_MS = 20, SCAN_EVERY_TICKS = 50, PID_BITS = 22 };
+enum {
+    TICK_MS = 20,
+    SCAN_EVERY_TICKS = 50,
+    PID_BITS = 22,
+    TAG_SHIFT = PID_BITS + 6 /* LOOPS_MAX is 64; three bits are left below the sign */
+};
 
 /* ---- keys ---- */
 
-/* pid: the loop in the upper bits, a number in the lower; always positive as a signed int. */
+/* pid: the process's tag, the loop, a number; always positive as a signed int. */
 unsigned loop_of_pid(uint32_t pid)
 {
-    return pid >> PID_BITS;
+    return pid >> PID_BITS & (LOOPS_MAX - 1);
+}
+
+unsigned loop_tag_of_pid(uint32_t pid)
+{
+    return pid >> TAG_SHIFT;
 }
 
 struct client *loop_find_client(const struct loop *loop, uint32_t cancel_pid)
@@ -39,7 +49,7 @@ void loop_give_cancel_key(struct loop *loop, struct client *client)
 
     do {
         loop->next_pid = (loop->next_pid + 1) & ((1u << PID_BITS) - 1);
-        pid = loop->index << PID_BITS | loop->next_pid;
+        pid = loop->shared->tag << TAG_SHIFT | loop->index << PID_BITS | loop->next_pid;
     } while (pid == 0 || loop_find_client(loop, pid) != NULL);
     client->cancel_pid = pid;
     client->cancel_key_bytes = CANCEL_KEY_BYTES;

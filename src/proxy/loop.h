@@ -31,6 +31,7 @@ struct proxy_shared {
     const struct switchboard *switchboard;
     const struct lease *lease;
     struct log *log;
+    unsigned tag; /* of this process, in cancel keys */
     unsigned char mock_key[32]; /* scram_verifier_mock() */
     const char *tenant_setting;
     bool shares; /* pool_mode = transaction */
@@ -103,5 +104,6 @@ void loop_give_cancel_key(struct loop *loop, struct client *client);
 struct client *loop_find_client(const struct loop *loop, uint32_t cancel_pid);
 /* Which loop a cancel key belongs to. */
 unsigned loop_of_pid(uint32_t pid);
+unsigned loop_tag_of_pid(uint32_t pid); /* and which process */
 
 #endif

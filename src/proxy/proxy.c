@@ -3,6 +3,7 @@
 
 #include <openssl/rand.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proxy/acceptor.h"
 #include "proxy/loop.h"
@@ -24,6 +25,7 @@ static bool share(struct proxy *proxy, const struct proxy_setup *setup, struct e
     shared->switchboard = setup->switchboard;
     shared->lease = setup->lease;
     shared->log = setup->log;
+    shared->tag = setup->tag;
     shared->tenant_setting = config_text(setup->config, CONFIG_TENANT_SETTING);
     shared->client_count = &proxy->client_count;
     shared->shares = config_is(setup->config, CONFIG_POOL_MODE, "transaction");
@@ -100,14 +102,25 @@ bool proxy_start(const struct proxy_setup *setup, struct proxy **started, struct
     if (proxy == NULL)
         return error_no_memory(err);
     proxy->listeners.file.lock_fd = -1; /* nothing to close yet */
-    if (share(proxy, setup, err) && listeners_open(&proxy->listeners, setup->config, err) &&
-        start_loops(proxy, setup, err) &&
-        acceptor_start(&proxy->listeners, setup->switchboard, setup->log, &proxy->acceptor, err)) {
+    if (share(proxy, setup, err) && listeners_open(&proxy->listeners, setup->config, setup->inherited, err) &&
+        start_loops(proxy, setup, err) && (setup->inherited != NULL || proxy_accept(proxy, err))) {
         *started = proxy;
         return true;
     }
     proxy_stop(proxy);
     return false;
+}
+
+bool proxy_accept(struct proxy *proxy, struct error *err)
+{
+    listeners_own(&proxy->listeners);
+    return acceptor_start(&proxy->listeners, proxy->shared.switchboard, proxy->shared.log, &proxy->acceptor,
+                          err);
+}
+
+void proxy_list_sockets(const struct proxy *proxy, struct inherited *list)
+{
+    listeners_list(&proxy->listeners, list);
 }
 
 /* All letters first: a reload that fails has told nobody. */
@@ -135,7 +148,7 @@ bool proxy_reload(struct proxy *proxy, const struct config *config, struct mailb
     return made == proxy->loop_count || error_no_memory(err);
 }
 
-bool proxy_drain(struct proxy *proxy, struct mailbox *reply_to, struct error *err)
+bool proxy_drain(struct proxy *proxy, bool has_successor, struct mailbox *reply_to, struct error *err)
 {
     struct loop_letter *letters[LOOPS_MAX];
     unsigned made = 0;
@@ -147,10 +160,33 @@ bool proxy_drain(struct proxy *proxy, struct mailbox *reply_to, struct error *er
             letter_drop(&letters[--made]->letter);
         return error_no_memory(err);
     }
+    if (has_successor)
+        listeners_share(&proxy->listeners);
     stop_accepting(proxy);
     for (unsigned i = 0; i < made; i++) /* behind the last sockets */
         letter_send(proxy->shared.switchboard->loops[i], &letters[i]->letter);
     return true;
+}
+
+bool proxy_is_own_key(const struct proxy *proxy, uint32_t pid)
+{
+    return loop_tag_of_pid(pid) == proxy->shared.tag;
+}
+
+void proxy_cancel(struct proxy *proxy, uint32_t pid, const void *key, size_t key_bytes)
+{
+    unsigned index = loop_of_pid(pid);
+    struct loop_letter *letter;
+
+    if (index >= proxy->loop_count || key_bytes > CANCEL_KEY_BYTES_LONG)
+        return;
+    letter = loop_letter_new(LOOP_CANCEL); /* `asker`: nobody; no client has number 0 */
+    if (letter == NULL)
+        return;
+    letter->pid = pid;
+    letter->key_bytes = key_bytes;
+    memcpy(letter->key, key, key_bytes);
+    letter_send(proxy->shared.switchboard->loops[index], &letter->letter);
 }
 
 unsigned proxy_client_count(const struct proxy *proxy)

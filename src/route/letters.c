@@ -121,7 +121,24 @@ struct config_letter *config_letter_new(const struct config *config)
     return letter;
 }
 
+struct cancel_letter *cancel_letter_new(uint32_t pid, const void *key, size_t key_bytes)
+{
+    struct cancel_letter *letter = letter_new(sizeof *letter, LETTER_CANCEL, plain_drop, NULL);
+
+    if (letter == NULL)
+        return NULL;
+    letter->pid = pid;
+    letter->key_bytes = key_bytes < sizeof letter->key ? key_bytes : sizeof letter->key;
+    memcpy(letter->key, key, letter->key_bytes);
+    return letter;
+}
+
+struct letter *plain_letter_new(enum letter_kind kind)
+{
+    return letter_new(sizeof(struct letter), (int)kind, plain_drop, NULL);
+}
+
 struct letter *stop_letter_new(void)
 {
-    return letter_new(sizeof(struct letter), LETTER_STOP, plain_drop, NULL);
+    return plain_letter_new(LETTER_STOP);
 }

@@ -14,7 +14,8 @@ from pgshunt import MIGRATION_ENDS, failpoints
 
 # Places that a migration without trouble does not pass; test_dies_on_the_way_back.py goes there.
 NOT_ON_THE_WAY = ("cutover.after_reopen", "cutover.after_settle", "cutover.before_reopen", "cutover.before_settle",
-                  "runner.after_abort_written", "runner.before_abort", "runner.before_rolled_back")
+                  "runner.after_abort_written", "runner.before_abort", "runner.before_rolled_back",
+                  "takeover.after_release", "takeover.after_sockets", "takeover.before_release")
 
 EVENTS = 2000
 

@@ -124,15 +124,23 @@ class Pgshunt:
             self.wait_ready()
         return self
 
-    def launch(self, failpoint=None):
+    def launch(self, failpoint=None, options=()):
         environment = {**os.environ, **SANITIZER_ENVIRONMENT}
         environment.pop("PGSHUNT_FAILPOINT", None)
         if failpoint:
             environment["PGSHUNT_FAILPOINT"] = failpoint
         self._log_from = self.log_path.stat().st_size if self.log_path.exists() else 0
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([str(program()), str(self.conf_path)], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([str(program()), *options, str(self.conf_path)], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, env=environment, start_new_session=True)
+
+    def take_over(self, ready=True):
+        """Starts a successor (`pgshunt -R`), which becomes self.process; returns its predecessor."""
+        predecessor = self.process
+        self.launch(options=["-R"])
+        if ready:
+            self.wait_ready()
+        return predecessor
 
     def wait_ready(self, timeout_s=READY_TIMEOUT_S):
         wait_until(f"pgshunt is ready (see {self.log_path})", self._ready, timeout_s)

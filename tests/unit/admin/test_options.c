@@ -22,6 +22,8 @@ static const struct {
     { { "-t", "pgshunt.conf" }, TASK_CHECK, "pgshunt.conf", NULL },
     { { "--check", "pgshunt.conf" }, TASK_CHECK, "pgshunt.conf", NULL },
     { { "pgshunt.conf", "-t" }, TASK_CHECK, "pgshunt.conf", NULL },
+    { { "-R", "pgshunt.conf" }, TASK_TAKEOVER, "pgshunt.conf", NULL },
+    { { "--takeover", "pgshunt.conf" }, TASK_TAKEOVER, "pgshunt.conf", NULL },
     { { "--init-control", "pgshunt.conf" }, TASK_INIT_CONTROL, "pgshunt.conf", NULL },
     { { "--version" }, TASK_VERSION, NULL, NULL },
     { { "-V" }, TASK_VERSION, NULL, NULL },
