@@ -254,12 +254,59 @@ static void clear_name(struct server *server, struct slice name)
     made_gone(&server->made, name);
 }
 
+/* Whether the server surely has it, and surely would take a Parse: nothing is on its way that could have
+ * failed. */
+static bool has_surely(const struct client *client, const struct server *server, const char *name)
+{
+    return made_knows(&server->made, slice_of(name)) && server->line_count == 0 && !server->skipping &&
+           server->tx_status != 'E' && client->sync_sent == client->sync_seen;
+}
+
+/* A name that is taken: PostgreSQL says so, if there is something of that name. */
+static void forward_taken(struct client *client, const struct msg *msg, const struct parse *parse,
+                          struct server *server)
+{
+    if (!arrive_has_failed(client) && !made_knows(&server->made, parse->name))
+        server_say_dummy(server, parse->name);
+    in_pipeline(client, server);
+    statement_forward(client, server, msg, 'P', 0);
+}
+
+/* Clients share the statement: whoever comes first has it made. */
+static void share_parse(struct client *client, const struct msg *msg, const struct parse *parse,
+                        struct plan *plan, struct server *server)
+{
+    uint64_t serial = remember(client, parse, plan);
+    struct prepared *prepared = serial == 0 ? NULL : session_find(&client->session, parse->name);
+    const char *name = prepared == NULL ? NULL : session_share(&client->session, prepared);
+
+    in_pipeline(client, server);
+    if (name == NULL || name == prepared->name) { /* it cannot be made again elsewhere */
+        server->pinned = "a prepared statement that cannot be shared";
+        statement_forward(client, server, msg, 'P', serial);
+    } else if (has_surely(client, server, name)) {
+        made_used(&server->made, name);
+        say(client, msg, write_parse_complete);
+    } else {
+        server_say_room(server, name);
+        made_note(&server->made, name, serial, true);
+        statement_forward_as(client, server, msg, 'P', serial, parse->name, name);
+    }
+}
+
 static void forward_parse(struct client *client, const struct msg *msg, const struct parse *parse,
                           struct plan *plan, struct server *server)
 {
     bool known = session_find(&client->session, parse->name) != NULL;
     uint64_t serial;
 
+    if (client->shares && parse->name.bytes > 0) {
+        if (known)
+            forward_taken(client, msg, parse, server);
+        else
+            share_parse(client, msg, parse, plan, server);
+        return;
+    }
     if (!known)
         clear_name(server, parse->name);
     serial = remember(client, parse, plan);
@@ -319,6 +366,9 @@ static bool on_long_parse(struct client *client, const struct msg *header)
         break;
     }
     session_forget(&client->session, slice_of(""));
+    if (client->shares && buf_bytes(&client->stream.in) > MSG_HEADER_BYTES &&
+        buf_at(&client->stream.in)[MSG_HEADER_BYTES] != '\0')
+        server->pinned = "a prepared statement that is not read";
     in_pipeline(client, server);
     statement_forward(client, server, header, 'P', 0);
     return true;
@@ -362,9 +412,34 @@ static bool bind_local(struct client *client, const struct msg *msg, const struc
     return say(client, msg, write_bind_complete);
 }
 
-static bool run_bind(struct client *client, const struct msg *msg, struct bind *bind,
-                     const struct prepared *prepared)
+/* To the server where the statement has another name than the client knows, or the same. */
+static void forward_named(struct client *client, struct server *server, const struct msg *msg, char owed,
+                          struct slice name, const char *there)
 {
+    if (there[0] == '\0' || slice_is(name, there))
+        statement_forward(client, server, msg, owed, 0);
+    else
+        statement_forward_as(client, server, msg, owed, 0, name, there);
+}
+
+/* The statement is made where it lacks; `there`: what it is called there, "" if as the client calls it. */
+static void make_sure(struct server *server, struct prepared *prepared, char there[SHARE_NAME_BYTES])
+{
+    const char *name = prepared == NULL ? "" : server_name_of(server, prepared);
+
+    there[0] = '\0';
+    if (prepared == NULL)
+        return;
+    if (!server_has(server, prepared))
+        server_say_prepare(server, prepared);
+    if (name != prepared->name)
+        memcpy(there, name, SHARE_NAME_BYTES); /* the statement itself may be forgotten by what it does */
+}
+
+static bool run_bind(struct client *client, const struct msg *msg, struct bind *bind,
+                     struct prepared *prepared)
+{
+    char there[SHARE_NAME_BYTES];
     struct message message = { 0 };
     struct server *server;
     struct error err;
@@ -392,8 +467,7 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
     }
     if (client->local_portal != NULL && slice_is(bind->portal, client->local_portal))
         local_drop_portal(client);
-    if (prepared != NULL && !server_has(server, prepared))
-        server_say_prepare(server, prepared);
+    make_sure(server, prepared, there);
     book_make_executed(client, &message, server);
     ends = client->place.ends && client->txn.open;
     in_pipeline(client, server);
@@ -404,7 +478,7 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
     cursors_note(&client->cursors, bind->portal,
                  &(struct cursor){
                      .store = (int)server->store->index, .ends = ends, .sync = client_ends_with(client) });
-    statement_forward(client, server, msg, 'B', 0);
+    forward_named(client, server, msg, 'B', bind->name, there);
     return true;
 }
 
@@ -443,7 +517,8 @@ static void describe_nothing(struct buf *answer)
 
 static bool on_describe(struct client *client, const struct msg *header)
 {
-    const struct prepared *prepared = NULL;
+    struct prepared *prepared = NULL;
+    char there[SHARE_NAME_BYTES];
     struct server *server;
     struct error err;
     struct read body;
@@ -475,10 +550,9 @@ static bool on_describe(struct client *client, const struct msg *header)
     case ARRIVED:
         break;
     }
-    if (prepared != NULL && !server_has(server, prepared))
-        server_say_prepare(server, prepared);
+    make_sure(server, prepared, there);
     in_pipeline(client, server);
-    statement_forward(client, server, &msg, 'D', 0);
+    forward_named(client, server, &msg, 'D', name, there);
     return true;
 }
 
@@ -530,6 +604,14 @@ static bool on_execute(struct client *client, const struct msg *header)
     return true;
 }
 
+/* Made by SQL's PREPARE: on the server it has the name that the client gave it. */
+static bool is_own(const struct client *client, struct slice name)
+{
+    const struct prepared *prepared = session_find(&client->session, name);
+
+    return prepared != NULL && prepared->sql;
+}
+
 static bool on_close(struct client *client, const struct msg *header)
 {
     struct server *server;
@@ -562,6 +644,8 @@ static bool on_close(struct client *client, const struct msg *header)
         }
         cursors_forget(&client->cursors, name);
     }
+    if (client->shares && what == 'S' && name.bytes > 0 && !is_own(client, name))
+        server = NULL; /* others may share it */
     if (what == 'S')
         session_forget(&client->session, name);
     if (server == NULL) /* nobody has it, or it is closed where it is made again under another serial */

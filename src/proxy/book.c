@@ -267,6 +267,16 @@ static void book_prepare(struct client *client, const struct plan_statement *sta
     made_note(&server->made, prepared->name, prepared->serial, false);
 }
 
+/* Others may share what the client calls so: there is something of that name, and DEALLOCATE takes that. */
+static void book_make_deallocated(struct client *client, const struct plan_statement *statement,
+                                  struct server *server)
+{
+    if (statement->name != NULL && !arrive_has_failed(client) &&
+        session_find(&client->session, slice_of(statement->name)) != NULL &&
+        !made_knows(&server->made, slice_of(statement->name)))
+        server_say_dummy(server, slice_of(statement->name));
+}
+
 /* The server has what an EXECUTE in the message names, and nothing else under the name of a PREPARE. */
 void book_make_executed(struct client *client, const struct message *message, struct server *server)
 {
@@ -274,17 +284,19 @@ void book_make_executed(struct client *client, const struct message *message, st
         return;
     for (size_t i = 0; i < message->plan->statement_count; i++) {
         const struct plan_statement *statement = &message->plan->statements[i];
-        const struct prepared *prepared;
+        struct prepared *prepared;
 
         if (statement->kind == STATEMENT_PREPARE && message->simple && !arrive_has_failed(client) &&
             session_find(&client->session, slice_of(statement->name)) == NULL)
             server_say_deallocate(server, slice_of(statement->name));
+        if (statement->kind == STATEMENT_DEALLOCATE && client->shares)
+            book_make_deallocated(client, statement, server);
         if (statement->kind != STATEMENT_EXECUTE || statement->name == NULL)
             continue;
         prepared = session_find(&client->session, slice_of(statement->name));
-        if (prepared == NULL || prepared->doubt || server_has(server, prepared))
+        if (prepared == NULL || prepared->doubt || server_has_own(server, prepared))
             continue;
-        server_say_prepare(server, prepared);
+        server_say_own(server, prepared);
     }
 }
 

@@ -236,8 +236,13 @@ static bool is_waited_for(const struct client *client, const struct server *serv
 static bool tidy(struct server *server)
 {
     const char *name;
-    bool said = false;
+    bool said = server->made_stale;
 
+    if (server->made_stale) {
+        server->made_stale = false;
+        made_done(&server->made);
+        server_say_quietly(server, slice_of("DEALLOCATE ALL"));
+    }
     while ((name = made_next_own(&server->made)) != NULL) {
         said = true;
         server_say_close(server, slice_of(name));

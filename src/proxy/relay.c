@@ -141,6 +141,9 @@ static void on_error(struct server *server, const struct msg *msg)
         return;
     }
     server->copy_in = false;
+    if (slice_is(read_error_field(msg, 'C'), "0A000") &&
+        slice_is(read_error_field(msg, 'R'), "RevalidateCachedQuery"))
+        server->made_stale = true; /* a client of its own would make the statement again */
     if (head != NULL && head->quietly) {
         ;
     } else if (head != NULL && head->swallow_error) {

@@ -119,9 +119,28 @@ bool server_is_quiet(const struct server *server)
     return server->line_count == 0 && server->passing_bytes == 0;
 }
 
-bool server_has(const struct server *server, const struct prepared *prepared)
+const char *server_name_of(const struct server *server, struct prepared *prepared)
+{
+    return server->client != NULL && server->client->shares
+               ? session_share(&server->client->session, prepared)
+               : prepared->name;
+}
+
+bool server_has_own(const struct server *server, const struct prepared *prepared)
 {
     return made_is(&server->made, slice_of(prepared->name), prepared->serial);
+}
+
+bool server_has(struct server *server, struct prepared *prepared)
+{
+    const char *name = server_name_of(server, prepared);
+
+    if (name == prepared->name)
+        return server_has_own(server, prepared);
+    if (!made_knows(&server->made, slice_of(name)))
+        return false;
+    made_used(&server->made, name);
+    return true;
 }
 
 /* ---- life ---- */
@@ -549,24 +568,72 @@ void server_ask(struct server *server, struct slice query)
         line_at(server, server->line_count - 1)->capture = true;
 }
 
-void server_say_parse(struct server *server, const struct prepared *prepared, bool swallow_error)
+void server_say_close(struct server *server, struct slice name)
 {
-    struct buf *out = stream_out(&server->stream);
-
-    if (prepared->name[0] != '\0') { /* whatever stands there under that name; Close of nothing is no error */
-        write_close(out, 'S', slice_of(prepared->name));
-        if (!server_owe(server, 'C', true, 0)) {
-            broken_for_memory(server);
-            return;
-        }
-    }
-    write_parse(out, slice_of(prepared->name), prepared->text, prepared->types, prepared->type_count);
+    write_close(stream_out(&server->stream), 'S', name);
     server->pipeline = true;
-    made_note(&server->made, prepared->name, prepared->serial, false);
+    made_gone(&server->made, name);
+    if (!server_owe(server, 'C', true, 0))
+        broken_for_memory(server);
+}
+
+void server_say_room(struct server *server, const char *name)
+{
+    size_t most = (size_t)config_number(server->loop->settings->config, CONFIG_MAX_PREPARED_STATEMENTS);
+    const char *oldest;
+
+    server_say_close(server, slice_of(name)); /* whatever stands there; Close of nothing is no error */
+    while (server->state == SERVER_READY && server->made.shared_count >= most &&
+           (oldest = made_oldest_shared(&server->made)) != NULL)
+        server_say_close(server, slice_of(oldest));
+}
+
+static void say_parse(struct server *server, const struct prepared *prepared, const char *name,
+                      bool swallow_error)
+{
+    bool shared = name != prepared->name;
+
+    if (shared)
+        server_say_room(server, name);
+    else if (name[0] != '\0')
+        server_say_close(server, slice_of(name));
+    write_parse(stream_out(&server->stream), slice_of(name), prepared->text, prepared->types,
+                prepared->type_count);
+    server->pipeline = true;
+    made_note(&server->made, name, prepared->serial, shared);
     if (!server_owe(server, 'P', true, prepared->serial))
         broken_for_memory(server);
     else if (!server->skipping)
         line_at(server, server->line_count - 1)->swallow_error = swallow_error;
+}
+
+void server_say_parse(struct server *server, struct prepared *prepared, bool swallow_error)
+{
+    say_parse(server, prepared, server_name_of(server, prepared), swallow_error);
+}
+
+void server_say_own(struct server *server, struct prepared *prepared)
+{
+    if (prepared->sql)
+        server_say_prepare(server, prepared);
+    else
+        say_parse(server, prepared, prepared->name, false);
+}
+
+void server_say_dummy(struct server *server, struct slice name)
+{
+    char *copy = strndup(name.at, name.bytes);
+
+    if (copy == NULL) {
+        broken_for_memory(server);
+        return;
+    }
+    server_say_close(server, name);
+    write_parse(stream_out(&server->stream), name, slice_of(""), NULL, 0);
+    made_note(&server->made, copy, 0, false);
+    free(copy);
+    if (!server_owe(server, 'P', true, 0))
+        broken_for_memory(server);
 }
 
 void server_say_deallocate(struct server *server, struct slice name)
@@ -585,7 +652,7 @@ void server_say_deallocate(struct server *server, struct slice name)
     made_gone(&server->made, name);
 }
 
-void server_say_prepare(struct server *server, const struct prepared *prepared)
+void server_say_prepare(struct server *server, struct prepared *prepared)
 {
     if (!prepared->sql) {
         server_say_parse(server, prepared, false);
@@ -594,15 +661,6 @@ void server_say_prepare(struct server *server, const struct prepared *prepared)
     server_say_deallocate(server, slice_of(prepared->name));
     server_say(server, prepared->text);
     made_note(&server->made, prepared->name, prepared->serial, false);
-}
-
-void server_say_close(struct server *server, struct slice name)
-{
-    write_close(stream_out(&server->stream), 'S', name);
-    server->pipeline = true;
-    made_gone(&server->made, name);
-    if (!server_owe(server, 'C', true, 0))
-        broken_for_memory(server);
 }
 
 void server_say_sync(struct server *server, bool silent)

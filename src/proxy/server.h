@@ -92,6 +92,7 @@ struct server {
     struct made_set made;   /* prepared statements it has */
     struct pool_seat seat;  /* pool_mode = transaction: its place in a pool */
     const char *pinned;     /* why it stays with its client, and is closed with it; NULL: it does not */
+    bool made_stale;        /* PostgreSQL has said that a shared statement means something else by now */
     bool doubtful;          /* the transaction runs something that could not be read */
     struct wear *wear;      /* settings it has been given since its login … */
     bool wear_unknown;      /* … which went wrong: to be reset first */
@@ -134,7 +135,7 @@ void server_say_quietly(struct server *server, struct slice query); /* … whose
  * it. */
 /* The same for one short value: `captured` has it when the server is quiet again (empty if it failed). */
 void server_ask(struct server *server, struct slice query);
-void server_say_parse(struct server *server, const struct prepared *prepared, bool swallow_error);
+void server_say_parse(struct server *server, struct prepared *prepared, bool swallow_error);
 void server_say_close(struct server *server,
                       struct slice name); /* of a prepared statement; a Sync must follow */
 void server_say_sync(struct server *server, bool silent);
@@ -143,9 +144,19 @@ void server_say_sync(struct server *server, bool silent);
 void server_say_fail(struct server *server, const char *reason);
 
 /* As the client made it: by Parse, or by SQL's PREPARE. An error is the client's. */
-void server_say_prepare(struct server *server, const struct prepared *prepared);
+void server_say_prepare(struct server *server, struct prepared *prepared);
 /* An older statement of that name, which the client has closed where it then was: gone here, too. */
 void server_say_deallocate(struct server *server, struct slice name);
-bool server_has(const struct server *server, const struct prepared *prepared);
+bool server_has(struct server *server, struct prepared *prepared);
+/* The name that it has, or would have, there. */
+const char *server_name_of(const struct server *server, struct prepared *prepared);
+/* Makes room for one more of those that clients share, and sees to it that nothing stands under its name. */
+void server_say_room(struct server *server, const char *name);
+/* A statement that does nothing, under a name of the client's own: what SQL says of that name then is
+ * PostgreSQL's. */
+void server_say_dummy(struct server *server, struct slice name);
+/* It is made under the client's own name, whoever shares it otherwise: for SQL's EXECUTE. */
+void server_say_own(struct server *server, struct prepared *prepared);
+bool server_has_own(const struct server *server, const struct prepared *prepared);
 
 #endif

@@ -86,6 +86,37 @@ struct prepared *session_prepare(struct session *session, struct slice name, str
     return prepared;
 }
 
+static uint64_t hash_value(const struct session *session, const char *name, uint64_t hash)
+{
+    const char *value = "";
+    enum session_value found = session_value(session, name, &value);
+
+    hash = (hash ^ (uint64_t)found) * 1099511628211u; /* FNV-1a */
+    if (found == SESSION_UNKNOWN)
+        return (hash ^ (uintptr_t)session) * 1099511628211u; /* like nobody else's */
+    for (; *value != '\0'; value++)
+        hash = (hash ^ (unsigned char)*value) * 1099511628211u;
+    return hash;
+}
+
+const char *session_share(const struct session *session, struct prepared *prepared)
+{
+    uint64_t context = 14695981039346656037u;
+
+    if (prepared->name[0] == '\0' || prepared->sql)
+        return prepared->name;
+    context = hash_value(session, "search_path", context);
+    context = hash_value(session, "role", context);
+    context = hash_value(session, "session_authorization", context);
+    if (prepared->shared[0] != '\0' && prepared->shared_context == context)
+        return prepared->shared;
+    prepared->shared_context = context;
+    if (share_name(prepared->text, prepared->types, prepared->type_count, context, prepared->shared))
+        return prepared->shared;
+    prepared->shared[0] = '\0';
+    return prepared->name;
+}
+
 void session_forget(struct session *session, struct slice name)
 {
     struct prepared *prepared = session_find(session, name);

@@ -13,6 +13,7 @@
 #include "proxy/belongings.h"
 #include "proxy/channels.h"
 #include "proxy/report.h"
+#include "proxy/share.h"
 #include "proxy/wear.h"
 #include "sql/attribute.h"
 #include "sql/plan.h"
@@ -28,7 +29,9 @@ struct prepared {
     bool sql;           /* made by SQL's PREPARE: `text` is that statement */
     bool doubt;         /* … of a name that was taken: which of the two the server has is not known */
     struct shape shape; /* of this very text */
-    uint64_t serial;    /* never 0, never used twice in a session */
+    char shared[SHARE_NAME_BYTES]; /* the name that clients share it under; "" : not known yet */
+    uint64_t shared_context;       /* … in this context */
+    uint64_t serial;               /* never 0, never used twice in a session */
     UT_hash_handle hh;
 };
 
@@ -77,6 +80,9 @@ void session_done(struct session *session);
 struct prepared *session_prepare(struct session *session, struct slice name, struct slice text,
                                  const uint32_t *types, size_t type_count, struct plan *plan,
                                  struct shape *shape);
+/* The name that clients share it under, as things stand: search_path and role say what the names in it mean.
+ * Its own name if it cannot be shared: unnamed, or of SQL's PREPARE. */
+const char *session_share(const struct session *session, struct prepared *prepared);
 struct prepared *session_find(const struct session *session, struct slice name);
 void session_forget(struct session *session, struct slice name);
 void session_forget_serial(struct session *session, uint64_t serial);

@@ -13,28 +13,58 @@
 
 /* ---- forwarding ---- */
 
-void statement_forward(struct client *client, struct server *server, const struct msg *header, char owed,
-                       uint64_t serial)
+static bool owe(struct client *client, struct server *server, char owed, uint64_t serial)
 {
-    size_t held = buf_bytes(&client->stream.in);
-    size_t count = held < header->total_bytes ? held : header->total_bytes;
-
     if (owed != 0) {
         if (!server_owe(server, owed, false, serial)) {
             struct error err;
 
             error_no_memory(&err);
             server_break(server, &err);
-            return;
+            return false;
         }
         client->answering = (int)server->store->index;
     }
     if (owed == 'Q' || owed == 'S' || owed == 'F')
         client->sync_sent++;
-    stream_send(&server->stream, buf_at(&client->stream.in), count);
+    return true;
+}
+
+static void consume(struct client *client, struct server *server, const struct msg *header, size_t count)
+{
     buf_consume(&client->stream.in, count);
     client->passing_bytes = header->total_bytes - count;
     client->passing_to = (int)server->store->index;
+}
+
+void statement_forward(struct client *client, struct server *server, const struct msg *header, char owed,
+                       uint64_t serial)
+{
+    size_t held = buf_bytes(&client->stream.in);
+    size_t count = held < header->total_bytes ? held : header->total_bytes;
+
+    if (!owe(client, server, owed, serial))
+        return;
+    stream_send(&server->stream, buf_at(&client->stream.in), count);
+    consume(client, server, header, count);
+}
+
+void statement_forward_as(struct client *client, struct server *server, const struct msg *header, char owed,
+                          uint64_t serial, struct slice old, const char *name)
+{
+    size_t held = buf_bytes(&client->stream.in), name_bytes = strlen(name);
+    size_t count = held < header->total_bytes ? held : header->total_bytes;
+    const char *at = buf_at(&client->stream.in), *behind = old.at + old.bytes;
+    struct buf *out = stream_out(&server->stream);
+
+    if (!owe(client, server, owed, serial))
+        return;
+    buf_append(out, at, 1);
+    write_u32(out, (uint32_t)(header->total_bytes - 1 - old.bytes + name_bytes));
+    buf_append(out, at + MSG_HEADER_BYTES, (size_t)(old.at - at) - MSG_HEADER_BYTES);
+    buf_append(out, name, name_bytes);
+    buf_append(out, behind, (size_t)(at + count - behind));
+    consume(client, server, header, count);
 }
 
 void statement_note_end(struct server *server)

@@ -13,6 +13,9 @@ bool statement_message(struct client *client, const struct msg *header);
 
 /* Shared with bind.c. */
 void statement_refuse(struct client *client, const struct msg *header, bool simple, const struct error *err);
+/* The same with another name in the place of `old` (within the message). */
+void statement_forward_as(struct client *client, struct server *server, const struct msg *header, char owed,
+                          uint64_t serial, struct slice old, const char *name);
 void statement_forward(struct client *client, struct server *server, const struct msg *header, char owed,
                        uint64_t serial);
 /* What has been forwarded last ends a transaction: an answer that is lost leaves its outcome unknown. */

@@ -1,4 +1,5 @@
 """pool_mode = transaction: clients borrow a server for a transaction, and none of them can tell."""
+import asyncio
 import contextlib
 import os
 import random
@@ -9,6 +10,7 @@ import psycopg
 import pytest
 
 import eventstore
+import wire
 from conftest import OTHER, TENANT, TOP, connect
 from pgcluster import wait_until
 from test_runs_pgbench import pgbench
@@ -362,3 +364,178 @@ def test_pgbench_with_more_clients_than_servers(shared_by, stores, mode):
     pgbench(proxy, stores, "-n", "-M", mode, "-c", "32", "-j", "32", "-T", "3", "-D", "tenants=2", "-D", "known=0", "-D",
             f"simple={int(mode == 'simple')}", *scripts)
     assert len(backends(stores)) <= 4
+
+
+# --- prepared statements ----------------------------------------------------------------------------------------------
+
+def prepared_on_server(stores, proxy):
+    """What the one server of the pool has, as its clients' neighbour sees it."""
+    with connect(proxy, stores) as conn:
+        return {name for (name,) in conn.execute("SELECT name FROM pg_prepared_statements").fetchall()}
+
+
+def test_clients_share_prepared_statements(shared_by, stores):
+    proxy = shared_by(1)
+    with connect(proxy, stores) as one, connect(proxy, stores) as two:
+        for number in range(4):
+            for conn in (one, two):
+                assert conn.execute("SELECT %s::int + 1", [number], prepare=True).fetchone()[0] == number + 1
+        two.execute("SELECT %s::text", ["two"], prepare=True)  # the same name there, another text
+        assert one.execute("SELECT %s::int + 1", [1], prepare=True).fetchone()[0] == 2
+        names = prepared_on_server(stores, proxy)
+    assert len(names) == 2 and all(name.startswith("pgshunt_") for name in names)
+
+
+def test_the_least_recently_used_is_closed(shared_by, stores):
+    proxy = shared_by(1, max_prepared_statements=3)
+    with connect(proxy, stores) as one, connect(proxy, stores) as two:
+        for number in list(range(8)) + list(range(8)):
+            for conn in (one, two):
+                assert conn.execute(f"SELECT {number} + %s::int", [1], prepare=True).fetchone()[0] == number + 1
+        assert len(prepared_on_server(stores, proxy)) <= 3
+
+
+def test_search_path_decides_what_a_statement_means(shared_by, stores):
+    for schema, kind in (("a", "int"), ("b", "text")):
+        stores.shared.execute(stores.dbname, f"CREATE SCHEMA {schema} AUTHORIZATION {eventstore.APP}")
+        stores.shared.execute(stores.dbname, f"CREATE TABLE {schema}.things (x {kind})")
+        stores.shared.execute(stores.dbname, f"GRANT SELECT ON {schema}.things TO {eventstore.APP}")
+        stores.shared.execute(stores.dbname, f"INSERT INTO {schema}.things VALUES ('7')")
+    proxy = shared_by(1)
+    with connect(proxy, stores) as one, connect(proxy, stores) as two:
+        one.execute("SET search_path = a")
+        two.execute("SET search_path = b")
+        for _ in range(3):
+            assert one.execute("SELECT x FROM things", prepare=True).fetchone()[0] == 7
+            assert two.execute("SELECT x FROM things", prepare=True).fetchone()[0] == "7"
+
+
+def test_a_statement_that_means_something_else_by_now(shared_by, stores):
+    proxy = shared_by(1)
+    stores.shared.execute(stores.dbname, "CREATE TABLE things AS SELECT 7 AS x")
+    stores.shared.execute(stores.dbname, f"GRANT ALL ON things TO {eventstore.APP}")
+    with connect(proxy, stores) as one:
+        assert one.execute("SELECT * FROM things", prepare=True).fetchone() == (7,)
+        stores.shared.execute(stores.dbname, "ALTER TABLE things ADD y int DEFAULT 8")
+        with pytest.raises(psycopg.errors.FeatureNotSupported, match="cached plan"):
+            one.execute("SELECT * FROM things", prepare=True)
+        assert one.execute("SELECT * FROM things", prepare=True).fetchone() == (7, 8)
+
+
+@pytest.fixture
+def raw(shared_by, stores):
+    """Two raw connections through one server."""
+    proxy = shared_by(1)
+    with contextlib.ExitStack() as stack:
+        made = []
+        for _ in range(2):
+            client = stack.enter_context(contextlib.closing(wire.RawClient(proxy.port)))
+            client.login(eventstore.APP, eventstore.APP_PASSWORD, stores.dbname)
+            made.append(client)
+        yield made
+
+
+def kinds(messages):
+    return "".join(message.kind for message in messages)
+
+
+def test_names_behave_as_in_a_session_of_ones_own(raw):
+    one, two = raw
+    for client in raw:
+        client.send(wire.parse("SELECT 1", "s") + wire.sync())
+        assert kinds(client.until("Z")) == "1Z"
+    one.send(wire.parse("SELECT 2", "s") + wire.sync())
+    refused = one.until("Z")[0].fields()
+    assert (refused["C"], refused["M"]) == ("42P05", 'prepared statement "s" already exists')
+    one.send(wire.bind((), "nothing") + wire.execute() + wire.sync())
+    refused = one.until("Z")[0].fields()
+    assert (refused["C"], refused["M"]) == ("26000", 'prepared statement "nothing" does not exist')
+    one.send(wire.close("S", "s") + wire.sync())
+    assert kinds(one.until("Z")) == "3Z"
+    one.send(wire.bind((), "s") + wire.execute() + wire.sync())
+    assert one.until("Z")[0].fields()["C"] == "26000"
+    two.send(wire.bind((), "s") + wire.execute() + wire.sync())
+    assert kinds(two.until("Z")) == "2DCZ"
+    two.send(wire.query("DEALLOCATE s"))
+    assert kinds(two.until("Z")) == "CZ"
+    two.send(wire.query("DEALLOCATE s"))
+    assert two.until("Z")[0].fields()["M"] == 'prepared statement "s" does not exist'
+    one.send(wire.parse("SELECT 3", "s") + wire.bind((), "s") + wire.execute() + wire.sync())
+    assert one.until("Z")[2].values() == [b"3"]
+
+
+def test_many_statements_under_one_sync(raw):
+    """As Npgsql sends a batch; one of them fails."""
+    one, two = raw
+    batch = b"".join(wire.parse(f"SELECT {number}", f"s{number}") + wire.bind((), f"s{number}") + wire.describe("P") +
+                     wire.execute() for number in range(5))
+    for client in (one, two, one):
+        client.send(batch + wire.close("S", "s0") + wire.close("S", "s1") + wire.close("S", "s2") +
+                    wire.close("S", "s3") + wire.close("S", "s4") + wire.sync())
+        assert kinds(client.until("Z")) == "12TDC" * 5 + "3" * 5 + "Z"
+    one.send(wire.parse("SELECT 1/0", "bad") + wire.bind((), "bad") + wire.execute() + wire.parse("SELECT 1", "never") +
+             wire.sync())
+    assert kinds(one.until("Z")) == "1EZ"
+    one.send(wire.bind((), "never") + wire.execute() + wire.sync())
+    assert one.until("Z")[0].fields()["C"] == "26000"
+    one.send(wire.parse("SELECT nothing", "wrong") + wire.sync())
+    assert one.until("Z")[0].fields()["C"] == "42703"
+    two.send(wire.parse("SELECT nothing", "wrong") + wire.sync())
+    assert two.until("Z")[0].fields()["C"] == "42703"
+
+
+def test_describe_before_any_value(raw):
+    """As asyncpg does: Parse, Describe, Flush, and only then Bind."""
+    for _ in range(2):
+        for client in raw:
+            client.send(wire.parse("SELECT $1::int + 1 AS x", "s") + wire.describe("S", "s") + wire.flush())
+            assert kinds(client.until("T")) == "1tT"
+            client.send(wire.bind([b"41"], "s") + wire.execute() + wire.sync())
+            assert client.until("Z")[1].values() == [b"42"]
+            client.send(wire.close("S", "s") + wire.sync())
+            assert kinds(client.until("Z")) == "3Z"
+
+
+def test_prepare_and_execute_in_sql(shared_by, stores):
+    proxy = shared_by(1)
+    with connect(proxy, stores) as one, connect(proxy, stores) as two:
+        one.execute("PREPARE mine AS SELECT 'one'")
+        two.execute("PREPARE mine AS SELECT 'two'")
+        for _ in range(2):
+            assert value(one, "EXECUTE mine") == "one"
+            assert value(two, "EXECUTE mine") == "two"
+        one.execute("DEALLOCATE mine")
+        with pytest.raises(psycopg.errors.InvalidSqlStatementName):
+            one.execute("EXECUTE mine")
+        assert value(two, "EXECUTE mine") == "two"
+
+
+def test_a_pipeline_of_transactions(shared_by, stores):
+    proxy = shared_by(1)
+    with connect(proxy, stores) as one, connect(proxy, stores) as two, one.pipeline():
+        cursors = [one.execute("SELECT %s::int", [number], prepare=True) for number in range(50)]
+        assert [cursor.fetchone()[0] for cursor in cursors] == list(range(50))
+    with connect(proxy, stores) as two:
+        assert value(two, "SELECT 1") == 1
+
+
+def test_asyncpg(shared_by, stores):
+    asyncpg = pytest.importorskip("asyncpg")
+    proxy = shared_by(2)
+
+    async def run():
+        pool = await asyncpg.create_pool(host=proxy.host, port=proxy.port, user=eventstore.APP,
+                                         password=eventstore.APP_PASSWORD, database=stores.dbname, min_size=8, max_size=8)
+
+        async def work(number):
+            for step in range(20):
+                async with pool.acquire() as conn:
+                    assert await conn.fetchval("SELECT $1::int + $2::int", number, step) == number + step
+                    async with conn.transaction():
+                        await conn.execute("SET LOCAL work_mem = '5MB'")
+                        assert await conn.fetchval("SHOW work_mem") == "5MB"
+        await asyncio.gather(*[work(number) for number in range(16)])
+        await pool.close()
+
+    asyncio.run(run())
+    assert len(backends(stores)) <= 2
