@@ -109,13 +109,15 @@ def test_a_plain_password_goes_through_a_unix_domain_socket(make_proxy, stores, 
 
 # --- verifiers and keys -----------------------------------------------------------------------------------------------
 
-def test_a_clients_own_keys_open_every_store_that_has_its_verifier(make_proxy, stores, asked):
+@pytest.mark.parametrize("pool_mode", ["session", "transaction"])
+def test_a_clients_own_keys_open_every_store_that_has_its_verifier(make_proxy, stores, asked, pool_mode):
     """auth_file holds verifiers only; TENANT moves; one user has the same verifier in both stores, one has not."""
     stores.fill({TENANT: 30, OTHER: 10})
     other = scram_verifier(PASSWORD)
     stores.dedicated.execute("postgres", f"ALTER ROLE by_scram PASSWORD '{other}'")
     try:
-        proxy = make_proxy(users={APP: APP_VERIFIER, "by_scram": VERIFIER}).start()
+        proxy = make_proxy(users={APP: APP_VERIFIER, "by_scram": VERIFIER},
+                           settings={"pgshunt": {"pool_mode": pool_mode}}).start()
         proxy.move(TENANT, "dedicated")
         with connect(proxy, stores) as conn:
             assert place(conn, TENANT) == (stores.dedicated.port, 30)
