@@ -89,10 +89,12 @@ class Writer:
         return kind()
 
     def statements(self, how):
-        """SET TRANSACTION outside a block holds until the Sync of its pipeline, and in its store only."""
+        """Left out is what is known to be refused or to differ: SET TRANSACTION outside a block holds until the Sync of
+        its pipeline, in its store only; RELEASE and ROLLBACK TO behind another statement of the same Query."""
         most = {"query": 1, "queries": 4, "pipeline": 5, "together": 3}[how]
         found = [self.statement() for _ in range(self.random.randrange(1, most + 1))]
-        return [text if how != "pipeline" or not text.startswith("SET TRANSACTION") else "SELECT 2" for text in found]
+        barred = {"pipeline": ("SET TRANSACTION",), "together": ("RELEASE", "ROLLBACK TO")}.get(how, ())
+        return [text if not text.startswith(barred) else "SELECT 2" for text in found] if barred else found
 
     def program(self):
         units = []
