@@ -11,6 +11,7 @@
 #include "proxy/join.h"
 #include "proxy/hear.h"
 #include "proxy/loop.h"
+#include "proxy/twophase.h"
 #include "wire/write.h"
 
 /* ---- planning ---- */
@@ -393,8 +394,8 @@ struct server *arrive_current(struct client *client)
 /* The transaction has failed on its branch (as far as the client knows everything that was answered). */
 bool arrive_has_failed(const struct client *client)
 {
-    return client->txn.open && client->txn.branch >= 0 && client->tx_status == 'E' && !client->healing &&
-           client->sync_sent == client->sync_seen;
+    return client->txn.open && client->txn.branch >= 0 && client->tx_status == 'E' &&
+           client->sync_seen >= client->healing_sync;
 }
 
 static enum arrival wait_for(struct client *client, enum client_event event, unsigned store_index)
@@ -516,6 +517,12 @@ static enum arrival find_store(struct client *client, const struct message *mess
     if (message->at != NULL) {
         *index = (int)message->at->index;
         return ARRIVED;
+    }
+    if (twophase_asks(client, message)) {
+        if (owes_elsewhere(client, -1))
+            return wait_for(client, EV_SWITCH, (unsigned)client->answering);
+        place->changes = place->finishes = true;
+        return twophase_find(client, message->plan->statements[0].name, index, err);
     }
     if (know_isolation(client, message, waiting) == WAITING)
         return wait_for(client, EV_SWITCH, (unsigned)*waiting);

@@ -316,14 +316,13 @@ static void forward_parse(struct client *client, const struct msg *msg, const st
     statement_forward(client, server, msg, 'P', serial);
 }
 
-static bool refuse_failed(struct client *client, const struct msg *msg)
+static bool refuse_failed(struct client *client, const struct msg *msg, const struct plan *plan)
 {
     struct error err;
 
     if (!client->txn.failed)
         return false;
-    error_set(&err, "25P02",
-              "current transaction is aborted, commands ignored until end of transaction block");
+    local_failed(plan, &err);
     return refuse(client, msg, &err);
 }
 
@@ -337,7 +336,7 @@ static bool run_parse(struct client *client, const struct msg *msg, const struct
         remember(client, parse, plan);
         return say(client, msg, write_parse_complete);
     }
-    if (plan->statement_count > 0 && refuse_failed(client, msg))
+    if (plan->statement_count > 0 && refuse_failed(client, msg, plan))
         return true;
     switch (arrive_for_parse(client, msg, parse, plan, &server, &err)) {
     case WAITING:
@@ -455,7 +454,7 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
         if (local_answers(client, prepared->plan))
             return bind_local(client, msg, bind, prepared);
     }
-    if (refuse_failed(client, msg))
+    if (refuse_failed(client, msg, prepared == NULL ? NULL : prepared->plan))
         return true;
     switch (arrive_at(client, &message, &server, &err)) {
     case WAITING:
@@ -469,7 +468,7 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
         local_drop_portal(client);
     make_sure(server, prepared, there);
     book_make_executed(client, &message, server);
-    ends = client->place.ends && client->txn.open;
+    ends = (client->place.ends && client->txn.open) || client->place.finishes;
     in_pipeline(client, server);
     if (prepared == NULL || prepared->plan->statement_count > 0)
         book_message(client, &message, server);
@@ -539,7 +538,7 @@ static bool on_describe(struct client *client, const struct msg *header)
         prepared = session_find(&client->session, name);
     if (prepared != NULL && local_answers(client, prepared->plan))
         return say(client, &msg, describe_nothing);
-    if (refuse_failed(client, &msg))
+    if (refuse_failed(client, &msg, NULL))
         return true;
     switch (what == 'P' ? arrive_at_portal(client, name, &server, &err)
                         : arrive_anywhere(client, &server, &err)) {
@@ -586,7 +585,7 @@ static bool on_execute(struct client *client, const struct msg *header)
         return malformed(client, "Execute");
     if (client->local_portal != NULL && slice_is(portal, client->local_portal))
         return execute_local(client, &msg);
-    if (refuse_failed(client, &msg))
+    if (refuse_failed(client, &msg, NULL))
         return true;
     switch (arrive_at_portal(client, portal, &server, &err)) {
     case WAITING:

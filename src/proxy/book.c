@@ -8,6 +8,7 @@
 #include "proxy/branches.h"
 #include "proxy/execute.h"
 #include "proxy/loop.h"
+#include "proxy/twophase.h"
 
 /* The text of statement `index`; .at NULL: it cannot be told apart from its neighbours. */
 static struct slice piece(const struct message *message, size_t index)
@@ -330,6 +331,10 @@ static void book_one(struct client *client, const struct message *message, size_
     case STATEMENT_PREPARE_TRANSACTION:
         book_end(client, statement, (int)server->store->index);
         break;
+    case STATEMENT_COMMIT_PREPARED:
+    case STATEMENT_ROLLBACK_PREPARED:
+        twophase_forget(client);
+        break;
     case STATEMENT_SAVEPOINT:
     case STATEMENT_RELEASE:
     case STATEMENT_ROLLBACK_TO:
@@ -442,7 +447,8 @@ void book_message(struct client *client, const struct message *message, struct s
         if (failed && statement->kind != STATEMENT_COMMIT && statement->kind != STATEMENT_ROLLBACK &&
             statement->kind != STATEMENT_ROLLBACK_TO)
             continue; /* PostgreSQL answers 25P02 */
-        client->healing = client->healing || failed;
+        if (failed)
+            client->healing_sync = client->sync_sent + 1;
         failed = false;
         if (statement->kind != STATEMENT_PREPARE) /* runs nothing */
             txn_used(txn, txn_join(txn, client->last_store), statement, client->loop->table);

@@ -340,7 +340,7 @@ void client_ready_seen(struct client *client, struct server *server, char tx_sta
     client->sync_seen++;
     client->tx_status = tx_status;
     idle_answered(client);
-    client->error_seen = client->healing = false;
+    client->error_seen = false;
     if (tx_status == 'I' || (tx_status == 'T' && client->sync_seen == client->chain_sync))
         transaction_ended(client, server);
     if (client->sync_seen == client->sync_sent && server != NULL)

@@ -75,7 +75,9 @@ struct client {
     int answering;                      /* store whose server owes visible answers; -1: none */
     char tx_status;                     /* as the client was told */
     bool outcome_failed;                /* how the transaction that ends next has gone */
-    bool healing;                       /* what ends a failure went out since the last ReadyForQuery */
+    bool gid_found;                     /* COMMIT PREPARED: the store asked last has it */
+    unsigned gid_asked;                 /* … how many have answered that they have not */
+    uint64_t healing_sync; /* the ReadyForQuery that answers what may end the transaction's failure */
     bool error_seen;                    /* an ErrorResponse went out since the last ReadyForQuery */
     bool unflushed;                     /* servers were told something that no message of its own sends off */
     bool ends_due;                      /* some server's ends_sync is set */

@@ -97,6 +97,16 @@ bool local_run(struct client *client, const struct plan_statement *statement, st
     return true;
 }
 
+void local_failed(const struct plan *plan, struct error *err)
+{
+    if (plan != NULL && plan->parsed && plan->statement_count == 1 &&
+        plan->statements[0].kind == STATEMENT_ROLLBACK_TO)
+        error_set(err, "3B001", "savepoint \"%s\" does not exist", plan->statements[0].name);
+    else
+        error_set(err, "25P02",
+                  "current transaction is aborted, commands ignored until end of transaction block");
+}
+
 void local_drop_portal(struct client *client)
 {
     free(client->local_portal);

@@ -15,6 +15,7 @@ struct place {
     bool changes;              /* some statement of it writes or locks, whatever it is */
     bool begins;               /* BEGIN, START TRANSACTION */
     bool ends, rolls_back;     /* a COMMIT, ROLLBACK, PREPARE TRANSACTION is among them; only ROLLBACKs are */
+    bool finishes;             /* COMMIT PREPARED, ROLLBACK PREPARED */
     bool prepares;             /* PREPARE TRANSACTION */
     bool settles_late;         /* RELEASE or ROLLBACK TO behind another statement of the message */
     bool noted;                /* a statement has been */

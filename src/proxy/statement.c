@@ -9,6 +9,7 @@
 #include "proxy/branches.h"
 #include "proxy/local.h"
 #include "proxy/loop.h"
+#include "proxy/twophase.h"
 #include "wire/write.h"
 
 /* ---- forwarding ---- */
@@ -106,6 +107,7 @@ void statement_refuse(struct client *client, const struct msg *header, bool simp
     struct buf answer;
 
     stats_add(client->loop->stats, STAT_REFUSED, 1);
+    twophase_forget(client);
     log_error(client->loop->shared->log, LOG_INFO, "proxy", err, "refused a statement of user \"%s\"",
               client->user);
     swallow(client, header);
@@ -136,8 +138,7 @@ static bool refuse_failed(struct client *client, const struct msg *header, const
 
     if (!client->txn.failed || local_answers(client, plan))
         return false;
-    error_set(&err, "25P02",
-              "current transaction is aborted, commands ignored until end of transaction block");
+    local_failed(plan, &err);
     statement_refuse(client, header, simple, &err);
     return true;
 }
@@ -173,7 +174,7 @@ static uint64_t prepares(const struct client *client, const struct message *mess
 static void forward_query(struct client *client, const struct msg *header, const struct message *message,
                           struct server *server)
 {
-    bool ends = client->place.ends && client->txn.open;
+    bool ends = (client->place.ends && client->txn.open) || client->place.finishes;
 
     book_make_executed(client, message, server);
     book_message(client, message, server);

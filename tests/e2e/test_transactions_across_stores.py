@@ -271,6 +271,33 @@ def test_under_serializable_a_branch_that_cannot_commit_fails_the_whole(prices, 
     assert prices.counts(TENANT)[AWAY] == 201
 
 
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+def test_a_prepared_transaction_is_found_by_its_name(prices, proxy, app, end):
+    """By whatever session, after a restart of the proxy too: the stores are asked."""
+    app.execute("BEGIN")
+    assert app.execute("SELECT cents FROM prices").fetchone() == (350,)
+    append(app, TENANT)
+    app.execute("PREPARE TRANSACTION 'it''s away'")
+    assert_nothing_open(prices)
+    app.execute("BEGIN")
+    app.execute("UPDATE prices SET cents = 351")
+    assert count(app, TENANT) == 200
+    app.execute("PREPARE TRANSACTION 'here'")
+    assert_nothing_open(prices)
+    app.close()
+    proxy.stop()
+    proxy.start()
+    with connect(proxy, prices) as later:
+        assert refusal(later, f"{end} PREPARED 'nobody'")[0] == "42704"
+        later.execute(f"{end} PREPARED 'it''s away'")
+        assert refusal(later, f"{end} PREPARED 'it''s away'")[0] == "42704"
+        later.execute(f"{end} PREPARED 'here'", prepare=True)
+        assert count(later, TENANT) == (201 if end == "COMMIT" else 200)
+        assert later.execute("SELECT cents FROM prices").fetchone() == (351 if end == "COMMIT" else 350,)
+    for cluster in (prices.shared, prices.dedicated):
+        assert cluster.value(prices.dbname, "SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()") == 0
+
+
 # --- lost servers -----------------------------------------------------------------------------------------------------
 
 def terminate(stores, cluster):
