@@ -2,9 +2,9 @@
 
     drivers.py [--write] [--only NAME]... [--node FOLDER]
 
-Three times the same programs (drivers/): at the server itself, through pgshunt, and through pgshunt once the tenant they ask
-for lives in another server. What works at the server has to work through pgshunt, or it is a failure; and what the table
-says works has to. --write makes the table anew.
+The same programs (drivers/) again and again: at the server itself, through pgshunt, and through pgshunt once the tenant they
+ask for lives in another server, with and without TLS. What works at the server has to work through pgshunt, or it is a
+failure; and what the table says works has to. --write makes the table anew.
 """
 import argparse
 import os
@@ -26,7 +26,9 @@ TIMEOUT_S = 60
 
 FEATURES = ("connect", "errors", "transactions", "prepared", "binary", "pipeline", "copy", "cursor", "cancel", "notify",
             "tls", "tenants")
-RUNS = ("direct", "at home", "moved")
+# name, whether through pgshunt, whether the tenant has been moved, sslmode
+RUNS = (("direct", False, False, "require"), ("at home", True, False, "disable"), ("moved", True, True, "disable"),
+        ("moved, TLS", True, True, "require"))
 
 Driver = namedtuple("Driver", "name build command")      # build: None, or makes what command runs
 
@@ -59,11 +61,11 @@ def all_drivers(folder, node):
 
 # --- running ----------------------------------------------------------------------------------------------------------
 
-def run(driver, server, dbname, homes, node):
+def run(driver, server, dbname, homes, sslmode, node):
     """feature -> "ok", "no …" or "n/a …"; and its version."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
     environment.update(PGHOST=server.host, PGPORT=str(server.port), PGDATABASE=dbname, PGUSER=eventstore.APP,
-                       PGPASSWORD=eventstore.APP_PASSWORD, PGSSLMODE="disable", TENANT=TENANT, OTHER=OTHER,
+                       PGPASSWORD=eventstore.APP_PASSWORD, PGSSLMODE=sslmode, TENANT=TENANT, OTHER=OTHER,
                        TENANT_PORT=str(homes[TENANT]), OTHER_PORT=str(homes[OTHER]), TENANT_EVENTS=str(EVENTS_EACH),
                        PGBENCH=str(bindir() / "pgbench"), PGCONNECT_TIMEOUT="20", LC_ALL="C.UTF-8",
                        PYTHONPATH=str(HERE.parent / "lib"))
@@ -97,13 +99,15 @@ def run_all(stand, drivers, node):
     shared, dedicated = stand.shared.port, stand.dedicated.port
     home = {TENANT: shared, OTHER: shared}
     results = {driver.name: {} for driver in drivers}
-    for name, server, homes in (("direct", stand.shared, home), ("at home", stand.proxy, home),
-                                ("moved", stand.proxy, {**home, TENANT: dedicated})):
-        if name == "moved":
-            stand.move()
+    for name, through, moved, sslmode in RUNS:
+        server, homes = (stand.proxy if through else stand.shared), home
+        if moved:
+            homes = {**home, TENANT: dedicated}
+            if not stand.moved:
+                stand.move()
         for driver in drivers:
             stand.shared.execute(stand.dbname, "TRUNCATE scratch")
-            answers, complaint = run(driver, server, stand.dbname, homes, node)
+            answers, complaint = run(driver, server, stand.dbname, homes, sslmode, node)
             results[driver.name][name] = answers
             bad = [f"  {feature}: {answers[feature]}" for feature in FEATURES if answers[feature].startswith("no")]
             if bad:
@@ -115,21 +119,21 @@ def run_all(stand, drivers, node):
 
 def cell(answers, feature):
     """What a reader wants to know: does it work, also when a tenant has moved?"""
-    seen = [answers[run][feature] for run in RUNS]
-    if all(answer == "ok" for answer in seen):
+    seen = {name: answers[name][feature] for name, _, _, sslmode in RUNS if feature != "tls" or sslmode == "require"}
+    bad = [name for name, answer in seen.items() if answer != "ok"]
+    if not bad:
         return "ok"
-    if seen[0].startswith("n/a"):
+    if seen["direct"].startswith("n/a"):
         return "–"
-    if seen[0] != "ok":
-        return "no (nor without pgshunt)"
-    return "no" if seen[1] != "ok" else "not when moved"
+    return "no (nor without pgshunt)" if bad[0] == "direct" else f"no ({bad[0]})"
 
 
 def write_table(results):
     lines = ["# Compatibility", "",
              "Which drivers work through pgshunt, and what of them. Made by `tests/compat/run.sh drivers`, which CI runs:",
              "each driver answers the same questions at the server itself, through pgshunt, and through pgshunt after the",
-             "tenant it asks for has been moved to another server. **ok**: in all three. **–**: the driver has no such thing.",
+             "tenant it asks for has been moved to another server, the last with and without TLS. **ok**: every time.",
+             "**–**: the driver has no such thing.",
              "`tests/compat/drivers/checklist.py` says what is asked under each heading.", "",
              "| driver | version | " + " | ".join(FEATURES) + " |",
              "| --- " * (len(FEATURES) + 2) + "|"]
@@ -166,10 +170,10 @@ def judge(results, promises):
             now = cell(answers, feature)
             if now == "ok":
                 passed += 1
-            elif now in ("no", "not when moved") or (driver, feature) in promises:
+            elif now != "–" or (driver, feature) in promises:
                 failed += 1
                 print(f"FAILED {driver}: {feature}: {now}: " +
-                      ", ".join(f"{name}: {answers[name][feature]}" for name in RUNS))
+                      ", ".join(f"{name}: {answers[name][feature]}" for name, *_ in RUNS))
     return passed, failed
 
 
@@ -185,7 +189,7 @@ def main():
         for driver in drivers:
             build(driver)
         stand = Stand(workspace, "drivers", "shop", table="events",
-                      users={eventstore.APP: eventstore.APP_PASSWORD})
+                      users={eventstore.APP: eventstore.APP_PASSWORD}, tls=True)
         stand.shared.execute("shop", "CREATE TABLE scratch (id int PRIMARY KEY, note text)")
         stand.shared.execute("shop", "GRANT ALL ON scratch TO app; GRANT CREATE ON SCHEMA public TO app")
         results = run_all(stand, drivers, options.node)

@@ -5,17 +5,21 @@
     stand.shared.host, stand.shared.port     the default store's server itself
     stand.stop()
 
+With `tls` servers and proxy speak TLS with whoever asks for it.
 With `moved` the tenant TENANT lives in the other cluster, OTHER has stayed. Unless the stand is given users, everybody may
 log in as anybody (trust): the regression suite connects as roles that it has just made.
 """
 import difflib
+import os
+import shutil
 import sys
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "lib")]
 
 import eventstore  # noqa: E402
-from pgcluster import Cluster  # noqa: E402
+from certificates import Authority  # noqa: E402
+from pgcluster import Cluster, server_user  # noqa: E402
 from pgshunt import Pgshunt  # noqa: E402
 
 TENANT = "11111111-1111-4111-8111-111111111111"
@@ -26,8 +30,13 @@ SHOWN_LINES = 60
 
 
 class Stand:
-    def __init__(self, workspace, name, dbname, moved=False, table=TABLE, database_settings=None, users=None):
+    def __init__(self, workspace, name, dbname, moved=False, table=TABLE, database_settings=None, users=None,
+                 tls=False):
         self.dbname, self.users = dbname, users
+        self.moved, self.certificate = False, None
+        if tls:
+            authority = Authority(workspace.path / f"{name}-pki", "root")
+            self.certificate = authority.issue("server", "localhost", names=["DNS:localhost", "IP:127.0.0.1"])
         self.clusters = [self._cluster(workspace, f"{name}-{store}", table) for store in ("shared", "dedicated")]
         self.shared, self.dedicated = self.clusters
         for key, value in (database_settings or {}).items():
@@ -43,16 +52,28 @@ class Stand:
                              settings={"auth": {} if users else {"auth_type": "trust", "auth_file": None},
                                        "events": {"table": table or TABLE},
                                        "control": {"conninfo": eventstore.store_conninfo(self.shared, "control")}})
+        if tls:                        # who asks for it gets it
+            self.proxy.settings["tls"] = {"client_tls_sslmode": "allow", "client_tls_cert_file": self.certificate.cert,
+                                          "client_tls_key_file": self.certificate.key}
+            self.proxy.write_files()
         self.proxy.start()
         if moved:
             self.move()
 
     def move(self):
+        self.moved = True
         self.proxy.move(TENANT, "dedicated")
 
     def _cluster(self, workspace, name, table):
-        cluster = Cluster(workspace, name, auth="scram-sha-256" if self.users else "trust")
+        cluster = Cluster(workspace, name, settings={"ssl": "on"} if self.certificate else None,
+                          auth="scram-sha-256" if self.users else "trust")
         cluster.create()
+        if self.certificate:
+            for source, file in ((self.certificate.cert, "server.crt"), (self.certificate.key, "server.key")):
+                shutil.copyfile(source, cluster.data / file)
+                os.chmod(cluster.data / file, 0o600)
+                if os.geteuid() == 0:
+                    os.chown(cluster.data / file, server_user().pw_uid, server_user().pw_gid)
         cluster.start()
         eventstore.create_roles(cluster)
         eventstore.create_database(cluster, "control", table=False)

@@ -86,7 +86,9 @@ async function fails(client, code, text) {
     const other = new Client({ ssl: TLS ? { rejectUnauthorized: false } : false });
     const connection = other.connection;
     connection.on('error', () => {});
-    connection.on(TLS ? 'sslconnect' : 'connect', () => connection.cancel(client.processID, client.secretKey));
+    const cancel = () => connection.cancel(client.processID, client.secretKey);
+    connection.on('connect', () => (TLS ? connection.requestSsl() : cancel()));
+    connection.on('sslconnect', cancel);
     connection.connect(other.port, other.host);
     await sleeping;
     assert.deepEqual(await one(client, 'SELECT 1'), [1]);

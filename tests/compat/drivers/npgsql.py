@@ -12,6 +12,7 @@ What makes it different from drivers built on libpq, and where it says so:
 """
 import os
 import select
+import ssl
 import struct
 import threading
 import time
@@ -23,13 +24,22 @@ from checklist import HOMES, SLEEP, STREAM, TENANT, TENANT_EVENTS, TLS, NotThere
 UUID = 2950
 
 
+def open_socket():
+    raw = wire.RawClient(int(os.environ["PGPORT"]), os.environ["PGHOST"])
+    if TLS:
+        raw.send(wire.request(wire.SSL_REQUEST))
+        same(raw.bytes(1), b"S")
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        raw.socket = context.wrap_socket(raw.socket)
+    return raw
+
+
 class Connector:
     """One physical connection."""
 
     def __init__(self):
-        self.raw = wire.RawClient(int(os.environ["PGPORT"]), os.environ["PGHOST"])
-        if TLS:
-            self.raw.start_tls()
+        self.raw = open_socket()
         self.prepended = b""
         got = self.raw.login(os.environ["PGUSER"], os.environ["PGPASSWORD"], os.environ["PGDATABASE"],
                              client_encoding="UTF8", application_name="npgsql")
@@ -215,9 +225,7 @@ def cancel():
 
     def later():
         time.sleep(0.5)
-        other = wire.RawClient(int(os.environ["PGPORT"]), os.environ["PGHOST"])
-        if TLS:
-            other.start_tls()
+        other = open_socket()
         other.send(wire.cancel(*conn.raw.key))
         other.rest()                                       # it waits until the server has closed
     thread = threading.Thread(target=later)
@@ -242,7 +250,7 @@ def notify():
 def tls():
     if not TLS:
         raise NotThere("the proxy offers none in this run")
-    Connector()
+    same(Connector().raw.socket.version()[:4], "TLSv")
 
 
 def tenants():
