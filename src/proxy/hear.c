@@ -259,13 +259,16 @@ void ears_follow(struct ears *ears)
     }
 }
 
-/* What nobody listens to any more. A LISTEN that has not been committed yet waits on a client's turn: it is
- * asked for again then. */
+/* What nobody listens to any more. While somebody waits for an ear his LISTEN is not remembered yet, and
+ * nobody would wake him once its name is gone: nothing is swept then. */
 static void sweep(struct ears *ears)
 {
     struct name *name, *next;
     struct client *client;
 
+    for (client = ears->clients; client != NULL; client = client->next_listening)
+        if (client->state == CLIENT_JOINING)
+            return;
     HASH_ITER(hh, ears->wanted, name, next)
         name->on = false;
     for (client = ears->clients; client != NULL; client = client->next_listening) {

@@ -1,6 +1,7 @@
 """LISTEN hears what is notified wherever a tenant lives: once, when PostgreSQL would tell it, and as long as the session
 listens."""
 import select
+import threading
 import time
 
 import pytest
@@ -187,3 +188,20 @@ def test_nobody_listens_for_nobody(few, stores):
         few.move(TENANT, "dedicated")
         wait_until("a listener is there", lambda: listeners_at(stores, stores.dedicated) == 1)
     wait_until("no listener is left", lambda: listeners_at(stores, stores.dedicated) == 0)
+
+
+def test_a_store_that_is_slow_to_listen(few, stores, ear):
+    """LISTEN waits for every store that matters, however long it takes, and then answers."""
+    few.move(TENANT, "dedicated")
+    stores.dedicated.freeze()
+    late = threading.Timer(2.5, stores.dedicated.thaw)
+    late.start()
+    impatient = threading.Timer(15, ear.cancel)
+    impatient.start()
+    try:
+        ear.execute("LISTEN news")
+    finally:
+        impatient.cancel()
+        late.join()
+    notify(stores.dedicated, stores, "news", "from away")
+    assert heard(ear, 1) == [("news", "from away")]
