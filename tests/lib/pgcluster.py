@@ -263,9 +263,14 @@ class Cluster:
 
     def freeze(self):
         """The server goes on existing and answers nothing; thaw() ends it."""
-        self._frozen = [self.process.pid, *children_of(self.process.pid)]
-        for pid in self._frozen:
-            os.kill(pid, signal.SIGSTOP)
+        os.kill(self.process.pid, signal.SIGSTOP)    # first: it makes no more children then
+        self._frozen = [self.process.pid]
+        for pid in children_of(self.process.pid):
+            try:
+                os.kill(pid, signal.SIGSTOP)
+                self._frozen.append(pid)
+            except ProcessLookupError:
+                pass
 
     def thaw(self):
         for pid in reversed(self._frozen):
