@@ -175,3 +175,20 @@ def test_a_statement_and_a_row_that_are_larger_than_anything(where, raw):
         seen += len(raw.socket.recv(1 << 20))
         most = max(most, rss_megabytes(where.proxy) - before)
     assert most < 32, f"{most} MB more"
+
+
+def test_a_named_portal_stays_where_it_was_opened(where, raw):
+    mine = wire.parse(f"SELECT version, current_setting('port') FROM events WHERE tenant_id = '{TENANT}'", name="mine")
+    others = wire.parse(f"SELECT version FROM events WHERE tenant_id = '{OTHER}' LIMIT 1") + wire.bind() + wire.execute()
+    raw.send(wire.query("BEGIN") + mine + wire.bind(name="mine", portal="p") + wire.execute("p", rows=3) + wire.sync())
+    raw.until("Z")
+    assert kinds(raw.until("Z")) == "12DDDsZ"
+    for _ in range(2):
+        raw.send(others + wire.sync() + wire.execute("p", rows=2) + wire.sync())
+        assert kinds(raw.until("Z")) == "12DCZ"
+        answer = raw.until("Z")
+        assert kinds(answer) == "DDsZ", answer
+        assert [m.values()[1] for m in answer if m.kind == "D"] == [str(where.home.port).encode()] * 2
+    raw.send(wire.describe("P", "p") + wire.close("P", "p") + wire.sync() + wire.query("COMMIT"))
+    assert kinds(raw.until("Z")) == "T3Z"
+    assert raw.until("Z")[-1].body == b"I"
