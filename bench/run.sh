@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Questions about speed, each answered by one run on one machine.
+#   ./bench/run.sh attribution         what does it cost to know a statement's tenant? against libpg_query and memchr()
 #   ./bench/run.sh proxy [--quick]     what does reading every statement cost? direct, PgBouncer and pgshunt side by side
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 question=${1:-}
-[ -f "$top/bench/bench_$question.py" ] || { sed -n '2,3s/^# \{0,1\}//p' "$0"; exit 2; }
+[ -f "$top/bench/bench_$question.py" ] || [ "$question" = attribution ] || { sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 2; }
 shift
 # shellcheck source=../tests/lib/packages.sh
 . "$top/tests/lib/packages.sh"
@@ -13,5 +14,9 @@ shift
 packages_need build run bench
 # Optimized, with assertions, as it would be packaged.
 build_pgshunt build-bench -Dbuildtype=release -Dtests=false
+if [ "$question" = attribution ]; then
+  ninja -C build-bench bench/bench_attribution >/dev/null
+  exec build-bench/bench/bench_attribution
+fi
 export PGSHUNT_PROGRAM="${PGSHUNT_PROGRAM:-$top/build-bench/pgshunt}" PYTHONDONTWRITEBYTECODE=1
 exec /usr/bin/python3 "$top/bench/bench_$question.py" "$@"

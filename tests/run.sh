@@ -3,6 +3,7 @@
 #   ./tests/run.sh                      everything
 #   ./tests/run.sh unit                 cmocka tests of every layer, gcc with -Werror
 #   ./tests/run.sh clang                the same build by clang, with -Werror
+#   ./tests/run.sh fuzz                 libFuzzer targets, some seconds each
 #   ./tests/run.sh e2e [PYTEST ARGS]    stories on real servers (build-test: with failpoints)
 #   ./tests/run.sh compat               drivers, libpq_pipeline, part of PostgreSQL's own regression suite (tests/compat)
 #   ./tests/run.sh asan [PYTEST ARGS]   unit tests and stories under ASan + UBSan + LSan
@@ -69,6 +70,11 @@ suite_clang() {
   CC=clang build build-clang -Dwerror=true
 }
 
+suite_fuzz() { # some seconds each, from the seeds in the tree: meson.build there says how to run them for longer
+  packages_need clang || { count add "$tally" "packages for the fuzzers" 0 1; return; }
+  CC=clang build build-fuzz -Dfuzzers=true -Dtests=false && unit_tests build-fuzz "fuzzers"
+}
+
 suite_e2e() {
   build build-test -Dfailpoints=true || return
   stories build-test tests/integration "stories of the copy and the mirror"
@@ -109,10 +115,11 @@ suite=${1:-all}
 case $suite in
   unit)  suite_unit ;;
   clang) suite_clang ;;
+  fuzz)  suite_fuzz ;;
   e2e)   suite_e2e "$@" ;;
   compat) suite_compat ;;
   asan)  suite_asan "$@" ;;
-  all)   suite_unit; suite_clang; suite_e2e "$@"; suite_compat; suite_asan "$@" ;;
+  all)   suite_unit; suite_clang; suite_fuzz; suite_e2e "$@"; suite_compat; suite_asan "$@" ;;
   *)     sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 echo

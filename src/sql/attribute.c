@@ -196,16 +196,28 @@ static bool take_hole(struct collector *collector, const struct value_place *pla
     return take_reading(collector, reading, tenant);
 }
 
+/* The same literal once more: the same tenants. */
+static bool is_alike(struct slice text, const struct hole *a, const struct hole *b)
+{
+    return a->kind == b->kind && a->bytes == b->bytes &&
+           memcmp(text.at + a->begin, text.at + b->begin, a->bytes) == 0;
+}
+
 static bool collect_slot(struct collector *collector, struct value_place *place, const struct tenant_ref *ref)
 {
     const struct shape *shape = place->shape;
 
+    size_t before;
+
     place->hole = shape->slots[ref->slot].first;
-    do {
-        if (!take_hole(collector, place, ref))
+    if (!take_hole(collector, place, ref))
+        return false;
+    for (before = place->hole; shape->holes[before].next != 0; before = place->hole) {
+        place->hole = shape->holes[before].next;
+        if (!is_alike(place->text, &shape->holes[before], &shape->holes[place->hole]) &&
+            !take_hole(collector, place, ref))
             return false;
-        place->hole = shape->holes[place->hole].next;
-    } while (place->hole != 0);
+    }
     return true;
 }
 

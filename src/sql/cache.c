@@ -7,8 +7,28 @@
 
 #include "base/limits.h"
 
-#define HASH_NONFATAL_OOM          1
-#define uthash_nonfatal_oom(entry) ((entry)->lost = true)
+#include <stdint.h>
+
+/* Eight bytes at a time: the hash is most of a look-up. Keys are compared whole, so it need not be more. */
+static inline unsigned hash_key(const char *key, size_t bytes)
+{
+    uint64_t hash = bytes;
+    uint64_t word;
+
+    for (; bytes >= sizeof word; key += sizeof word, bytes -= sizeof word) {
+        memcpy(&word, key, sizeof word);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 29;
+    }
+    word = 0;
+    memcpy(&word, key, bytes);
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+    return (unsigned)(hash ^ hash >> 32);
+}
+
+#define HASH_FUNCTION(key, bytes, hash) ((hash) = hash_key((const char *)(key), (bytes)))
+#define HASH_NONFATAL_OOM               1
+#define uthash_nonfatal_oom(entry)      ((entry)->lost = true)
 #include <uthash.h>
 #include <utlist.h>
 

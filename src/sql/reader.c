@@ -25,7 +25,8 @@
 #include "sql/word.h"
 
 enum {
-    DEPTH_MAX = 400, /* see above; 800 nested sub-selects need 6 MB of an 8 MB stack */
+    DEPTH_MAX = 400,            /* see above; 800 nested sub-selects need 6 MB of an 8 MB stack */
+    SHORT_ROW_BYTES_MAX = 4096, /* of a row's shape that is compared the short way */
     ROW_COST_MAX =
         256 * 256, /* the grammar writes the right side of SET (a, b, …) = (x, y, …) once per column */
 };
@@ -54,6 +55,7 @@ struct level {
     bool kept;                     /* an element stands to be compared with */
     uint32_t kept_begin, kept_end; /* in the shape, without its mark */
     uint32_t kept_slot;
+    size_t kept_hole;
     uint32_t element_begin, element_slot;
     size_t element_hole;
     uint32_t commas;
@@ -65,6 +67,7 @@ struct level {
 struct reader {
     struct shape *shape;
     struct slice text;
+    struct lexer *lexer;
     enum glue glue;
     enum word last, before; /* the two words or signs before this token */
     unsigned word_count;    /* words of the statement so far */
@@ -96,7 +99,8 @@ static bool push_offset(struct shape *shape, uint32_t **list, size_t *count, siz
     return true;
 }
 
-static bool push_hole(struct shape *shape, const struct token *token, enum hole_kind kind, uint32_t at)
+/* One more hole of a slot that is there. */
+static bool push_hole_only(struct shape *shape, const struct token *token, enum hole_kind kind, uint32_t slot)
 {
     if (shape->hole_count == shape->hole_capacity) {
         size_t more = shape->hole_capacity == 0 ? 32 : shape->hole_capacity * 2;
@@ -107,6 +111,14 @@ static bool push_hole(struct shape *shape, const struct token *token, enum hole_
         shape->holes = grown;
         shape->hole_capacity = more;
     }
+    shape->holes[shape->hole_count++] = (struct hole){
+        .begin = token->begin, .bytes = token->end - token->begin, .slot = slot, .kind = (uint8_t)kind
+    };
+    return true;
+}
+
+static bool push_hole(struct shape *shape, const struct token *token, enum hole_kind kind, uint32_t at)
+{
     if (shape->slot_count == shape->slot_capacity) {
         uint32_t more = shape->slot_capacity == 0 ? 32 : shape->slot_capacity * 2;
         struct slot *grown = realloc(shape->slots, more * sizeof *grown);
@@ -116,10 +128,8 @@ static bool push_hole(struct shape *shape, const struct token *token, enum hole_
         shape->slots = grown;
         shape->slot_capacity = more;
     }
-    shape->holes[shape->hole_count++] = (struct hole){ .begin = token->begin,
-                                                       .bytes = token->end - token->begin,
-                                                       .slot = shape->slot_count,
-                                                       .kind = (uint8_t)kind };
+    if (!push_hole_only(shape, token, kind, shape->slot_count))
+        return false;
     shape->slots[shape->slot_count++] = (struct slot){ .at = at };
     return true;
 }
@@ -148,9 +158,14 @@ static bool wants_space(enum glue prev, enum glue next, char first)
 
 static void put(struct reader *reader, enum glue glue, const char *bytes, size_t count)
 {
-    if (wants_space(reader->glue, glue, bytes[0]))
-        buf_append(&reader->shape->text, " ", 1);
-    buf_append(&reader->shape->text, bytes, count);
+    char *to = buf_reserve(&reader->shape->text, count + 1);
+    size_t space = wants_space(reader->glue, glue, bytes[0]);
+
+    if (to == NULL)
+        return;
+    *to = ' ';
+    memcpy(to + space, bytes, count);
+    buf_grew(&reader->shape->text, count + space);
     reader->glue = glue;
 }
 
@@ -204,6 +219,7 @@ static void keep_element(struct reader *reader, struct level *level)
     level->kept_begin = level->element_begin;
     level->kept_end = position(reader);
     level->kept_slot = level->element_slot;
+    level->kept_hole = level->element_hole;
 }
 
 static void end_element(struct reader *reader, struct level *level)
@@ -222,6 +238,131 @@ static void end_element(struct reader *reader, struct level *level)
     for (size_t i = level->element_hole; i < shape->hole_count; i++)
         shape->holes[i].slot = shape->holes[i].slot - level->element_slot + level->kept_slot;
     shape->slot_count = level->element_slot;
+    shape->text.tail = shape->text.head + level->kept_end;
+    buf_append_text(&shape->text, FOLD_MARK);
+    shape->folded = true;
+}
+
+/* ---- rows of plain literals ---- */
+
+static uint32_t skip_blanks(const struct reader *reader, uint32_t at)
+{
+    const char *text = reader->text.at;
+
+    while (at < reader->text.bytes &&
+           (text[at] == ' ' || text[at] == '\n' || text[at] == '\t' || text[at] == '\r'))
+        at++;
+    return at;
+}
+
+static bool ends_value(const struct reader *reader, uint32_t at)
+{
+    at = skip_blanks(reader, at);
+    return at < reader->text.bytes && (reader->text.at[at] == ',' || reader->text.at[at] == ')');
+}
+
+/* Behind a literal of that kind at `at`; 0: it is another, or one that needs a closer look. */
+static uint32_t match_literal(const struct reader *reader, enum hole_kind kind, uint32_t at)
+{
+    const char *text = reader->text.at;
+    uint32_t bytes = (uint32_t)reader->text.bytes;
+    uint32_t begin = at;
+
+    if (kind == HOLE_STRING) {
+        if (at >= bytes || text[at] != '\'')
+            return 0;
+        for (at++; at < bytes; at += 2) {
+            const char *quote = memchr(text + at, '\'', bytes - at);
+
+            if (quote == NULL)
+                return 0;
+            at = (uint32_t)(quote - text);
+            if (at + 1 >= bytes || text[at + 1] != '\'')
+                break;
+        }
+        return at < bytes && ends_value(reader, at + 1) ? at + 1 : 0;
+    }
+    if (kind == HOLE_PARAM && at < bytes && text[at] == '$')
+        begin = ++at;
+    else if (kind != HOLE_NUMBER)
+        return 0;
+    while (at < bytes && text[at] >= '0' && text[at] <= '9')
+        at++;
+    return at > begin && ends_value(reader, at) ? at : 0;
+}
+
+/* Behind a row at `at` that is the kept one but for its contents; 0: it is not, or not plainly so. Its holes
+ * come behind the others. */
+static uint32_t match_row(struct reader *reader, const struct level *level, uint32_t at)
+{
+    struct shape *shape = reader->shape;
+    const char *kept = buf_at(&shape->text);
+    size_t holes = shape->hole_count;
+    uint32_t slot = level->kept_slot;
+
+    for (uint32_t k = level->kept_begin; k < level->kept_end;) {
+        if (slot < shape->slot_count && shape->slots[slot].at == k) {
+            size_t first = level->kept_hole + (slot - level->kept_slot);
+            enum hole_kind kind = (enum hole_kind)shape->holes[first].kind;
+            struct token token = { .begin = skip_blanks(reader, at) };
+
+            token.end = match_literal(reader, kind, token.begin);
+            if (token.end == 0 || !push_hole_only(shape, &token, kind, slot)) {
+                shape->hole_count = holes;
+                return 0;
+            }
+            at = token.end;
+            k += kind == HOLE_STRING ? 3 : kind == HOLE_NUMBER ? 1 : 2;
+            slot++;
+        } else if (kept[k] == ' ') {
+            k++;
+        } else {
+            at = skip_blanks(reader, at);
+            if ((kept[k] != '(' && kept[k] != ')' && kept[k] != ',') || at >= reader->text.bytes ||
+                reader->text.at[at] != kept[k]) {
+                shape->hole_count = holes;
+                return 0;
+            }
+            at++;
+            k++;
+        }
+    }
+    return at;
+}
+
+/* Where the next row begins, behind a comma; 0: there is none. */
+static uint32_t next_row(const struct reader *reader, uint32_t at)
+{
+    at = skip_blanks(reader, at);
+    if (at >= reader->text.bytes || reader->text.at[at] != ',')
+        return 0;
+    at = skip_blanks(reader, at + 1);
+    return at < reader->text.bytes && reader->text.at[at] == '(' ? at : 0;
+}
+
+/* After a row: takes rows like the kept one the short way, all but the last of them. That one goes the long
+ * way, and so leaves everything else as if all had. */
+static void skip_rows(struct reader *reader, struct level *level)
+{
+    struct shape *shape = reader->shape;
+    uint32_t row = next_row(reader, reader->lexer->at);
+    bool some = false;
+
+    while (row != 0 && level->kept && level->kept_end - level->kept_begin < SHORT_ROW_BYTES_MAX) {
+        size_t holes = shape->hole_count;
+        uint32_t end = match_row(reader, level, row);
+
+        row = end == 0 ? 0 : next_row(reader, end);
+        if (row == 0) {
+            shape->hole_count = holes; /* the last one, or not one of them */
+            break;
+        }
+        reader->lexer->at = end;
+        level->commas++;
+        some = true;
+    }
+    if (!some || buf_failed(&shape->text))
+        return;
     shape->text.tail = shape->text.head + level->kept_end;
     buf_append_text(&shape->text, FOLD_MARK);
     shape->folded = true;
@@ -263,6 +404,7 @@ static void on_close(struct reader *reader, char kind)
     if (top(reader)->fold == FOLD_ROWS) {
         end_element(reader, top(reader));
         top(reader)->fold = FOLD_ROWS_BETWEEN;
+        skip_rows(reader, top(reader));
     }
 }
 
@@ -402,18 +544,19 @@ static bool on_word(struct reader *reader, const struct token *token)
 {
     uint32_t bytes = token->end - token->begin;
     const char *from = reader->text.at + token->begin;
+    bool space = wants_space(reader->glue, GLUE_WORD, from[0]);
     enum word word;
     char *to;
 
-    if (wants_space(reader->glue, GLUE_WORD, from[0]))
-        buf_append(&reader->shape->text, " ", 1);
-    to = buf_reserve(&reader->shape->text, bytes);
+    to = buf_reserve(&reader->shape->text, bytes + 1);
     if (to == NULL)
         return false;
+    *to = ' ';
+    to += space;
     for (uint32_t i = 0; i < bytes; i++)
         to[i] = from[i] >= 'A' && from[i] <= 'Z' ? (char)(from[i] + 32) : from[i];
     word = word_of(to, bytes);
-    buf_grew(&reader->shape->text, bytes);
+    buf_grew(&reader->shape->text, bytes + space);
     reader->glue = GLUE_WORD;
     if (reader->word_count < 4)
         reader->words[reader->word_count] = word;
@@ -448,23 +591,24 @@ static bool on_literal(struct reader *reader, const struct token *token)
         enum hole_kind kind;
         enum glue glue;
         const char *text;
+        uint32_t bytes;
     } holes[] = {
-        [TOKEN_STRING] = { HOLE_STRING, GLUE_WORD, "'?'" },
-        [TOKEN_ESCAPE] = { HOLE_ESCAPE, GLUE_WORD, "'?'" },
-        [TOKEN_UNICODE] = { HOLE_UNICODE, GLUE_WORD, "'?'" },
-        [TOKEN_DOLLAR] = { HOLE_DOLLAR, GLUE_WORD, "'?'" },
-        [TOKEN_BITS] = { HOLE_BITS, GLUE_WORD, "b''" },
-        [TOKEN_NUMBER] = { HOLE_NUMBER, GLUE_DIGITS, "1" },
-        [TOKEN_PARAM] = { HOLE_PARAM, GLUE_DIGITS, "$0" },
+        [TOKEN_STRING] = { HOLE_STRING, GLUE_WORD, "'?'", 3 },
+        [TOKEN_ESCAPE] = { HOLE_ESCAPE, GLUE_WORD, "'?'", 3 },
+        [TOKEN_UNICODE] = { HOLE_UNICODE, GLUE_WORD, "'?'", 3 },
+        [TOKEN_DOLLAR] = { HOLE_DOLLAR, GLUE_WORD, "'?'", 3 },
+        [TOKEN_BITS] = { HOLE_BITS, GLUE_WORD, "b''", 3 },
+        [TOKEN_NUMBER] = { HOLE_NUMBER, GLUE_DIGITS, "1", 1 },
+        [TOKEN_PARAM] = { HOLE_PARAM, GLUE_DIGITS, "$0", 2 },
     };
     const char *text = holes[token->kind].text;
+    uint32_t bytes = holes[token->kind].bytes;
 
     if (token->kind <= TOKEN_DOLLAR && is_verbatim(reader)) {
         put(reader, GLUE_WORD, reader->text.at + token->begin, token->end - token->begin);
     } else {
-        put(reader, holes[token->kind].glue, text, strlen(text));
-        if (!push_hole(reader->shape, token, holes[token->kind].kind,
-                       position(reader) - (uint32_t)strlen(text)))
+        put(reader, holes[token->kind].glue, text, bytes);
+        if (!push_hole(reader->shape, token, holes[token->kind].kind, position(reader) - bytes))
             return false;
     }
     reader->before = reader->last;
@@ -564,6 +708,7 @@ bool reader_run(struct shape *shape, struct slice text, struct lexer *lexer)
     memset(&reader, 0, offsetof(struct reader, levels) + sizeof reader.levels[0]);
     reader.shape = shape;
     reader.text = text;
+    reader.lexer = lexer;
     for (;;) {
         lexer_next(lexer, &token);
         if (token.kind == TOKEN_END)

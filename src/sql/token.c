@@ -136,8 +136,17 @@ enum quoting { QUOTING_PLAIN, QUOTING_BACKSLASH, QUOTING_BITS /* a doubled quote
 static uint32_t string_end(const struct lexer *lexer, uint32_t at, enum quoting quoting)
 {
     while (at < lexer->bytes) {
-        char c = lexer->text[at];
+        char c;
 
+        if (quoting != QUOTING_BACKSLASH) {
+            const char *quote = memchr(lexer->text + at, '\'', lexer->bytes - at);
+            uint32_t end = quote == NULL ? lexer->bytes : (uint32_t)(quote - lexer->text);
+
+            if (quote == NULL || memchr(lexer->text + at, '\0', end - at) != NULL)
+                return 0;
+            at = end;
+        }
+        c = lexer->text[at];
         if (c == '\0')
             return 0;
         if (c == '\\' && quoting == QUOTING_BACKSLASH) {

@@ -422,6 +422,66 @@ static void reads_the_number_of_a_parameter(void **state)
     shape_done(&shape);
 }
 
+/* A comment between two rows makes the reader go the long way. */
+static void write_rows(struct buf *text, unsigned seed, const char *between)
+{
+    static const char *const values[] = { "'a'", "'b''c'", "1",         "2.5", "$1",       "$22", "null",
+                                          "-1",  "E'x'",   "'y'::uuid", "(1)", "'a'  'b'", "''",  "default" };
+    unsigned random = seed * 2654435761u;
+    unsigned rows = 1 + random % 7;
+    bool same = random % 3 != 0;
+
+    buf_append_text(text, "insert into t values ");
+    for (unsigned row = 0; row < rows; row++) {
+        buf_append_format(text, "%s(", row == 0 ? "" : between);
+        for (unsigned i = 0; i < 3; i++) {
+            unsigned pick = (random >> (3 * i)) + (same ? 0 : row * (i + seed));
+
+            buf_append_format(text, "%s%s", i == 0 ? "" : row % 2 ? " ,\n" : ",", values[pick % 14]);
+        }
+        buf_append_text(text, ")");
+    }
+    buf_append_text(text, " returning '1', $9");
+}
+
+static void the_short_way_through_rows_is_the_long_way(void **state)
+{
+    struct shape quick, slow;
+    struct buf a, b;
+
+    (void)state;
+    shape_init(&quick);
+    shape_init(&slow);
+    buf_init(&a);
+    buf_init(&b);
+    for (unsigned seed = 0; seed < 20000; seed++) {
+        buf_clear(&a);
+        buf_clear(&b);
+        write_rows(&a, seed, " , ");
+        write_rows(&b, seed, "/**/,/**/");
+        assert_true(shape_read(&quick, slice_of(buf_text(&a)), true) ==
+                    shape_read(&slow, slice_of(buf_text(&b)), true));
+        assert_string_equal(buf_text(&quick.text), buf_text(&slow.text));
+        assert_int_equal(quick.hole_count, slow.hole_count);
+        assert_int_equal(quick.slot_count, slow.slot_count);
+        assert_int_equal(quick.folded, slow.folded);
+        for (size_t i = 0; i < quick.hole_count; i++) {
+            const struct hole *h = &quick.holes[i];
+            const struct hole *k = &slow.holes[i];
+
+            assert_int_equal(h->slot, k->slot);
+            assert_int_equal(h->next, k->next);
+            assert_int_equal(h->kind, k->kind);
+            assert_int_equal(h->bytes, k->bytes);
+            assert_memory_equal(buf_text(&a) + h->begin, buf_text(&b) + k->begin, h->bytes);
+        }
+    }
+    shape_done(&quick);
+    shape_done(&slow);
+    buf_done(&a);
+    buf_done(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -435,6 +495,7 @@ int main(void)
         cmocka_unit_test(refuses_what_is_out_of_bounds),
         cmocka_unit_test(undoes_quotes_and_escapes),
         cmocka_unit_test(reads_the_number_of_a_parameter),
+        cmocka_unit_test(the_short_way_through_rows_is_the_long_way),
     };
 
     return cmocka_run_group_tests_name("shape", tests, NULL, NULL);
