@@ -44,6 +44,10 @@ bool app_drain_is_over(struct app *app)
         letter_drop(letter);
         drain->loops_left--;
     }
+    /* Our successor takes our end for the end of all who came before it; our predecessor's time is bounded,
+     * too. */
+    if (app->takeover.state == TAKEOVER_LEFT && app->takeover.predecessor >= 0)
+        return false;
     clients = proxy_client_count(app->proxy);
     if (drain->loops_left == 0 && clients == 0)
         return true;

@@ -107,6 +107,35 @@ def test_a_transaction_is_finished_in_the_old_process(make_proxy, stores):
     assert stores.counts(OTHER)[0] == 3
 
 
+def test_a_second_restart_while_the_first_is_not_over(make_proxy, stores):
+    """Three processes: the last one is alone when both others have ended, and a cancel finds its way through them."""
+    proxy = make_proxy(settings=PATIENT).start()
+    with connect(proxy, stores, autocommit=False) as busy:
+        append(busy, OTHER)
+        cancelled = []
+
+        def sleep():
+            try:
+                busy.execute("SELECT pg_sleep(30)")
+            except psycopg.errors.QueryCanceled as why:
+                cancelled.append(why)
+        sleeper = threading.Thread(target=sleep)
+        sleeper.start()
+        first = proxy.take_over()
+        serving(proxy)
+        second = proxy.take_over()
+        serving(proxy)
+        time.sleep(0.5)
+        assert first.poll() is None and second.poll() is None, "the second waits for the first"
+        assert "earlier process" in proxy.admin("SHOW SHUTDOWN")[0]["state"]
+        busy.cancel()
+        sleeper.join(10)
+        assert len(cancelled) == 1
+        busy.rollback()
+        assert (ended(first), ended(second)) == (0, 0)
+    wait_until("it is alone", lambda: proxy.admin("SHOW SHUTDOWN")[0]["state"] == "running")
+
+
 def test_a_cancel_finds_its_client_in_the_old_process(make_proxy, stores):
     proxy = make_proxy(settings=PATIENT).start()
     with connect(proxy, stores, autocommit=False) as busy:
