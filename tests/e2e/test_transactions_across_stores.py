@@ -408,6 +408,27 @@ def test_one_sync_ends_an_implicit_transaction_in_every_store(prices, proxy):
     assert_nothing_open(prices)
 
 
+@pytest.mark.parametrize("skipped", ["ROLLBACK TO a", "RELEASE a", "COMMIT"])
+def test_what_a_pipeline_skips_is_not_remembered(stores, moved, proxy, skipped):
+    """PostgreSQL ignores it after an error; the write before it is alive after ROLLBACK TO, and counts."""
+    with wire.RawClient(proxy.port) as client:
+        client.login(APP, APP_PASSWORD, stores.dbname)
+        for text in ("BEGIN", "SAVEPOINT a", insert_text(OTHER), "SAVEPOINT b"):
+            client.send(wire.query(text))
+            assert client.until("Z")[-1].body == b"T"
+        client.send(b"".join(wire.parse(text) + wire.bind() + wire.execute() for text in ("SELECT nonsense", skipped))
+                    + wire.sync())
+        assert [m.kind for m in client.until("Z")] == list("EZ")
+        client.send(wire.query("ROLLBACK TO b") + wire.query(insert_text(TENANT)) + wire.query("ROLLBACK TO a")
+                    + wire.query(insert_text(TENANT)) + wire.query("COMMIT"))
+        assert client.until("Z")[-1].body == b"T"
+        assert client.until("Z")[0].fields()["M"].startswith("cross_store_transaction")
+        assert client.until("Z")[-1].body == b"T"                      # and a is there still
+        assert [m.kind for m in client.until("Z") + client.until("Z")] == list("CZCZ")
+    assert (stores.counts(OTHER)[HERE], stores.counts(TENANT)[AWAY]) == (100, 201)
+    assert_nothing_open(stores)
+
+
 def test_queries_sent_without_waiting_are_answered_in_order(prices, proxy):
     texts = ["BEGIN", insert_text(TENANT), "SELECT cents FROM prices", "SAVEPOINT a",
              f"SELECT count(*) FROM events WHERE tenant_id = '{TENANT}'", "SELECT cents / 0 FROM prices", "SELECT 1",

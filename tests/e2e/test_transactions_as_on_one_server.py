@@ -16,7 +16,7 @@ from conftest import OTHER, TEMPLATE, TENANT, THIRD
 from eventstore import APP, APP_PASSWORD
 
 TENANTS = (TENANT, TENANT, OTHER, THIRD)           # the one away twice: it is half of the world
-SEEDS = os.environ.get("PGSHUNT_MODEL_SEEDS", "1-60")
+SEEDS = os.environ.get("PGSHUNT_MODEL_SEEDS", "1-40")
 FAILS = "SELECT 1/0 AS refused"
 
 SETUP = """
@@ -197,7 +197,9 @@ def describe(seed, units, at, proxied, modelled):
     return "\n".join(lines)
 
 
-def test_every_answer_and_every_row_is_the_same(proxy, stores, model):
+@pytest.mark.parametrize("pool_mode", ["session", "transaction"])
+def test_every_answer_and_every_row_is_the_same(make_proxy, stores, model, pool_mode):
+    proxy = make_proxy({"pgshunt": {"pool_mode": pool_mode}}).start()
     for dbname in (stores.dbname, model):
         stores.shared.execute(dbname, SETUP)
     proxy.move(TENANT, "dedicated")
