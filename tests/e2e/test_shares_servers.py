@@ -12,6 +12,7 @@ import pytest
 import eventstore
 import wire
 from conftest import OTHER, TENANT, TOP, connect
+from events import Appender
 from pgcluster import wait_until
 from test_runs_pgbench import pgbench
 
@@ -539,3 +540,60 @@ def test_asyncpg(shared_by, stores):
 
     asyncio.run(run())
     assert len(backends(stores)) <= 2
+
+
+# --- tenants that move ------------------------------------------------------------------------------------------------
+
+def test_a_tenant_moves_under_load(shared_by, stores):
+    """Four applications on two servers; the tenant of two of them moves, and everything they were told is true."""
+    stores.fill({TENANT: 2000, OTHER: 1000})
+    proxy = shared_by(2, workers=2)
+    appenders = [Appender(proxy, stores, tenant) for tenant in (TENANT, TENANT, OTHER, OTHER)]
+    for appender in appenders:
+        appender.start()
+    try:
+        appenders[0].wait_appended(20)
+        identity = proxy.move(TENANT, "dedicated")
+        left_behind = stores.counts(TENANT)[0]
+        for appender in appenders:
+            appender.wait_appended(30)
+    finally:
+        for appender in appenders:
+            appender.stop()
+    home = {TENANT: stores.dedicated, OTHER: stores.shared}
+    for appender in appenders:
+        assert not appender.errors and not appender.unknown, appender.errors
+        appender.check(home[appender.tenant])
+    for tenant, cluster in home.items():
+        assert eventstore.broken_streams(cluster, stores.dbname, tenant) == []
+    assert stores.counts(TENANT)[0] == left_behind, "written to the old store after the cutover"
+    assert proxy.migration(identity)["state"] == "migrated"
+    assert len(backends(stores)) <= 2 and len(backends(stores, stores.dedicated)) <= 2
+
+
+def test_settings_and_statements_follow_a_tenant(shared_by, stores):
+    stores.fill({TENANT: 50, OTHER: 50})
+    proxy = shared_by(1)
+    count = "SELECT count(*) FROM events WHERE tenant_id = %s"
+    with connect(proxy, stores) as one, connect(proxy, stores) as two:
+        for conn, mark in ((one, "one"), (two, "two")):
+            conn.execute(f"SET app.mark = '{mark}'")
+            assert conn.execute(count, [TENANT], prepare=True).fetchone()[0] == 50
+        proxy.move(TENANT, "dedicated")
+        stores.dedicated.execute(stores.dbname, "DELETE FROM events WHERE tenant_id = %s AND version = 1", [TENANT])
+        here = one.execute(count, [TENANT], prepare=True).fetchone()[0]
+        assert here < 50
+        for conn, mark in ((one, "one"), (two, "two"), (one, "one")):
+            with conn.transaction():
+                assert conn.execute(count, [TENANT], prepare=True).fetchone()[0] == here
+                assert value(conn, "SELECT current_setting('app.mark')") == mark
+            assert conn.execute(count, [OTHER], prepare=True).fetchone()[0] == 50
+
+
+def test_a_replication_connection_keeps_its_server(shared_by, stores):
+    proxy = shared_by(1)
+    with connect(proxy, stores) as one, one.transaction():
+        one.execute("SELECT 1")
+        with contextlib.closing(wire.RawClient(proxy.port)) as walsender:
+            walsender.send(wire.startup({"user": eventstore.APP, "database": stores.dbname, "replication": "database"}))
+            assert walsender.read().kind in "RE"  # it waits for nobody's server
