@@ -1,5 +1,5 @@
-"""What does a proxy cost that reads every statement? The same load direct, through PgBouncer (session pooling) and
-through pgshunt: in one run, in turns, so that whatever else the machine does hits all three.
+"""What does a proxy cost that reads every statement? The same load direct, through PgBouncer and through pgshunt
+(session pooling, or with --transaction clients that share servers): in one run, in turns, so that whatever else the machine does hits all three.
 
 Transactions/s on a machine where load, servers and proxy share the processors say little about the proxy alone; the
 processor time it used per transaction (user + system, from /proc) does.
@@ -37,7 +37,7 @@ def cpu_seconds(pid):
 class PgBouncer:
     """Debian's PgBouncer, as small and as quick as it can be configured for this."""
 
-    def __init__(self, workspace, cluster):
+    def __init__(self, workspace, cluster, pool):
         self.host, self.port = "127.0.0.1", free_port()
         base = workspace.path / "pgbouncer"
         base.mkdir()
@@ -45,7 +45,8 @@ class PgBouncer:
         (base / "pgbouncer.ini").write_text(
             f"[databases]\n{DBNAME} = host={cluster.host} port={cluster.port}\n[pgbouncer]\nlisten_addr = {self.host}\n"
             f"listen_port = {self.port}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {base}/users.txt\n"
-            "pool_mode = session\ndefault_pool_size = 150\nmax_client_conn = 500\nlog_connections = 0\n"
+            f"pool_mode = {pool['pool_mode']}\ndefault_pool_size = {pool['default_pool_size']}\n"
+            "max_client_conn = 500\nlog_connections = 0\n"
             f"log_disconnections = 0\nlogfile = {base}/log\n")
         if os.geteuid() == 0:          # it refuses root, as PostgreSQL does
             user = server_user()
@@ -88,6 +89,8 @@ def measure(contestants, rounds, seconds, clients):
         for name, mode, options in WORKLOADS:
             turn = round_ % len(contestants)
             for who, way, pid in contestants[turn:] + contestants[:turn]:
+                if mode in getattr(way, "cannot", ()):
+                    continue
                 before = cpu_seconds(pid) if pid else None
                 result = pgbench_run.run(way.host, way.port, mode, clients, seconds, options)
                 if not result.good:
@@ -99,6 +102,8 @@ def measure(contestants, rounds, seconds, clients):
 
 def spread(values, digits=0):
     """Median, and from least to most."""
+    if not values:
+        return "cannot"
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
 
 
@@ -126,15 +131,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="3 rounds of 3 s each instead of 7 of 10")
     parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--transaction", type=int, metavar="SERVERS", help="pool_mode = transaction, on so many servers")
     options = parser.parse_args()
     rounds, seconds = (3, 3) if options.quick else (7, 10)
     with Workspace("pgshunt-bench-") as workspace:
         cluster = create_store(workspace, "shared")
         create_accounts(cluster)
         eventstore.fill(cluster, DBNAME, {tenant(number): 20000 for number in range(1, TENANTS + 1)})
-        bouncer = PgBouncer(workspace, cluster)
+        pool = {"pool_mode": "transaction", "default_pool_size": options.transaction} if options.transaction else \
+            {"pool_mode": "session", "default_pool_size": 150}
+        bouncer = PgBouncer(workspace, cluster, pool)
+        if options.transaction:
+            bouncer.cannot = ("prepared",)  # 1.18 does not know statements prepared by its clients
         proxy = Pgshunt(workspace, {"shared": eventstore.store_conninfo(cluster, DBNAME)},
-                        {eventstore.APP: eventstore.APP_PASSWORD}, settings={"log": {"level": "warning"}})
+                        {eventstore.APP: eventstore.APP_PASSWORD}, settings={"log": {"level": "warning"}, "pgshunt": pool})
         proxy.launch()
         wait_until("pgshunt serves", lambda: serves(proxy), 20, 0.1)
         contestants = [("direct", Direct(cluster), None), ("PgBouncer", bouncer, bouncer.process.pid),
@@ -142,7 +152,7 @@ def main():
         table = measure(contestants, rounds, seconds, options.clients)
         proxy.stop()
     show(table)
-    keep(table, {"rounds_each": rounds, "seconds": seconds, "clients": options.clients})
+    keep(table, {"rounds_each": rounds, "seconds": seconds, "clients": options.clients, **pool})
     return 0
 
 
