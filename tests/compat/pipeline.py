@@ -1,5 +1,5 @@
 """libpq_pipeline, PostgreSQL's own test of pipeline mode, through the proxy: every test passes, and what libpq sends and
-reads is, message by message, what it sends and reads without a proxy.
+reads is, message by message, what it sends and reads without a proxy. In both pool modes.
 
     pipeline.py SOURCE
 """
@@ -12,7 +12,7 @@ from stand import Stand, said_differently
 from pgcluster import Workspace
 
 ROWS = 700                             # as in PostgreSQL's own run of it
-TIMEOUT_S = 60
+TIMEOUT_S = 180
 
 # In which order libpq sends and reads depends on who is faster, in the one; how much it sends, in the other.
 ORDER_VARIES = {"pipelined_insert"}
@@ -79,8 +79,9 @@ def main():
     passed = failed = 0
     with Workspace("pgshunt-pipeline-") as workspace:
         program = Program(sys.argv[1], workspace.path)
-        for name, moved in (("home", False), ("moved", True)):
-            stand = Stand(workspace, name, "pipeline", moved)
+        for name, moved, mode in (("home", False, "session"), ("moved", True, "session"),
+                                  ("home, transaction", False, "transaction"), ("moved, transaction", True, "transaction")):
+            stand = Stand(workspace, f"{mode}-{'moved' if moved else 'home'}", "pipeline", moved, pool_mode=mode)
             well, bad = compare(program, stand, name)
             passed, failed = passed + well, failed + bad
             stand.stop()

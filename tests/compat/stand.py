@@ -31,7 +31,7 @@ SHOWN_LINES = 60
 
 class Stand:
     def __init__(self, workspace, name, dbname, moved=False, table=TABLE, database_settings=None, users=None,
-                 tls=False):
+                 tls=False, pool_mode="session"):
         self.dbname, self.users = dbname, users
         self.moved, self.certificate = False, None
         if tls:
@@ -49,7 +49,8 @@ class Stand:
         self.proxy = Pgshunt(workspace, {"shared": eventstore.store_conninfo(self.shared, dbname),
                                          "dedicated": eventstore.store_conninfo(self.dedicated, dbname)},
                              users=users or {}, name=f"{name}-pgshunt",
-                             settings={"auth": {} if users else {"auth_type": "trust", "auth_file": None},
+                             settings={"pgshunt": {"pool_mode": pool_mode},
+                                       "auth": {} if users else {"auth_type": "trust", "auth_file": None},
                                        "events": {"table": table or TABLE},
                                        "control": {"conninfo": eventstore.store_conninfo(self.shared, "control")}})
         if tls:                        # who asks for it gets it
