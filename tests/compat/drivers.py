@@ -147,9 +147,9 @@ def write_table(results):
 NOTES = """\
 Npgsql is in neither Debian nor npm: its messages are sent by `drivers/npgsql.py` in the order it sends them.
 
-PostgreSQL's own regression suite (`tests/compat/run.sh regress`) and libpq's test of pipeline mode (`pipeline`) run through
-pgshunt as well, each with no tenant moved and with one moved away, and are compared with the server's own answers, byte by
-byte and message by message: no difference.
+All of this with `pool_mode = session`. PostgreSQL's own regression suite (`tests/compat/run.sh regress`; CI runs a part) and
+libpq's test of pipeline mode (`pipeline`, in both pool modes) run through pgshunt as well, each with no tenant moved and with
+one moved away. Their outputs and traces have to be the server's own, byte by byte and message by message.
 """
 
 
