@@ -66,10 +66,16 @@ def test_one_that_is_held(make_proxy, stores):
         append(slow, TENANT)
         cutover = background(lambda: proxy.cutover(migration))
         proxy.wait_state(migration, "cutover_paused")
-        writer = background(lambda: append(held, TENANT))
+        seen = threading.Event()
+
+        def write():
+            while not seen.is_set():    # one or two may pass before the gates are closed
+                append(held, TENANT)
+        writer = background(write)
         row = wait_until("the write is held", lambda: next(
             (row for row in proxy.admin("SHOW CLIENTS") if row["application_name"] == "held" and row["held"]), None))
         assert row["state"] == "waiting" and "cutover" in row["why"]
+        seen.set()
         slow.commit()
         for thread in (cutover, writer):
             thread.join(30)
