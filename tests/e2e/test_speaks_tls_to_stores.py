@@ -33,15 +33,6 @@ def pki(workspace):
     return Pki
 
 
-def show(cluster, certificate):
-    """The certificate that a server presents from now on."""
-    for source, name in ((certificate.cert, "server.crt"), (certificate.key, "server.key")):
-        shutil.copyfile(source, cluster.data / name)
-        os.chmod(cluster.data / name, 0o600)
-        if os.geteuid() == 0:
-            os.chown(cluster.data / name, server_user().pw_uid, server_user().pw_gid)
-
-
 def reread(cluster):
     cluster.execute("postgres", "SELECT pg_reload_conf()")
 
@@ -53,7 +44,7 @@ def clusters(workspace, pki):
     for name in ("tls-shared", "tls-dedicated"):
         cluster = Cluster(workspace, name, settings={"wal_level": "logical", "ssl": "on", "ssl_ca_file": "'root.crt'"})
         cluster.create()
-        show(cluster, pki.server)
+        cluster.show(pki.server)
         shutil.copyfile(pki.root.cert, cluster.data / "root.crt")
         os.chmod(cluster.data / "root.crt", 0o644)
         cluster.write_hba(["local all postgres trust", "hostssl all all 127.0.0.1/32 scram-sha-256"])
@@ -114,14 +105,14 @@ def test_a_connection_string_wins_for_its_store(make_proxy, stores, pki):
 def test_a_server_with_a_wrong_certificate_gets_no_password(make_proxy, stores, pki, name, said):
     proxy = make_proxy(settings=verify_full(pki)).start()
     try:
-        show(stores.shared, getattr(pki, name))
+        stores.shared.show(getattr(pki, name))
         reread(stores.shared)
         wait_until("the server shows it", lambda: said in refused(proxy, stores))
         with pytest.raises(psycopg.OperationalError) as refusal:
             connect(proxy, stores)
         assert "store_unavailable" in str(refusal.value)
     finally:
-        show(stores.shared, pki.server)
+        stores.shared.show(pki.server)
         reread(stores.shared)
     wait_until("all is well again", lambda: works(proxy, stores))
 

@@ -72,3 +72,11 @@ class Authority:
         openssl("ca", "-batch", "-config", config, "-cert", self.cert, "-keyfile", self.key, "-in", request,
                 "-extfile", extensions, "-startdate", "20200101000000Z", "-enddate", "20200201000000Z", "-out", cert,
                 "-notext")
+
+
+def of_workspace(workspace):
+    """A certificate for every server of a workspace, made once."""
+    folder = Path(workspace.path) / "pki-of-all"
+    if not (folder / "server.crt").exists():
+        return Authority(folder, "root").issue("server", "test", names=["DNS:localhost", "IP:127.0.0.1"])
+    return Issued(folder / "server.crt", folder / "server.key")

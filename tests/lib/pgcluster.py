@@ -25,6 +25,8 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+import certificates
+
 SUPERUSER = "postgres"
 START_TIMEOUT_S = 30
 
@@ -192,6 +194,7 @@ class Cluster:
             "max_prepared_transactions": "20",
             "log_line_prefix": "'%m [%p] %q%u@%d %a '",
             "log_min_messages": "warning",
+            **({"ssl": "on"} if os.environ.get("PGSHUNT_TLS") == "1" else {}),
             **(settings or {}),
         }
         self.process = None
@@ -208,7 +211,17 @@ class Cluster:
         lines += [f"{key} = {value}" for key, value in self.settings.items()]
         with open(self.data / "postgresql.conf", "a", encoding="utf-8") as conf:
             conf.write("\n".join(lines) + "\n")
+        if self.settings.get("ssl") == "on":
+            self.show(certificates.of_workspace(self.workspace))
         self.write_hba([f"local all {SUPERUSER} trust", f"host all all {self.host}/32 {self.auth}"])
+
+    def show(self, certificate):
+        """The certificate that it presents, from its next start or reload on."""
+        for source, name in ((certificate.cert, "server.crt"), (certificate.key, "server.key")):
+            shutil.copyfile(source, self.data / name)
+            os.chmod(self.data / name, 0o600)
+            if os.geteuid() == 0:
+                os.chown(self.data / name, server_user().pw_uid, server_user().pw_gid)
 
     def write_hba(self, lines):
         (self.data / "pg_hba.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -17,6 +17,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
+import certificates
 from pgcluster import HarnessError, free_port, wait_until
 
 TOP = Path(__file__).resolve().parents[2]
@@ -99,7 +100,16 @@ class Pgshunt:
             "migration": {"position_mode": "preserve"},
             "control": {"schema": "pgshunt"},
             "log": {"level": "info"},
+            **self._tls(),
         }
+
+    def _tls(self):
+        """With PGSHUNT_TLS=1 whoever asks for TLS gets it, and asks stores for it: the same stories, encrypted."""
+        if os.environ.get("PGSHUNT_TLS") != "1":
+            return {}
+        server = certificates.of_workspace(self.workspace)
+        return {"tls": {"client_tls_sslmode": "allow", "client_tls_cert_file": server.cert,
+                        "client_tls_key_file": server.key}}
 
     def write_files(self):
         """Writes configuration and auth_file as they are now in settings, stores and users."""
