@@ -1,11 +1,12 @@
 /* hear.h - notifications from stores where a client has no server of its own that listens.
  * Owns:   one connection per store and loop, as the role of [stores], opened once somebody listens and some
- *         tenant lives (or is about to live) there; what it has said LISTEN for; the line of clients that
- * listen. Leaves: what a session listens to, and when that counts, to channels; the connection itself to
- * server. Thread: the loop's.   Start at: hear_ready(), then hear_told().
+ *         tenant lives (or is about to live) there: an ear; what it has said LISTEN for; the line of clients
+ *         that listen.
+ * Leaves: what a session listens to, and when that counts, to channels; the connection itself to server.
+ * Thread: the loop's.   Start at: hear_ready(), then hear_told().
  *
  * A LISTEN is sent to the client's server only when every ear already listens to that channel: what is
- * notified anywhere after its commit is heard. While a ear is down, what is notified there is not (the
+ * notified anywhere after its commit is heard. While an ear is down, what is notified there is not (the
  * log says so); it is opened again every second. */
 #ifndef PGSHUNT_PROXY_HEAR_H
 #define PGSHUNT_PROXY_HEAR_H
@@ -33,7 +34,7 @@ void hear_settle(struct client *client); /* its channels may have changed */
 void hear_leave(struct client *client);  /* it closes */
 void hear_flush(struct client *client);  /* what waits goes to its stream; it is between two messages */
 
-/* News of a ear's connection: `session` is the sham client that it works for. */
+/* News of an ear's connection: `session` is the sham client that it works for. */
 void hear_server_ready(struct client *session, struct server *server);
 void hear_server_lost(struct client *session, struct server *server);
 void hear_server_quiet(struct client *session, struct server *server);
