@@ -41,13 +41,22 @@ static void reword_setting(const struct plan_statement *statement, struct buf *v
     buf_append_text(words, statement->kind == STATEMENT_SET_LOCAL ? ", true)" : ", false)");
 }
 
+static struct slice behind_call(struct slice text)
+{
+    static const char name[] = "set_config";
+
+    for (; text.bytes >= sizeof name - 1; text.at++, text.bytes--)
+        if (strncasecmp(text.at, name, sizeof name - 1) == 0)
+            return (struct slice){ text.at + 1, text.bytes - 1 };
+    return (struct slice){ 0 };
+}
+
 /* One SELECT, several set_config(): its name is one of theirs. */
 static bool sets_several(struct slice text)
 {
-    const char *call = text.at == NULL ? NULL : memmem(text.at, text.bytes, "set_config", 10);
+    struct slice behind = text.at == NULL ? text : behind_call(text);
 
-    return call != NULL &&
-           memmem(call + 1, (size_t)(text.at + text.bytes - call - 1), "set_config", 10) != NULL;
+    return behind.at != NULL && behind_call(behind).at != NULL;
 }
 
 static bool book_set(struct client *client, const struct message *message,

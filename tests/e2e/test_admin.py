@@ -247,16 +247,17 @@ def test_a_watcher_that_vanishes_hurts_nobody(proxy, stores):
 
 # --- who may ----------------------------------------------------------------------------------------------------------
 
-def test_the_socket_is_the_owners_alone(proxy):
-    (path,) = [path for path in proxy.base.iterdir() if path.is_socket()]
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+def test_the_sockets_are_the_owners_alone(proxy):
+    """The admin socket, and the one by which a successor takes over."""
+    sockets = [path for path in proxy.base.iterdir() if path.is_socket()]
+    assert proxy.base / f".s.PGSQL.{proxy.admin_port}" in sockets
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in sockets)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_somebody_else_is_refused(proxy):
     """Even where the socket's mode would let them: the peer's credentials decide."""
-    (path,) = [path for path in proxy.base.iterdir() if path.is_socket()]
-    path.chmod(0o777)
+    (proxy.base / f".s.PGSQL.{proxy.admin_port}").chmod(0o777)
     for folder in (proxy.base, proxy.workspace.path):
         folder.chmod(0o755)
     nobody = pwd.getpwnam("nobody")

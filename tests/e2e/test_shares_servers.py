@@ -182,6 +182,7 @@ def test_clients_of_other_startup_parameters_have_other_servers(shared_by, store
     ("SELECT pg_advisory_lock(4711)", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
                                       " AND pid = pg_backend_pid()"),
     ("SELECT set_config('a.b', '1', false), set_config('a.c', '1', false)", "SELECT current_setting('a.c')::int"),
+    ("SELECT SET_CONFIG('a.b', '1', false), Set_Config('a.c', '1', false)", "SELECT current_setting('a.c')::int"),
     ("LISTEN mine", "SELECT count(*) FROM pg_listening_channels()"),
     ("BEGIN; DECLARE mine CURSOR WITH HOLD FOR SELECT 1; COMMIT", "FETCH mine"),
 ], ids=["temporary table", "advisory lock", "several settings", "LISTEN", "WITH HOLD"])
