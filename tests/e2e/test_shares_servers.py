@@ -185,7 +185,8 @@ def test_clients_of_other_startup_parameters_have_other_servers(shared_by, store
     ("SELECT SET_CONFIG('a.b', '1', false), Set_Config('a.c', '1', false)", "SELECT current_setting('a.c')::int"),
     ("LISTEN mine", "SELECT count(*) FROM pg_listening_channels()"),
     ("BEGIN; DECLARE mine CURSOR WITH HOLD FOR SELECT 1; COMMIT", "FETCH mine"),
-], ids=["temporary table", "advisory lock", "several settings", "LISTEN", "WITH HOLD"])
+], ids=["temporary table", "advisory lock", "several settings", "several settings, spelt otherwise", "LISTEN",
+        "WITH HOLD"])
 def test_what_a_session_holds_keeps_its_server(shared_by, stores, begins, holds):
     proxy = shared_by(2)
     with connect(proxy, stores) as two:
