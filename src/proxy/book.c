@@ -139,6 +139,8 @@ void book_end(struct client *client, const struct plan_statement *statement, int
     struct txn *txn = &client->txn;
 
     branches_end_later(client, store);
+    if (statement->kind == STATEMENT_COMMIT)
+        client->session.committed_sync = client->sync_sent + 1;
     if (statement->and_chain) {
         book_unsure(client, store);
         client->chain_sync = client->sync_sent + 1;
@@ -447,6 +449,8 @@ void book_message(struct client *client, const struct message *message, struct s
     if (txn->tenant[0] == '\0' && client->place.tenant[0] != '\0')
         memcpy(txn->tenant, client->place.tenant, sizeof txn->tenant);
     client->session.mixed = ends_and_goes_on(message->plan);
+    if (client->session.committed_sync == client->sync_sent + 1)
+        session_mix(&client->session);
     for (size_t i = 0; i < message->plan->statement_count; i++) {
         const struct plan_statement *statement;
         struct running running;

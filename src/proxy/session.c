@@ -327,6 +327,15 @@ static void distrust(struct session *session, struct setting *setting)
     settle(session, setting);
 }
 
+void session_mix(struct session *session)
+{
+    struct setting *setting;
+
+    session->mixed = true;
+    DL_FOREACH(session->pending, setting)
+        setting->mixed = true;
+}
+
 void session_rollback(struct session *session, uint64_t sync)
 {
     struct setting *setting, *next;

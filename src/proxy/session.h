@@ -58,6 +58,7 @@ struct session {
     struct setting *base;    /* in force outside transactions, oldest first, one per name */
     struct setting *pending; /* of the open transaction, oldest first */
     uint64_t version;        /* rises when `base` changes */
+    uint64_t committed_sync; /* the ReadyForQuery before which a COMMIT was sent last */
     bool mixed; /* the message at hand ends a transaction and goes on: whether a change in it lasted is not
                    knowable from how the message ended */
     size_t setting_bytes;
@@ -97,6 +98,9 @@ bool session_set(struct session *session, struct slice name /* .at NULL: any */,
                  struct slice value, bool local, unsigned depth, uint64_t sync);
 bool session_reset(struct session *session, struct slice name /* .at NULL: ALL */, struct slice statement,
                    unsigned depth, uint64_t sync);
+/* More follows a COMMIT before the same ReadyForQuery: if that fails, whether the changes so far lasted is
+ * not known. */
+void session_mix(struct session *session);
 /* The transaction that ReadyForQuery number `sync` ended: pending ones that are not local become the base, …
  */
 void session_commit(struct session *session, uint64_t sync);

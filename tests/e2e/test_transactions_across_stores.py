@@ -429,6 +429,20 @@ def test_what_a_pipeline_skips_is_not_remembered(stores, moved, proxy, skipped):
     assert_nothing_open(stores)
 
 
+def test_a_setting_committed_in_a_pipeline_that_then_fails_is_not_guessed(stores, moved, proxy):
+    """The SET lasts in the server although the pipeline failed: what goes by it must not be placed by the old value."""
+    with wire.RawClient(proxy.port) as client:
+        client.login(APP, APP_PASSWORD, stores.dbname)
+        client.send(wire.query(f"SET app.tenant_id = '{OTHER}'"))
+        client.until("Z")
+        client.send(b"".join(wire.parse(text) + wire.bind() + wire.execute() for text in
+                             ("BEGIN", f"SET app.tenant_id = '{TENANT}'", "COMMIT", "SELECT 1/0")) + wire.sync())
+        assert [m.kind for m in client.until("Z")][-2:] == list("EZ")
+        client.send(wire.query("UPDATE events SET payload = payload WHERE version = 1"))
+        answer = client.until("Z")
+        assert answer[0].kind == "E" and answer[0].fields()["M"].startswith("unattributed_write"), answer
+
+
 def test_queries_sent_without_waiting_are_answered_in_order(prices, proxy):
     texts = ["BEGIN", insert_text(TENANT), "SELECT cents FROM prices", "SAVEPOINT a",
              f"SELECT count(*) FROM events WHERE tenant_id = '{TENANT}'", "SELECT cents / 0 FROM prices", "SELECT 1",

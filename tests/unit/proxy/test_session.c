@@ -276,6 +276,24 @@ static void only_what_was_answered_is_settled(void **state)
     }
 }
 
+static void what_failed_behind_a_commit_may_have_lasted(void **state)
+{
+    struct session session;
+
+    (void)state;
+    session_init(&session);
+    assert_true(session_set(&session, slice_of("x"), slice_of("set x 1"), slice_of("1"), false, 0, 1));
+    session_mix(&session);
+    session_rollback(&session, 1);
+    assert_string_equal(value_of_x(&session), UNKNOWN);
+    session.mixed = false;
+    assert_true(session_set(&session, slice_of("x"), slice_of("set x 2"), slice_of("2"), false, 0, 2));
+    session_mix(&session);
+    session_commit(&session, 2);
+    assert_string_equal(value_of_x(&session), "2"); /* it went well: nothing to doubt */
+    session_done(&session);
+}
+
 static void what_could_not_be_remembered_makes_every_value_unknown(void **state)
 {
     struct session session;
@@ -478,6 +496,7 @@ int main(void)
         cmocka_unit_test(a_setting_is_found_in_any_case),
         cmocka_unit_test(the_base_is_what_a_joining_server_must_be_told),
         cmocka_unit_test(only_what_was_answered_is_settled),
+        cmocka_unit_test(what_failed_behind_a_commit_may_have_lasted),
         cmocka_unit_test(what_could_not_be_remembered_makes_every_value_unknown),
         cmocka_unit_test(a_prepared_statement_is_kept_whole),
         cmocka_unit_test(a_name_that_is_used_again_is_replaced),
