@@ -139,7 +139,10 @@ void book_end(struct client *client, const struct plan_statement *statement, int
     struct txn *txn = &client->txn;
 
     branches_end_later(client, store);
-    if (statement->kind == STATEMENT_COMMIT)
+    if (statement->kind == STATEMENT_ROLLBACK)
+        session_undo(&client->session, txn->open ? txn->first_sync : client->sync_sent + 1,
+                     client->sync_sent + 1);
+    else
         client->session.committed_sync = client->sync_sent + 1;
     if (statement->and_chain) {
         book_unsure(client, store);

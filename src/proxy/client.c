@@ -343,6 +343,8 @@ void client_ready_seen(struct client *client, struct server *server, char tx_sta
     client->error_seen = false;
     if (tx_status == 'I' || (tx_status == 'T' && client->sync_seen == client->chain_sync))
         transaction_ended(client, server);
+    else
+        session_not_undone(&client->session, client->sync_seen);
     if (client->sync_seen == client->sync_sent && server != NULL)
         book_reconcile(client, server, tx_status);
 }

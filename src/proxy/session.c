@@ -309,7 +309,7 @@ void session_commit(struct session *session, uint64_t sync)
         if (setting->sync > sync)
             return;
         DL_DELETE(session->pending, setting);
-        if (setting->local)
+        if (setting->local || setting->undone_sync != 0)
             setting_free(session, setting);
         else
             settle(session, setting);
@@ -324,7 +324,6 @@ static void distrust(struct session *session, struct setting *setting)
     setting->value = NULL;
     setting->reset = false;
     session->overflow = true;
-    settle(session, setting);
 }
 
 void session_mix(struct session *session)
@@ -332,8 +331,36 @@ void session_mix(struct session *session)
     struct setting *setting;
 
     session->mixed = true;
-    DL_FOREACH(session->pending, setting)
+    DL_FOREACH(session->pending, setting) {
         setting->mixed = true;
+        setting->depth = 0; /* no savepoint that comes now can take it back */
+    }
+}
+
+void session_undo(struct session *session, uint64_t first_sync, uint64_t sync)
+{
+    struct setting *setting;
+
+    DL_FOREACH(session->pending, setting) {
+        if (setting->sync < first_sync)
+            continue;
+        if (setting->mixed) /* of this transaction, or of one that was committed before it */
+            distrust(session, setting);
+        else
+            setting->undone_sync = sync;
+    }
+}
+
+void session_not_undone(struct session *session, uint64_t sync)
+{
+    struct setting *setting;
+
+    DL_FOREACH(session->pending, setting) {
+        if (setting->undone_sync == 0 || setting->undone_sync > sync)
+            continue;
+        setting->undone_sync = 0;
+        distrust(session, setting);
+    }
 }
 
 void session_rollback(struct session *session, uint64_t sync)
@@ -346,10 +373,12 @@ void session_rollback(struct session *session, uint64_t sync)
         if (setting->sync > sync)
             return;
         DL_DELETE(session->pending, setting);
-        if (setting->mixed && !setting->local)
-            distrust(session, setting);
-        else
+        if (!setting->mixed || setting->local) {
             setting_free(session, setting);
+            continue;
+        }
+        distrust(session, setting);
+        settle(session, setting);
     }
 }
 
@@ -378,13 +407,13 @@ void session_rollback_to(struct session *session, unsigned depth)
     }
 }
 
-/* The last word about `name` in a list; NULL: none. */
+/* The last word about `name` in a list, of those in force; NULL: none. */
 static const struct setting *last_word(const struct setting *list, const char *name)
 {
     const struct setting *setting, *found = NULL;
 
     DL_FOREACH(list, setting)
-        if (setting->name == NULL || strcasecmp(setting->name, name) == 0)
+        if (setting->undone_sync == 0 && (setting->name == NULL || strcasecmp(setting->name, name) == 0))
             found = setting;
     return found;
 }

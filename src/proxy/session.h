@@ -47,7 +47,9 @@ struct setting {
     bool reset;     /* RESET: back to the startup value */
     unsigned depth; /* savepoints that stood when it was made */
     bool mixed;     /* noted while session->mixed */
-    uint64_t sync;  /* the ReadyForQuery that at the earliest ends its transaction */
+    uint64_t
+        undone_sync; /* a ROLLBACK has been sent, for that ReadyForQuery: not in force any more; 0: none */
+    uint64_t sync;   /* the ReadyForQuery that at the earliest ends its transaction */
     struct setting *prev, *next;
 };
 
@@ -101,6 +103,10 @@ bool session_reset(struct session *session, struct slice name /* .at NULL: ALL *
 /* More follows a COMMIT before the same ReadyForQuery: if that fails, whether the changes so far lasted is
  * not known. */
 void session_mix(struct session *session);
+/* A ROLLBACK is sent, for ReadyForQuery number `sync`; the transaction's first one was `first_sync`. */
+void session_undo(struct session *session, uint64_t first_sync, uint64_t sync);
+/* … and ReadyForQuery number `sync` says that the transaction goes on: the ROLLBACK was skipped. */
+void session_not_undone(struct session *session, uint64_t sync);
 /* The transaction that ReadyForQuery number `sync` ended: pending ones that are not local become the base, …
  */
 void session_commit(struct session *session, uint64_t sync);

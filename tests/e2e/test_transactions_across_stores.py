@@ -443,6 +443,19 @@ def test_a_setting_committed_in_a_pipeline_that_then_fails_is_not_guessed(stores
         assert answer[0].kind == "E" and answer[0].fields()["M"].startswith("unattributed_write"), answer
 
 
+def test_a_setting_rolled_back_in_a_pipeline_that_goes_well_is_not_kept(stores, moved, proxy):
+    with wire.RawClient(proxy.port) as client:
+        client.login(APP, APP_PASSWORD, stores.dbname)
+        client.send(wire.query(f"SET app.tenant_id = '{OTHER}'"))
+        client.until("Z")
+        client.send(b"".join(wire.parse(text) + wire.bind() + wire.execute() for text in
+                             ("BEGIN", f"SET app.tenant_id = '{TENANT}'", "ROLLBACK", "BEGIN", "COMMIT")) + wire.sync())
+        assert client.until("Z")[-1].body == b"I"
+        client.send(wire.query("SELECT inet_server_port(), count(*) FROM events GROUP BY 1"))
+        (port, _), = [m.values() for m in client.until("Z") if m.kind == "D"]
+    assert int(port) == stores.shared.port
+
+
 def test_queries_sent_without_waiting_are_answered_in_order(prices, proxy):
     texts = ["BEGIN", insert_text(TENANT), "SELECT cents FROM prices", "SAVEPOINT a",
              f"SELECT count(*) FROM events WHERE tenant_id = '{TENANT}'", "SELECT cents / 0 FROM prices", "SELECT 1",

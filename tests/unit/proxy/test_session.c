@@ -294,6 +294,41 @@ static void what_failed_behind_a_commit_may_have_lasted(void **state)
     session_done(&session);
 }
 
+static void set_in_autocommit_and(struct session *session, const char *value, uint64_t sync,
+                                  uint64_t first_sync)
+{
+    session_init(session);
+    assert_true(session_set(session, slice_of("x"), slice_of("set x 1"), slice_of("1"), false, 0, 1));
+    session_commit(session, 1);
+    assert_true(session_set(session, slice_of("x"), slice_of("set x"), slice_of(value), false, 0, sync));
+    session_undo(session, first_sync, sync + 1);
+}
+
+static void what_a_sent_rollback_undoes_is_not_in_force(void **state)
+{
+    struct session session;
+
+    (void)state;
+    set_in_autocommit_and(&session, "2", 2, 2); /* in the block that the ROLLBACK ends */
+    assert_string_equal(value_of_x(&session), "1");
+    session_commit(&session, 3); /* the next transaction of the same pipeline went well */
+    assert_string_equal(value_of_x(&session), "1");
+    session_done(&session);
+
+    set_in_autocommit_and(&session, "2", 2, 3); /* before the block: a transaction of its own */
+    assert_string_equal(value_of_x(&session), "2");
+    session_commit(&session, 2);
+    assert_string_equal(value_of_x(&session), "2");
+    session_done(&session);
+
+    set_in_autocommit_and(&session, "2", 2, 2);
+    session_not_undone(&session, 2); /* the answer to something earlier */
+    assert_string_equal(value_of_x(&session), "1");
+    session_not_undone(&session, 3); /* it was skipped: a savepoint may bring the value back */
+    assert_string_equal(value_of_x(&session), UNKNOWN);
+    session_done(&session);
+}
+
 static void what_could_not_be_remembered_makes_every_value_unknown(void **state)
 {
     struct session session;
@@ -497,6 +532,7 @@ int main(void)
         cmocka_unit_test(the_base_is_what_a_joining_server_must_be_told),
         cmocka_unit_test(only_what_was_answered_is_settled),
         cmocka_unit_test(what_failed_behind_a_commit_may_have_lasted),
+        cmocka_unit_test(what_a_sent_rollback_undoes_is_not_in_force),
         cmocka_unit_test(what_could_not_be_remembered_makes_every_value_unknown),
         cmocka_unit_test(a_prepared_statement_is_kept_whole),
         cmocka_unit_test(a_name_that_is_used_again_is_replaced),
