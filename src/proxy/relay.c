@@ -69,11 +69,10 @@ static void skip_to_sync(struct server *server)
     struct request *head;
 
     while ((head = server_head(server)) != NULL && head->kind != 'S') {
-        if (head->kind == 'P' && head->serial != 0) {
-            if (!head->silent)
-                session_forget_serial(&server->client->session, head->serial);
+        if (head->kind == 'P' && head->serial != 0 && !head->silent)
+            session_forget_serial(&server->client->session, head->serial);
+        if (strchr("PBE", head->kind) != NULL && head->serial != 0) /* B, E: of a PREPARE said again */
             made_gone_serial(&server->made, head->serial);
-        }
         if (!head->silent && (head->kind == 'Q' || head->kind == 'F'))
             server->client->sync_sent--; /* ignored, too: no ReadyForQuery will come for it */
         server_pop(server);

@@ -652,10 +652,42 @@ void server_say_deallocate(struct server *server, struct slice name)
     made_gone(&server->made, name);
 }
 
+/* SQL's PREPARE as extended messages: a simple Query would end the implicit transaction of the pipeline. */
+static void say_prepare_in_pipeline(struct server *server, const struct prepared *prepared)
+{
+    static const char kinds[] = "PBE";
+    struct slice name = slice_of("pgshunt_prepare");
+    struct buf *out = stream_out(&server->stream);
+    size_t mark;
+
+    server_say_close(server, slice_of(prepared->name));
+    write_parse(out, name, prepared->text, NULL, 0);
+    mark = write_begin(out, FE_BIND);
+    write_slice_text(out, name); /* a portal of that name, too */
+    write_slice_text(out, name);
+    for (int i = 0; i < 3; i++) /* no formats, no parameters, no formats of results */
+        write_u16(out, 0);
+    write_end(out, mark);
+    mark = write_begin(out, FE_EXECUTE);
+    write_slice_text(out, name);
+    write_u32(out, 0);
+    write_end(out, mark);
+    for (size_t i = 0; kinds[i] != '\0' && server->state == SERVER_READY; i++)
+        if (!server_owe(server, kinds[i], true, prepared->serial))
+            broken_for_memory(server);
+    if (server->state == SERVER_READY)
+        server_say_close(server, name);
+}
+
 void server_say_prepare(struct server *server, struct prepared *prepared)
 {
     if (!prepared->sql) {
         server_say_parse(server, prepared, false);
+        return;
+    }
+    if (server->pipeline) {
+        say_prepare_in_pipeline(server, prepared);
+        made_note(&server->made, prepared->name, prepared->serial, false);
         return;
     }
     server_say_deallocate(server, slice_of(prepared->name));

@@ -111,6 +111,29 @@ def test_a_statement_made_by_sql_runs_by_protocol_and_the_other_way(where, conn)
         assert one(conn, f"EXECUTE theirs ('{tenant}')") == (home.port, count)
 
 
+def test_a_statement_made_by_sql_is_made_again_inside_a_pipeline(where, conn):
+    """… and does not end the pipeline's transaction by that."""
+    conn.execute(f"PREPARE counting (uuid) AS SELECT count(*) FROM events WHERE tenant_id = $1")
+    count = f"SELECT count(*) FROM events WHERE tenant_id = '{TENANT}'"
+    before = one(conn, count)
+    insert = NEW_EVENT.replace("$1", f"'{TENANT}'").replace("$2", "2000").encode()
+    pgconn = conn.pgconn
+    pgconn.enter_pipeline_mode()
+    pgconn.send_query_params(insert, [])
+    pgconn.send_query_prepared(b"counting", [str(TENANT).encode()])
+    pgconn.send_query_params(f"SELECT 1 / (count(*) - count(*)) FROM events WHERE tenant_id = '{TENANT}'".encode(), [])
+    pgconn.pipeline_sync()
+    seen = []
+    while not seen or seen[-1].status != psycopg.pq.ExecStatus.PIPELINE_SYNC:
+        result = pgconn.get_result()
+        if result is not None:
+            seen.append(result)
+    pgconn.exit_pipeline_mode()
+    assert int(seen[1].get_value(0, 0)) == before[0] + 1, seen[1].error_message
+    assert seen[2].error_field(psycopg.pq.DiagnosticField.SQLSTATE) == b"22012"
+    assert one(conn, count) == before
+
+
 def test_a_name_that_is_used_again(where, conn):
     """Closed at one store, made again at another one."""
     for text in ("first", "second"):
