@@ -7,8 +7,8 @@ packages_in_group() {
     build) echo build-essential meson ninja-build pkg-config libuv1-dev libssl-dev libpq-dev libpg-query-dev \
                 libprotobuf-c-dev libinih-dev uthash-dev uuid-dev libcmocka-dev ;;
     run)   echo postgresql-15 postgresql-client-15 util-linux python3 python3-psycopg python3-asyncpg ;;
-    test)  echo python3-pytest python3-pytest-xdist python3-pytest-timeout python3-pytest-rerunfailures ;;
-    clang) echo clang ;;
+    test)  echo openssl python3-pytest python3-pytest-xdist python3-pytest-timeout python3-pytest-rerunfailures ;;
+    clang) echo clang libclang-rt-dev ;;
     bench) echo pgbouncer ;;
     compat) echo bzip2 ;;
     drivers) echo python3-psycopg2 libpostgresql-jdbc-java default-jdk-headless libpqxx-dev libdbd-pg-perl ruby-pg php-cli \
