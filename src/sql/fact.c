@@ -107,6 +107,15 @@ static struct fact *new_fact(struct walk *walk, struct fact **list, enum fact_ki
     return fact;
 }
 
+/* The source's tenant is what the evidence says. */
+static void say_is(struct walk *walk, struct fact **list, struct source *source, struct restriction evidence)
+{
+    struct fact *fact = new_fact(walk, list, FACT_IS, source);
+
+    if (fact != NULL)
+        fact->evidence = evidence;
+}
+
 struct fact *facts_equal(struct walk *walk, struct source *a, struct source *b, struct fact *tail)
 {
     struct fact *fact = new_fact(walk, &tail, FACT_EQUAL, a);
@@ -171,14 +180,11 @@ static bool column_in(struct walk *walk, struct scope *scope, const struct cast_
 
     for (struct source *source = scope->sources; source != NULL; source = source->next) {
         struct restriction evidence = { 0 };
-        struct fact *fact;
 
         if (!cast_column_is(walk, source, column) ||
             !constants_of(walk, items, count, element, source->tenant_type, column->cast_oid, &evidence))
             continue;
-        fact = new_fact(walk, list, FACT_IS, source);
-        if (fact != NULL)
-            fact->evidence = evidence;
+        say_is(walk, list, source, evidence);
         found = true;
     }
     return found;
@@ -192,15 +198,12 @@ static bool equal_carried(struct walk *walk, struct scope *scope, const struct c
 
     for (struct source *source = scope->sources; source != NULL; source = source->next) {
         struct restriction evidence = { 0 };
-        struct fact *fact;
 
         if (!cast_column_is(walk, source, column) ||
             (carried->cast_oid != 0 && !cast_keeps(source->tenant_type, carried->cast_oid)) ||
             !carry_column(walk, scope, carried->column, source->tenant_type, false, &evidence))
             continue;
-        fact = new_fact(walk, list, FACT_IS, source);
-        if (fact != NULL)
-            fact->evidence = evidence;
+        say_is(walk, list, source, evidence);
         found = true;
     }
     return found;
@@ -258,14 +261,11 @@ static bool leaf_elements(struct walk *walk, struct scope *scope, const PgQuery_
         return false;
     for (struct source *source = scope->sources; source != NULL; source = source->next) {
         struct restriction evidence = { 0 };
-        struct fact *fact;
 
         if (!cast_column_is(walk, source, &column) ||
             !elements_of(walk, right, source->tenant_type, column.cast_oid, false, &evidence))
             continue;
-        fact = new_fact(walk, list, FACT_IS, source);
-        if (fact != NULL)
-            fact->evidence = evidence;
+        say_is(walk, list, source, evidence);
         found = true;
     }
     return found;
@@ -365,14 +365,11 @@ static bool or_facts(struct walk *walk, struct scope *scope, const PgQuery__Node
 
     for (struct source *source = scope->sources; source != NULL; source = source->next) {
         struct restriction evidence = { 0 };
-        struct fact *fact;
 
         if (source->reference == NULL || !walk_spend(walk) ||
             !arm_evidence(walk, scope, node, source, &evidence))
             continue;
-        fact = new_fact(walk, list, FACT_IS, source);
-        if (fact != NULL)
-            fact->evidence = evidence;
+        say_is(walk, list, source, evidence);
         found = true;
     }
     return found;
