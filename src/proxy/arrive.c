@@ -11,6 +11,7 @@
 #include "proxy/join.h"
 #include "proxy/hear.h"
 #include "proxy/loop.h"
+#include "proxy/owed.h"
 #include "proxy/twophase.h"
 #include "wire/write.h"
 
@@ -542,7 +543,7 @@ static bool must_know_first(struct client *client)
     if (!client->place.settles || client->place.asks_only || !txn->open || server == NULL ||
         server->visible == 0 ||
         (txn->branch_count <= 1 && route_table_away_count(client->loop->table) == 0) ||
-        !server_owes(server, "QFE"))
+        !owed_has(server, "QFE"))
         return false;
     if (server->pipeline)
         write_flush(stream_out(&server->stream));

@@ -10,6 +10,8 @@
 #include "proxy/branches.h"
 #include "proxy/local.h"
 #include "proxy/loop.h"
+#include "proxy/owed.h"
+#include "proxy/server_say.h"
 #include "proxy/statement.h"
 #include "wire/read.h"
 #include "wire/write.h"
@@ -250,7 +252,7 @@ static void clear_name(struct server *server, struct slice name)
     if (name.bytes == 0 || !made_knows(&server->made, name))
         return;
     write_close(stream_out(&server->stream), 'S', name);
-    server_owe(server, 'C', true, 0);
+    owed_add(server, 'C', true, 0);
     made_gone(&server->made, name);
 }
 

@@ -8,6 +8,8 @@
 #include "proxy/branches.h"
 #include "proxy/execute.h"
 #include "proxy/loop.h"
+#include "proxy/owed.h"
+#include "proxy/server_say.h"
 #include "proxy/twophase.h"
 
 /* The text of statement `index`; .at NULL: it cannot be told apart from its neighbours. */
@@ -130,7 +132,7 @@ static void book_unsure(struct client *client, int store)
 {
     struct server *server = store < 0 ? NULL : client->servers[store];
 
-    if (client->place.settles_late || (server != NULL && server_owes(server, "QFE")))
+    if (client->place.settles_late || (server != NULL && owed_has(server, "QFE")))
         client->txn.overflow = true;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proxy/loop.h"
+#include "proxy/server_say.h"
 
 static struct server *server_of(const struct client *client, int store)
 {

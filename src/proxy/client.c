@@ -17,6 +17,7 @@
 #include "proxy/local.h"
 #include "proxy/login.h"
 #include "proxy/loop.h"
+#include "proxy/owed.h"
 #include "proxy/relay.h"
 #include "proxy/secure.h"
 #include "proxy/statement.h"
@@ -286,7 +287,7 @@ void client_say(struct client *client, struct buf *bytes, char ready, bool faile
     struct server *server = client->answering < 0 ? NULL : client->servers[client->answering];
 
     if (server != NULL && server->visible > 0) {
-        if (server_owe_local(server, bytes, ready, failed))
+        if (owed_add_local(server, bytes, ready, failed))
             return;
         buf_done(bytes);
         fail_with(client, "53200", "out of memory");
@@ -414,7 +415,7 @@ static void answer_for(struct client *client, struct server *server, const struc
     struct error unknown;
 
     outcome_unknown(&unknown, why);
-    while ((head = server_head(server)) != NULL) {
+    while ((head = owed_head(server)) != NULL) {
         char kind = head->silent ? 0 : head->kind;
 
         char ready = head->ready;
@@ -427,7 +428,7 @@ static void answer_for(struct client *client, struct server *server, const struc
                 write_error(out, "ERROR", head->ends ? &unknown : why);
             told = true;
         }
-        server_pop(server);
+        owed_pop(server);
         if (kind == REQUEST_LOCAL)
             client_said(client, ready, failed);
         if (kind == 'Q' || kind == 'S' || kind == 'F') {

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "proxy/client.h"
 #include "proxy/loop.h"
+#include "proxy/server_say.h"
 #include "wire/read.h"
 #include "wire/write.h"
 

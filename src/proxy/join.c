@@ -9,6 +9,7 @@
 #include "proxy/branches.h"
 #include "proxy/lend.h"
 #include "proxy/loop.h"
+#include "proxy/server_say.h"
 #include "wire/write.h"
 
 /* ---- making a server like the session ---- */
@@ -158,7 +159,7 @@ static bool say_journal(struct client *client, struct server *server, struct err
     for (size_t i = from; i < txn->journal_count && server->state == SERVER_READY; i++)
         server_say(server, slice_of(txn->journal[i]));
     if (server->state == SERVER_READY && txn->open && txn->branch_count > 1 && !txn->isolation_known)
-        server_ask(server, slice_of("SHOW transaction_isolation")); /* it decides how they end together */
+        server_say_asking(server, slice_of("SHOW transaction_isolation")); /* it decides how they end together */
     if (server->state == SERVER_READY)
         return true;
     *err = client->lost_why;
@@ -184,7 +185,7 @@ static void take_isolation(struct client *client, struct server *server)
 enum arrival join_learn_isolation(struct client *client, struct server *server)
 {
     if (!server->asking) {
-        server_ask(server, slice_of("SHOW transaction_isolation"));
+        server_say_asking(server, slice_of("SHOW transaction_isolation"));
         return WAITING;
     }
     if (!server_is_quiet(server))

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "proxy/loop.h"
+#include "proxy/server_say.h"
 #include "wire/read.h"
 #include "wire/write.h"
 

@@ -7,6 +7,7 @@
 #include "proxy/client.h"
 #include "proxy/hear.h"
 #include "proxy/loop.h"
+#include "proxy/owed.h"
 #include "wire/read.h"
 
 enum { WHOLE_BYTES_MAX = 64 * 1024 }; /* a larger message that we need not read streams through */
@@ -19,7 +20,7 @@ static void send_to_client(struct server *server, const char *bytes, size_t coun
 
 static bool head_is_silent(struct server *server)
 {
-    const struct request *head = server_head(server);
+    const struct request *head = owed_head(server);
 
     return head != NULL && head->silent;
 }
@@ -34,14 +35,14 @@ void relay_locals(struct server *server)
 {
     struct request *head;
 
-    while ((head = server_head(server)) != NULL &&
+    while ((head = owed_head(server)) != NULL &&
            (head->kind == REQUEST_LOCAL || head->kind == REQUEST_MARK)) {
         char ready = head->ready;
         bool failed = head->failed;
 
         if (head->kind == REQUEST_LOCAL)
             send_to_client(server, buf_at(&head->local), buf_bytes(&head->local));
-        server_pop(server);
+        owed_pop(server);
         client_said(server->client, ready, failed);
         if (server->client == NULL)
             return;
@@ -50,14 +51,14 @@ void relay_locals(struct server *server)
 
 static void pop(struct server *server)
 {
-    server_pop(server);
+    owed_pop(server);
     relay_locals(server);
 }
 
 /* Pops the head if it is a request of that kind. */
 static void answered(struct server *server, const char *kinds)
 {
-    const struct request *head = server_head(server);
+    const struct request *head = owed_head(server);
 
     if (head != NULL && strchr(kinds, head->kind) != NULL)
         pop(server);
@@ -68,14 +69,14 @@ static void skip_to_sync(struct server *server)
 {
     struct request *head;
 
-    while ((head = server_head(server)) != NULL && head->kind != 'S') {
+    while ((head = owed_head(server)) != NULL && head->kind != 'S') {
         if (head->kind == 'P' && head->serial != 0 && !head->silent)
             session_forget_serial(&server->client->session, head->serial);
         if (strchr("PBE", head->kind) != NULL && head->serial != 0) /* B, E: of a PREPARE said again */
             made_gone_serial(&server->made, head->serial);
         if (!head->silent && (head->kind == 'Q' || head->kind == 'F'))
             server->client->sync_sent--; /* ignored, too: no ReadyForQuery will come for it */
-        server_pop(server);
+        owed_pop(server);
     }
     server->skipping = head == NULL;
 }
@@ -125,7 +126,7 @@ static bool is_fatal(const struct msg *msg)
 
 static void on_error(struct server *server, const struct msg *msg)
 {
-    const struct request *head = server_head(server);
+    const struct request *head = owed_head(server);
     bool extended = head != NULL && strchr("PBDEC", head->kind) != NULL;
 
     if (is_fatal(msg)) { /* the connection closes next; the client's session does not: client_server_lost() */
@@ -167,13 +168,13 @@ static void on_error(struct server *server, const struct msg *msg)
  * Operations"): libpq sends one with the COPY statement. */
 static void on_copy_in(struct server *server)
 {
-    const struct request *head = server_head(server);
+    const struct request *head = owed_head(server);
 
     server->copy_in = true;
     if (head == NULL)
         return;
     for (size_t i = 1; i < server->line_count; i++) {
-        struct request *later = &server->line[(server->line_at + i) % server->line_capacity];
+        const struct request *later = owed_at(server, i);
 
         if (later->kind == REQUEST_MARK) { /* the client has ended it already */
             server->copy_in = false;
@@ -181,15 +182,9 @@ static void on_copy_in(struct server *server)
         }
         if (later->kind != 'S' || head->kind != 'E')
             continue;
-        if (!later->silent) {
-            server->visible--;
+        if (!later->silent)
             server->client->sync_sent--;
-        }
-        for (size_t j = i; j + 1 < server->line_count; j++)
-            server->line[(server->line_at + j) % server->line_capacity] =
-                server->line[(server->line_at + j + 1) % server->line_capacity];
-        server->line_count--;
-        i--;
+        owed_drop(server, i--);
     }
 }
 
@@ -202,7 +197,7 @@ static void count(struct server *server)
 
 static void on_ready(struct server *server, const struct msg *msg)
 {
-    const struct request *head = server_head(server);
+    const struct request *head = owed_head(server);
     bool silent = head != NULL && head->silent;
 
     if (head == NULL || strchr("QSF", head->kind) == NULL || msg->body_bytes != 1)
@@ -212,7 +207,7 @@ static void on_ready(struct server *server, const struct msg *msg)
     if (!silent && server->tx_status == 'I')
         hear_flush(server->client);
     pass(server, msg);
-    server_pop(server);
+    owed_pop(server);
     if (!silent)
         count(server);
     if (!silent)
@@ -262,7 +257,7 @@ static void capture(struct server *server, const struct msg *msg)
 
 static bool is_captured(struct server *server, const struct msg *msg)
 {
-    const struct request *head = server_head(server);
+    const struct request *head = owed_head(server);
 
     return msg->type == BE_DATA_ROW && head != NULL && head->capture;
 }

@@ -1,6 +1,7 @@
-/* server.h - one connection to a store's PostgreSQL, working for one client: login, and what is owed.
- * Owns:   its stream, the line of requests whose answers are still to come, which prepared statements it has.
- * Leaves: what an answer means to the client (relay), what to send (statement), making it alike (join).
+/* server.h - one connection to a store's PostgreSQL, working for one client: its life from login to close.
+ * Owns:   its stream, the line of requests whose answers are still to come (owed), which prepared statements
+ * it has. Leaves: what an answer means to the client (relay), what to send (statement, server_say), making it
+ * alike (join).
  * Thread: its client's loop.   Start at: enum server_state, then on_login_message(). */
 #ifndef PGSHUNT_PROXY_SERVER_H
 #define PGSHUNT_PROXY_SERVER_H
@@ -33,25 +34,7 @@ enum server_state {
     SERVER_BROKEN,     /* `why` says so; nothing more is sent or read */
 };
 
-/* One answer that is owed. Kinds are the frontend's message types, or one of these. */
-enum {
-    REQUEST_LOCAL = 'L',
-    REQUEST_MARK = 'c', /* CopyDone or CopyFail went by here; nothing is owed for it */
-};
-
-struct request {
-    char kind;          /* Q P B D E C S F, or L: `local` goes to the client when its turn comes */
-    bool silent;        /* asked for by the proxy: answers are swallowed */
-    bool swallow_error; /* silent: an error is noted (silent_failed) and not passed on */
-    bool capture;       /* silent: the first column of its row goes to server->captured */
-    bool expect_error;  /* silent: it is meant to fail */
-    bool quietly;       /* silent: whatever becomes of it, nobody asks */
-    bool ends;          /* ends a transaction: if its answer is lost, nobody knows whether it was committed */
-    uint64_t serial;    /* P, and Q of a PREPARE alone: which prepared statement */
-    struct buf local;
-    char ready;  /* L: `local` ends with a ReadyForQuery of that status; 0: it does not */
-    bool failed; /* L: it says that the transaction failed */
-};
+struct request; /* owed.h */
 
 struct server {
     struct stream stream; /* first, as in struct client */
@@ -75,7 +58,7 @@ struct server {
     size_t key_bytes;
     char tx_status; /* of its last ReadyForQuery */
 
-    struct request *line; /* a ring */
+    struct request *line; /* a ring: owed.h */
     size_t line_at, line_count, line_capacity;
     size_t visible;       /* requests in line that are not silent */
     size_t passing_bytes; /* rest of a large message on its way to the client */
@@ -83,7 +66,7 @@ struct server {
     bool pipeline; /* extended messages since the last Sync */
     bool skipping; /* an error: everything until Sync is ignored by the server */
     bool copy_in;  /* expects CopyData */
-    bool asking;   /* server_ask() is under way, or answered and not yet looked at */
+    bool asking;   /* server_say_asking() is under way, or answered and not yet looked at */
     char captured[32];
     bool silent_failed; /* a silent request failed; silent_why */
     struct error silent_why;
@@ -119,44 +102,10 @@ void server_break(struct server *server, const struct error *why);
 void server_count_bytes(struct server *server);    /* what it was sent, into its store's tally */
 bool server_is_quiet(const struct server *server); /* nothing is owed */
 
-/* The line. false: no memory (the caller breaks the server). */
-bool server_owe(struct server *server, char kind, bool silent, uint64_t serial);
-/* Bytes for the client that must come after what is owed now; takes `local` over. */
-bool server_owe_local(struct server *server, struct buf *local, char ready, bool failed);
-struct request *server_head(struct server *server);         /* NULL: nothing is owed */
-bool server_owes(struct server *server, const char *kinds); /* some visible one of these kinds */
-struct request *server_last(struct server *server);         /* owed last; NULL: nothing is */
-void server_pop(struct server *server);
-
-/* Silent requests. Sent and owed; answers are swallowed. */
-void server_say(struct server *server, struct slice query);         /* a simple Query */
-void server_say_quietly(struct server *server, struct slice query); /* … whose error does not matter */
-/* Parse again. An error is the client's unless `swallow_error`: the messages it sent behind are skipped with
- * it. */
-/* The same for one short value: `captured` has it when the server is quiet again (empty if it failed). */
-void server_ask(struct server *server, struct slice query);
-void server_say_parse(struct server *server, struct prepared *prepared, bool swallow_error);
-void server_say_close(struct server *server,
-                      struct slice name); /* of a prepared statement; a Sync must follow */
-void server_say_sync(struct server *server, bool silent);
-/* Makes its transaction fail, and an implicit one not commit: a Parse that cannot be parsed, silent. `reason`
- * appears in the server's log. */
-void server_say_fail(struct server *server, const char *reason);
-
-/* As the client made it: by Parse, or by SQL's PREPARE. An error is the client's. */
-void server_say_prepare(struct server *server, struct prepared *prepared);
-/* An older statement of that name, which the client has closed where it then was: gone here, too. */
-void server_say_deallocate(struct server *server, struct slice name);
+/* Of prepared statements (session.h), as clients share them or under their own names. */
 bool server_has(struct server *server, struct prepared *prepared);
 /* The name that it has, or would have, there. */
 const char *server_name_of(const struct server *server, struct prepared *prepared);
-/* Makes room for one more of those that clients share, and sees to it that nothing stands under its name. */
-void server_say_room(struct server *server, const char *name);
-/* A statement that does nothing, under a name of the client's own: what SQL says of that name then is
- * PostgreSQL's. */
-void server_say_dummy(struct server *server, struct slice name);
-/* It is made under the client's own name, whoever shares it otherwise: for SQL's EXECUTE. */
-void server_say_own(struct server *server, struct prepared *prepared);
 bool server_has_own(const struct server *server, const struct prepared *prepared);
 
 #endif

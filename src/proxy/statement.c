@@ -9,6 +9,8 @@
 #include "proxy/branches.h"
 #include "proxy/local.h"
 #include "proxy/loop.h"
+#include "proxy/owed.h"
+#include "proxy/server_say.h"
 #include "proxy/twophase.h"
 #include "wire/write.h"
 
@@ -17,7 +19,7 @@
 static bool owe(struct client *client, struct server *server, char owed, uint64_t serial)
 {
     if (owed != 0) {
-        if (!server_owe(server, owed, false, serial)) {
+        if (!owed_add(server, owed, false, serial)) {
             struct error err;
 
             error_no_memory(&err);
@@ -70,7 +72,7 @@ void statement_forward_as(struct client *client, struct server *server, const st
 
 void statement_note_end(struct server *server)
 {
-    struct request *last = server_last(server);
+    struct request *last = owed_last(server);
 
     if (last != NULL)
         last->ends = true;
@@ -255,7 +257,7 @@ static bool on_data(struct client *client, const struct msg *header)
     if (header->type != FE_COPY_DATA) {
         server->copy_in = false;
         if (!server_is_quiet(server))
-            server_owe(server, REQUEST_MARK, true, 0);
+            owed_add(server, REQUEST_MARK, true, 0);
     }
     statement_forward(client, server, header, 0, 0);
     return true;

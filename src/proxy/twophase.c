@@ -5,6 +5,7 @@
 
 #include "proxy/join.h"
 #include "proxy/loop.h"
+#include "proxy/server_say.h"
 
 bool twophase_asks(const struct client *client, const struct message *message)
 {
@@ -47,7 +48,7 @@ static void ask(struct server *server, const char *gid)
         buf_append(&text, gid, 1);
     }
     buf_append_text(&text, "'");
-    server_ask(server, buf_slice(&text));
+    server_say_asking(server, buf_slice(&text));
     buf_done(&text);
 }
 

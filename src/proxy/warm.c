@@ -7,6 +7,7 @@
 #include "proxy/join.h"
 #include "proxy/lend.h"
 #include "proxy/loop.h"
+#include "proxy/server_say.h"
 
 enum { WARM_RETRY_MS = 2000, WARM_STATEMENTS_MAX = 256 };
 
