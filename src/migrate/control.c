@@ -18,171 +18,16 @@
 #include <utlist.h>
 
 #include "base/clock.h"
-#include "migrate/answers.h"
-#include "migrate/runner.h"
+#include "migrate/control_impl.h"
 #include "migrate/settings.h"
-#include "migrate/survey.h"
-#include "sql_embedded.h"
 
 enum {
     RECONNECT_MS_MIN = 100,
     RECONNECT_MS_MAX = 2000,
-    IDLE_MS = 200,       /* at most this long without a look at what is due */
-    APPLY_MS_MAX = 5000, /* a loop that has not answered a publication by then is a bug */
-    INSTANCE_BYTES = 200,
+    IDLE_MS = 200, /* at most this long without a look at what is due */
 };
-
-struct running {
-    struct runner *runner;
-    bool ended, has_slot;
-    struct running *next;
-};
-
-struct control {
-    struct control_setup setup;
-    pthread_t thread;
-    struct mailbox *mailbox; /* borrowed from the switchboard */
-    struct event_names *names;
-    struct ledger_setup ledger_setup;
-    struct runner_setup runner_setup;
-    char instance[INSTANCE_BYTES], host[100];
-    uint64_t lease_ms;
-
-    struct ledger *ledger; /* NULL: not connected */
-    char started_at[64];   /* of our row in proxy_instances; "": not registered yet */
-    bool replaced;         /* another process has our name */
-    bool others;           /* other instances are alive */
-    uint64_t connect_next_ms, connect_wait_ms, heartbeat_next_ms, orphans_next_ms;
-    bool read_routes, routes_read, ready;
-
-    struct publisher *publisher;
-    struct survey *survey;
-    uint64_t applied_by_ms; /* 0: everything posted has been applied */
-    uint64_t last_sequence;
-
-    struct running *running;
-    struct letter *publishing; /* struct runner_letter: PUBLISH, not applied everywhere yet */
-    struct letter *slots;      /* struct runner_letter: SLOT, not granted yet */
-    struct letter *requests;   /* struct control_request */
-    bool stopping;
-};
-
-/* --- requests --- */
-
-static void request_drop(struct letter *letter)
-{
-    struct control_request *request = (struct control_request *)letter;
-
-    free(request->tenant);
-    free(request->from);
-    free(request->to);
-    free(request->id);
-    free(request->reason);
-    free(request->filter);
-    for (size_t i = 0; i < request->option_count; i++) {
-        free(request->options[i].name);
-        free(request->options[i].value);
-    }
-    rows_free(request->rows);
-    free(request);
-}
-
-struct control_request *control_request_new(enum control_verb verb, struct mailbox *reply_to)
-{
-    struct control_request *request = calloc(1, sizeof *request);
-
-    if (request == NULL)
-        return NULL;
-    request->letter.kind = LETTER_CONTROL;
-    request->letter.drop = request_drop;
-    request->letter.reply_to = reply_to == NULL ? NULL : mailbox_take(reply_to);
-    request->verb = verb;
-    return request;
-}
-
-/* --- publishing --- */
-
-/* Answers the runners whose route every loop has applied. */
-static void answer_published(struct control *c)
-{
-    struct letter *letter, *next;
-
-    LL_FOREACH_SAFE(c->publishing, letter, next) {
-        struct runner_letter *news = (struct runner_letter *)letter;
-
-        if (news->sequence == 0 || !publisher_is_applied(c->publisher, news->sequence))
-            continue;
-        LL_DELETE(c->publishing, letter);
-        letter->next = NULL;
-        letter_reply(letter);
-    }
-    if (c->applied_by_ms != 0 && publisher_is_applied(c->publisher, c->last_sequence))
-        c->applied_by_ms = 0;
-}
-
-static void publish(struct control *c)
-{
-    struct error err;
-    struct letter *letter;
-    uint64_t sequence;
-
-    if (!publisher_is_behind(c->publisher))
-        return;
-    if (!publisher_post(c->publisher, &sequence, &err)) {
-        log_error(c->setup.log, LOG_ERROR, "control", &err,
-                  "publishing routes"); /* tried again in the next turn */
-        return;
-    }
-    c->last_sequence = sequence;
-    c->applied_by_ms = clock_ms() + APPLY_MS_MAX;
-    LL_FOREACH(c->publishing, letter) {
-        struct runner_letter *news = (struct runner_letter *)letter;
-
-        if (news->sequence == 0)
-            news->sequence = sequence;
-    }
-    answer_published(c);
-}
-
-static void complain_of_loops(struct control *c)
-{
-    if (c->applied_by_ms == 0 || clock_ms() < c->applied_by_ms)
-        return;
-    c->applied_by_ms = clock_ms() + APPLY_MS_MAX;
-    log_line(c->setup.log, LOG_ERROR, "control",
-             "an event loop has not applied the published routes for %d ms", (int)APPLY_MS_MAX);
-}
 
 /* --- letters --- */
-
-static void grant_slots(struct control *c);
-
-static struct running *find_running(struct control *c, const char *id)
-{
-    struct running *at;
-
-    LL_FOREACH(c->running, at) {
-        if (strcmp(runner_id(at->runner), id) == 0)
-            return at;
-    }
-    return NULL;
-}
-
-static void take_publication(struct control *c, struct runner_letter *news)
-{
-    struct error err;
-
-    news->sequence = 0;
-    if (!publisher_route(c->publisher, &news->route, &err)) {
-        log_error(c->setup.log, LOG_ERROR, "control", &err, "taking a route");
-        c->read_routes = true; /* it is in the control database */
-    }
-    LL_APPEND(c->publishing, &news->letter);
-    if (!publisher_is_behind(c->publisher)) /* NOTIFY was faster: it has been posted already */
-        news->sequence = c->last_sequence;
-    publish(c);
-    answer_published(c);
-}
 
 static void take_news(struct control *c, struct runner_letter *news)
 {
@@ -190,14 +35,14 @@ static void take_news(struct control *c, struct runner_letter *news)
 
     switch (news->news) {
     case RUNNER_PUBLISH:
-        take_publication(c, news);
+        control_take_publication(c, news);
         return;
     case RUNNER_SLOT:
         LL_APPEND(c->slots, &news->letter);
-        grant_slots(c);
+        control_grant_slots(c);
         return;
     case RUNNER_ENDED:
-        running = find_running(c, news->migration);
+        running = control_find_running(c, news->migration);
         if (running != NULL)
             running->ended = true;
         break;
@@ -216,9 +61,6 @@ static void take_stale(struct control *c, struct stale_letter *stale)
     letter_drop(&stale->letter);
 }
 
-/* A pg_wake's `stop`: called in the middle of statements, too. */
-static void grant_slots(struct control *c);
-
 /* What runs goes on as it was begun; what begins from now on begins by the new settings. */
 static void take_config(struct control *c, struct config_letter *letter)
 {
@@ -229,9 +71,10 @@ static void take_config(struct control *c, struct config_letter *letter)
     survey_follow(c->survey, letter->config);
     letter->config = before; /* given back by the letter's drop */
     letter_reply(&letter->letter);
-    grant_slots(c);
+    control_grant_slots(c);
 }
 
+/* A pg_wake's `stop`: called in the middle of statements, too. */
 static bool on_letters(void *who)
 {
     struct control *c = who;
@@ -241,7 +84,7 @@ static bool on_letters(void *who)
         switch (letter->kind) {
         case LETTER_PUBLISH:
             publisher_answered(c->publisher, (struct publish_letter *)letter);
-            answer_published(c);
+            control_answer_published(c);
             break;
         case LETTER_RUNNER:
             take_news(c, (struct runner_letter *)letter);
@@ -264,175 +107,6 @@ static bool on_letters(void *who)
         }
     }
     return c->stopping;
-}
-
-/* --- runners --- */
-
-static void grant_slots(struct control *c)
-{
-    int64_t most = config_number(c->setup.config, CONFIG_MAX_CONCURRENT_MIGRATIONS), used = 0;
-    struct running *at;
-    struct letter *letter, *next;
-
-    LL_FOREACH(c->running, at)
-        used += at->has_slot;
-    LL_FOREACH_SAFE(c->slots, letter, next) {
-        struct running *running = find_running(c, ((struct runner_letter *)letter)->migration);
-
-        if (used >= most)
-            return;
-        LL_DELETE(c->slots, letter);
-        letter->next = NULL;
-        if (running != NULL) {
-            running->has_slot = true;
-            used++;
-        }
-        letter_reply(letter);
-    }
-}
-
-/* Takes the request (NULL: none) over. */
-static void start_runner(struct control *c, const char *id, struct control_request *request)
-{
-    struct running *running = calloc(1, sizeof *running);
-    struct error err;
-
-    if (running == NULL) {
-        error_no_memory(&err);
-        runner_answer(request, NULL, &err);
-        return;
-    }
-    if (!runner_start(&c->runner_setup, id, request, &running->runner, &err)) {
-        log_error(c->setup.log, LOG_ERROR, "control", &err, "starting the runner of migration %s", id);
-        free(running);
-        return;
-    }
-    LL_APPEND(c->running, running);
-}
-
-static void join_ended(struct control *c)
-{
-    struct running *running, *next;
-    bool freed = false;
-
-    LL_FOREACH_SAFE(c->running, running, next) {
-        if (!running->ended)
-            continue;
-        LL_DELETE(c->running, running);
-        runner_join(running->runner);
-        free(running);
-        freed = true;
-    }
-    if (freed)
-        grant_slots(c);
-}
-
-/* Migrations without a runner that are ours to carry on: after a start, or when another instance is gone. */
-static bool adopt_orphans(struct control *c, struct error *err)
-{
-    const char *const values[] = { c->instance };
-    PGresult *result = pg_query(ledger_pg(c->ledger), sql_find_orphans, 1, values, err);
-
-    if (result == NULL)
-        return false;
-    for (int row = 0; row < PQntuples(result); row++) {
-        if (find_running(c, PQgetvalue(result, row, 0)) == NULL)
-            start_runner(c, PQgetvalue(result, row, 0), NULL);
-    }
-    PQclear(result);
-    c->orphans_next_ms = clock_ms() + c->lease_ms;
-    return true;
-}
-
-static void stop_runners(struct control *c)
-{
-    struct running *running, *next;
-
-    LL_FOREACH(c->running, running) {
-        struct letter *stop = stop_letter_new();
-
-        if (stop != NULL)
-            letter_send(runner_mailbox(running->runner), stop);
-    }
-    LL_FOREACH_SAFE(c->running, running, next) {
-        LL_DELETE(c->running, running);
-        runner_join(running->runner);
-        free(running);
-    }
-}
-
-/* --- routes --- */
-
-/* A row of read_routes.sql. A proxy that does not know a store must not guess where its tenants live. */
-static bool take_route(struct control *c, const PGresult *result, int row, struct error *err)
-{
-    const char *target = PQgetvalue(result, row, 3);
-    struct route route;
-
-    memset(&route, 0, sizeof route);
-    if (strlen(PQgetvalue(result, row, 0)) >= sizeof route.tenant)
-        return error_set(err, "22001", "the routing table has a tenant of more than %d bytes",
-                         TENANT_BYTES_MAX - 1);
-    snprintf(route.tenant, sizeof route.tenant, "%s", PQgetvalue(result, row, 0));
-    route.store = stores_get(c->setup.stores, PQgetvalue(result, row, 1));
-    route.target = PQgetisnull(result, row, 3) ? NULL : stores_get(c->setup.stores, target);
-    if (route.store == NULL || (route.target == NULL && !PQgetisnull(result, row, 3))) {
-        error_set(err, "42704", "tenant \"%s\" is routed to store \"%s\", which is not configured",
-                  route.tenant, route.store == NULL ? PQgetvalue(result, row, 1) : target);
-        return error_hint(err, "Add it under [stores], then start pgshunt again.");
-    }
-    if (!routing_state_parse(PQgetvalue(result, row, 2), &route.migration_state))
-        return error_set(err, "22023", "tenant \"%s\" has an unknown migration_state", route.tenant);
-    snprintf(route.migration, sizeof route.migration, "%s", PQgetvalue(result, row, 4));
-    route.generation = strtoull(PQgetvalue(result, row, 5), NULL, 10);
-    route.owner_epoch = strtoull(PQgetvalue(result, row, 6), NULL, 10);
-    return publisher_route(c->publisher, &route, err);
-}
-
-static bool read_routes(struct control *c, struct error *err)
-{
-    PGresult *result;
-    bool fine = true;
-
-    c->read_routes = false;
-    result = pg_query(ledger_pg(c->ledger), sql_read_routes, 0, NULL, err);
-    for (int row = 0; result != NULL && fine && row < PQntuples(result); row++)
-        fine = take_route(c, result, row, err);
-    fine = fine && result != NULL;
-    PQclear(result);
-    if (!fine)
-        c->read_routes = true;
-    else
-        c->routes_read = true;
-    return fine;
-}
-
-/* What other instances and people have changed. */
-static void take_notifies(struct control *c)
-{
-    char routing[IDENTIFIER_BYTES_MAX + 16];
-    PGnotify *notify;
-
-    snprintf(routing, sizeof routing, "%s.routing", c->ledger_setup.schema);
-    PQconsumeInput(pg_raw(ledger_pg(c->ledger)));
-    while ((notify = PQnotifies(pg_raw(ledger_pg(c->ledger)))) != NULL) {
-        struct running *running = find_running(c, notify->extra);
-        struct runner_letter *look = NULL;
-
-        if (strcmp(notify->relname, routing) == 0)
-            c->read_routes = true;
-        else
-            c->orphans_next_ms = 0;
-        if (running != NULL && strcmp(notify->relname, routing) != 0)
-            look = calloc(1, sizeof *look);
-        if (look != NULL) {
-            look->letter.kind = LETTER_RUNNER;
-            look->letter.drop = (void (*)(struct letter *))free;
-            look->news = RUNNER_LOOK;
-            letter_send(runner_mailbox(running->runner), &look->letter);
-        }
-        PQfreemem(notify);
-    }
 }
 
 /* --- the connection and the lease --- */
@@ -492,7 +166,7 @@ static bool heartbeat(struct control *c, struct error *err)
     return true;
 }
 
-static uint64_t statement_ms_max(const struct control *c)
+uint64_t control_statement_ms_max(const struct control *c)
 {
     return c->lease_ms / 3 < 200 ? 200 : c->lease_ms / 3;
 }
@@ -500,16 +174,16 @@ static uint64_t statement_ms_max(const struct control *c)
 static bool open_ledger(struct control *c, struct error *err)
 {
     if (!ledger_open(&c->ledger_setup, "pgshunt control",
-                     &(struct pg_wake){ mailbox_fd(c->mailbox), on_letters, c }, statement_ms_max(c),
+                     &(struct pg_wake){ mailbox_fd(c->mailbox), on_letters, c }, control_statement_ms_max(c),
                      &c->ledger, err))
         return false;
     if (!ledger_upgrade(c->ledger, err))
         return false;
-    pg_set_deadline(ledger_pg(c->ledger), clock_ms() + statement_ms_max(c));
+    pg_set_deadline(ledger_pg(c->ledger), clock_ms() + control_statement_ms_max(c));
     /* After a reconnect our row is still there; a heartbeat goes on with it. */
     if (c->started_at[0] == '\0' ? !register_instance(c, true, err) : !heartbeat(c, err))
         return false;
-    return listen(c, err) && read_routes(c, err);
+    return listen(c, err) && control_read_routes(c, err);
 }
 
 static void drop_ledger(struct control *c)
@@ -541,125 +215,6 @@ static void keep_connected(struct control *c)
     drop_ledger(c);
 }
 
-/* --- admin requests --- */
-
-/* To the migration's runner, or what is to be said without one. Takes the request. */
-static void pass_to_runner(struct control *c, struct control_request *request,
-                           const struct found_migration *found)
-{
-    struct running *running = find_running(c, found->id);
-    struct error err;
-
-    if (running != NULL && !running->ended && mailbox_post(runner_mailbox(running->runner), &request->letter))
-        return;
-    if (request->verb == CONTROL_ABORT && found->state == MIGRATION_FAILED && running == NULL) {
-        start_runner(c, found->id, request);
-        return;
-    }
-    error_set(&err, "55000", "migration %s is in state %s", found->id, migration_state_name(found->state));
-    if (migration_is_active(found->state)) {
-        error_detail(&err, "Its runner has not started yet, or another instance carries it.");
-        error_hint(&err, "SHOW MIGRATION '%s' names its owner; try again there.", found->id);
-    } else {
-        error_detail(&err, "invalid_state_transition: %s",
-                     request->verb == CONTROL_ABORT ? "only an active or failed migration can be aborted"
-                                                    : "this is for a migration that is under way");
-        error_hint(&err, "SHOW MIGRATION '%s' tells how it ended.", found->id);
-    }
-    runner_answer(request, NULL, &err);
-}
-
-static bool show(struct control *c, const struct control_request *request,
-                 const struct found_migration *found, struct rows **rows, struct error *err)
-{
-    switch (request->verb) {
-    case CONTROL_SHOW_STORES:
-        return answers_stores(c->setup.stores, c->survey, c->publisher, rows, err);
-    case CONTROL_SHOW_TENANTS:
-        return answers_tenants(c->publisher, rows, err);
-    case CONTROL_SHOW_MIGRATIONS:
-        return answers_migrations(c->ledger, request, rows, err);
-    case CONTROL_SHOW_MIGRATION:
-        return answers_migration(c->ledger, found->id, rows, err);
-    case CONTROL_SHOW_AUDIT:
-        return answers_audit(c->ledger, found->id, rows, err);
-    case CONTROL_SHOW_INSTANCES:
-        return answers_instances(c->ledger, rows, err);
-    default:
-        return error_set(err, "0A000", "control does not know this request");
-    }
-}
-
-static bool names_a_migration(enum control_verb verb)
-{
-    return verb == CONTROL_SHOW_MIGRATION || verb == CONTROL_SHOW_LAG || verb == CONTROL_SHOW_AUDIT ||
-           verb == CONTROL_CUTOVER || verb == CONTROL_CHECK_CUTOVER || verb == CONTROL_ABORT ||
-           verb == CONTROL_FIND;
-}
-
-static bool is_for_runner(enum control_verb verb)
-{
-    return verb == CONTROL_SHOW_LAG || verb == CONTROL_CUTOVER || verb == CONTROL_CHECK_CUTOVER ||
-           verb == CONTROL_ABORT;
-}
-
-static bool needs_ledger(enum control_verb verb)
-{
-    return verb != CONTROL_SHOW_STORES && verb != CONTROL_SHOW_TENANTS;
-}
-
-static void answer(struct control *c, struct control_request *request)
-{
-    struct found_migration found = { "", MIGRATION_PENDING };
-    struct rows *rows = NULL;
-    struct error err;
-    bool fine = true;
-    char id[UUID_TEXT_BYTES];
-
-    if (c->ledger != NULL)
-        pg_set_deadline(ledger_pg(c->ledger), clock_ms() + statement_ms_max(c));
-    if (needs_ledger(request->verb) && c->ledger == NULL) {
-        error_set(&err, "08001", "the control database cannot be reached");
-        error_hint(&err, "pgshunt keeps trying; its log says why.");
-        runner_answer(request, NULL, &err);
-        return;
-    }
-    if (request->verb == CONTROL_START) {
-        uuid_make_text(id);
-        start_runner(c, id, request);
-        return;
-    }
-    if (request->verb == CONTROL_CUTOVER && lease_is_shared(c->setup.lease)) {
-        error_set(&err, "55006", "an earlier process of this instance still serves clients");
-        error_detail(&err, "Their writes are not this process's to hold, so no cutover can begin.");
-        error_hint(&err, "It ends when their transactions have ended, or shutdown_timeout_seconds after its "
-                         "successor began; then try again.");
-        runner_answer(request, NULL, &err);
-        return;
-    }
-    if (names_a_migration(request->verb))
-        fine =
-            answers_find(c->ledger, request->id, &found, request->verb == CONTROL_FIND ? &rows : NULL, &err);
-    if (fine && is_for_runner(request->verb)) {
-        pass_to_runner(c, request, &found);
-        return;
-    }
-    if (fine && request->verb != CONTROL_FIND)
-        fine = show(c, request, &found, &rows, &err);
-    runner_answer(request, rows, fine ? NULL : &err);
-}
-
-static void answer_one(struct control *c)
-{
-    struct letter *letter = c->requests;
-
-    if (letter == NULL)
-        return;
-    LL_DELETE(c->requests, letter);
-    letter->next = NULL;
-    answer(c, (struct control_request *)letter);
-}
-
 /* --- the story --- */
 
 /* What is due on the control connection. */
@@ -670,16 +225,16 @@ static void tend_ledger(struct control *c)
 
     if (c->ledger == NULL)
         return;
-    take_notifies(c);
-    pg_set_deadline(ledger_pg(c->ledger), clock_ms() + statement_ms_max(c));
+    control_take_notifies(c);
+    pg_set_deadline(ledger_pg(c->ledger), clock_ms() + control_statement_ms_max(c));
     if (clock_ms() >= c->heartbeat_next_ms)
         fine = heartbeat(c, &err);
     if (fine && c->read_routes)
-        fine = read_routes(c, &err);
+        fine = control_read_routes(c, &err);
     /* Only after the first publication: it makes the gate of a tenant in cutover_paused, closed. A runner's
      * order that came first would make it open. */
     if (fine && c->ready && clock_ms() >= c->orphans_next_ms)
-        fine = adopt_orphans(c, &err);
+        fine = control_adopt_orphans(c, &err);
     if (!fine && !c->stopping)
         log_error(c->setup.log, LOG_WARN, "control", &err, "the control database");
     if (!fine || ledger_is_broken(c->ledger))
@@ -692,7 +247,7 @@ static void become_ready(struct control *c)
 {
     if (!c->ready && c->routes_read && survey_looked_at_all(c->survey)) {
         publisher_routes_known(c->publisher);
-        publish(c);
+        control_publish(c);
         c->ready = publisher_is_behind(c->publisher) ? false : true;
         if (c->ready)
             log_line(c->setup.log, LOG_INFO, "control", "ready: %zu tenants have a route, %zu live away",
@@ -700,7 +255,7 @@ static void become_ready(struct control *c)
                      route_table_away_count(publisher_table(c->publisher)));
     }
     if (c->ready)
-        publish(c);
+        control_publish(c);
 }
 
 static uint64_t due_ms(const struct control *c)
@@ -736,16 +291,16 @@ static void *control_main(void *who)
         if (!c->stopping && clock_ms() >= survey_next_ms(c->survey))
             survey_look(c->survey);
         become_ready(c);
-        complain_of_loops(c);
-        join_ended(c);
-        answer_one(c);
+        control_complain_of_loops(c);
+        control_join_ended(c);
+        control_answer_one(c);
         on_letters(c);
         if (!c->stopping)
             wait(c);
     }
-    stop_runners(c);
+    control_stop_runners(c);
     if (c->ledger != NULL) {
-        pg_set_deadline(ledger_pg(c->ledger), clock_ms() + statement_ms_max(c));
+        pg_set_deadline(ledger_pg(c->ledger), clock_ms() + control_statement_ms_max(c));
         ledger_unregister(c->ledger, c->started_at, &err); /* else its lease runs out by itself */
     }
     return NULL;
@@ -796,7 +351,8 @@ static bool build(struct control *c, struct error *err)
                                    .stores = c->setup.stores,
                                    .log = c->setup.log,
                                    .wake = { mailbox_fd(c->mailbox), on_letters, c },
-                                   .look_ms_max = statement_ms_max(c) / 2 }; /* to connect, and to read */
+                                   .look_ms_max =
+                                       control_statement_ms_max(c) / 2 }; /* to connect, and to read */
 
     if (!event_names_new(c->setup.config, &c->names, err))
         return false;

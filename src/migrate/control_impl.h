@@ -1,0 +1,72 @@
+/* control_impl.h - the control thread's own state, for its chapters: control.c (letters, connection, lease,
+ * start and stop), control_routes.c, control_runners.c, control_requests.c. Nobody else includes this. */
+#ifndef PGSHUNT_MIGRATE_CONTROL_IMPL_H
+#define PGSHUNT_MIGRATE_CONTROL_IMPL_H
+
+#include <pthread.h>
+
+#include "migrate/control.h"
+#include "migrate/publisher.h"
+#include "migrate/runner.h"
+#include "migrate/survey.h"
+
+enum { CONTROL_INSTANCE_BYTES = 200 };
+
+struct running {
+    struct runner *runner;
+    bool ended, has_slot;
+    struct running *next;
+};
+
+struct control {
+    struct control_setup setup;
+    pthread_t thread;
+    struct mailbox *mailbox; /* borrowed from the switchboard */
+    struct event_names *names;
+    struct ledger_setup ledger_setup;
+    struct runner_setup runner_setup;
+    char instance[CONTROL_INSTANCE_BYTES], host[100];
+    uint64_t lease_ms;
+
+    struct ledger *ledger; /* NULL: not connected */
+    char started_at[64];   /* of our row in proxy_instances; "": not registered yet */
+    bool replaced;         /* another process has our name */
+    bool others;           /* other instances are alive */
+    uint64_t connect_next_ms, connect_wait_ms, heartbeat_next_ms, orphans_next_ms;
+    bool read_routes, routes_read, ready;
+
+    struct publisher *publisher;
+    struct survey *survey;
+    uint64_t applied_by_ms; /* 0: everything posted has been applied */
+    uint64_t last_sequence;
+
+    struct running *running;
+    struct letter *publishing; /* struct runner_letter: PUBLISH, not applied everywhere yet */
+    struct letter *slots;      /* struct runner_letter: SLOT, not granted yet */
+    struct letter *requests;   /* struct control_request */
+    bool stopping;
+};
+
+uint64_t control_statement_ms_max(const struct control *c); /* no statement of control's lasts longer */
+
+/* control_routes.c: what loops are told, and where it comes from. */
+void control_publish(struct control *c);          /* what has changed since */
+void control_answer_published(struct control *c); /* the runners whose route every loop has applied */
+void control_complain_of_loops(struct control *c);
+void control_take_publication(struct control *c, struct runner_letter *news); /* takes the letter */
+bool control_read_routes(struct control *c, struct error *err);
+void control_take_notifies(struct control *c); /* what other instances and people have changed */
+
+/* control_runners.c */
+struct running *control_find_running(struct control *c, const char *id); /* NULL: there is none */
+void control_start_runner(struct control *c, const char *id,
+                          struct control_request *request); /* takes the request (NULL: none) over */
+void control_grant_slots(struct control *c);
+void control_join_ended(struct control *c);
+bool control_adopt_orphans(struct control *c, struct error *err);
+void control_stop_runners(struct control *c);
+
+/* control_requests.c: answers the oldest request, if there is one. */
+void control_answer_one(struct control *c);
+
+#endif

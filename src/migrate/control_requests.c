@@ -1,0 +1,158 @@
+/* control_requests.c - what the console asks of control: to a runner, to answers.c, or refused.
+ * Thread: control's (control_request_new(): any).   Start at: control_answer_one(). */
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/clock.h"
+#include "migrate/answers.h"
+#include "migrate/control_impl.h"
+
+/* --- requests --- */
+
+static void request_drop(struct letter *letter)
+{
+    struct control_request *request = (struct control_request *)letter;
+
+    free(request->tenant);
+    free(request->from);
+    free(request->to);
+    free(request->id);
+    free(request->reason);
+    free(request->filter);
+    for (size_t i = 0; i < request->option_count; i++) {
+        free(request->options[i].name);
+        free(request->options[i].value);
+    }
+    rows_free(request->rows);
+    free(request);
+}
+
+struct control_request *control_request_new(enum control_verb verb, struct mailbox *reply_to)
+{
+    struct control_request *request = calloc(1, sizeof *request);
+
+    if (request == NULL)
+        return NULL;
+    request->letter.kind = LETTER_CONTROL;
+    request->letter.drop = request_drop;
+    request->letter.reply_to = reply_to == NULL ? NULL : mailbox_take(reply_to);
+    request->verb = verb;
+    return request;
+}
+/* To the migration's runner, or what is to be said without one. Takes the request. */
+static void pass_to_runner(struct control *c, struct control_request *request,
+                           const struct found_migration *found)
+{
+    struct running *running = control_find_running(c, found->id);
+    struct error err;
+
+    if (running != NULL && !running->ended && mailbox_post(runner_mailbox(running->runner), &request->letter))
+        return;
+    if (request->verb == CONTROL_ABORT && found->state == MIGRATION_FAILED && running == NULL) {
+        control_start_runner(c, found->id, request);
+        return;
+    }
+    error_set(&err, "55000", "migration %s is in state %s", found->id, migration_state_name(found->state));
+    if (migration_is_active(found->state)) {
+        error_detail(&err, "Its runner has not started yet, or another instance carries it.");
+        error_hint(&err, "SHOW MIGRATION '%s' names its owner; try again there.", found->id);
+    } else {
+        error_detail(&err, "invalid_state_transition: %s",
+                     request->verb == CONTROL_ABORT ? "only an active or failed migration can be aborted"
+                                                    : "this is for a migration that is under way");
+        error_hint(&err, "SHOW MIGRATION '%s' tells how it ended.", found->id);
+    }
+    runner_answer(request, NULL, &err);
+}
+
+static bool show(struct control *c, const struct control_request *request,
+                 const struct found_migration *found, struct rows **rows, struct error *err)
+{
+    switch (request->verb) {
+    case CONTROL_SHOW_STORES:
+        return answers_stores(c->setup.stores, c->survey, c->publisher, rows, err);
+    case CONTROL_SHOW_TENANTS:
+        return answers_tenants(c->publisher, rows, err);
+    case CONTROL_SHOW_MIGRATIONS:
+        return answers_migrations(c->ledger, request, rows, err);
+    case CONTROL_SHOW_MIGRATION:
+        return answers_migration(c->ledger, found->id, rows, err);
+    case CONTROL_SHOW_AUDIT:
+        return answers_audit(c->ledger, found->id, rows, err);
+    case CONTROL_SHOW_INSTANCES:
+        return answers_instances(c->ledger, rows, err);
+    default:
+        return error_set(err, "0A000", "control does not know this request");
+    }
+}
+
+static bool names_a_migration(enum control_verb verb)
+{
+    return verb == CONTROL_SHOW_MIGRATION || verb == CONTROL_SHOW_LAG || verb == CONTROL_SHOW_AUDIT ||
+           verb == CONTROL_CUTOVER || verb == CONTROL_CHECK_CUTOVER || verb == CONTROL_ABORT ||
+           verb == CONTROL_FIND;
+}
+
+static bool is_for_runner(enum control_verb verb)
+{
+    return verb == CONTROL_SHOW_LAG || verb == CONTROL_CUTOVER || verb == CONTROL_CHECK_CUTOVER ||
+           verb == CONTROL_ABORT;
+}
+
+static bool needs_ledger(enum control_verb verb)
+{
+    return verb != CONTROL_SHOW_STORES && verb != CONTROL_SHOW_TENANTS;
+}
+
+static void answer(struct control *c, struct control_request *request)
+{
+    struct found_migration found = { "", MIGRATION_PENDING };
+    struct rows *rows = NULL;
+    struct error err;
+    bool fine = true;
+    char id[UUID_TEXT_BYTES];
+
+    if (c->ledger != NULL)
+        pg_set_deadline(ledger_pg(c->ledger), clock_ms() + control_statement_ms_max(c));
+    if (needs_ledger(request->verb) && c->ledger == NULL) {
+        error_set(&err, "08001", "the control database cannot be reached");
+        error_hint(&err, "pgshunt keeps trying; its log says why.");
+        runner_answer(request, NULL, &err);
+        return;
+    }
+    if (request->verb == CONTROL_START) {
+        uuid_make_text(id);
+        control_start_runner(c, id, request);
+        return;
+    }
+    if (request->verb == CONTROL_CUTOVER && lease_is_shared(c->setup.lease)) {
+        error_set(&err, "55006", "an earlier process of this instance still serves clients");
+        error_detail(&err, "Their writes are not this process's to hold, so no cutover can begin.");
+        error_hint(&err, "It ends when their transactions have ended, or shutdown_timeout_seconds after its "
+                         "successor began; then try again.");
+        runner_answer(request, NULL, &err);
+        return;
+    }
+    if (names_a_migration(request->verb))
+        fine =
+            answers_find(c->ledger, request->id, &found, request->verb == CONTROL_FIND ? &rows : NULL, &err);
+    if (fine && is_for_runner(request->verb)) {
+        pass_to_runner(c, request, &found);
+        return;
+    }
+    if (fine && request->verb != CONTROL_FIND)
+        fine = show(c, request, &found, &rows, &err);
+    runner_answer(request, rows, fine ? NULL : &err);
+}
+
+void control_answer_one(struct control *c)
+{
+    struct letter *letter = c->requests;
+
+    if (letter == NULL)
+        return;
+    LL_DELETE(c->requests, letter);
+    letter->next = NULL;
+    answer(c, (struct control_request *)letter);
+}
