@@ -17,16 +17,16 @@
 #include "sql/reader.h"
 
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/limits.h"
+#include "sql/hole.h"
+#include "sql/row.h"
 #include "sql/token.h"
 #include "sql/word.h"
 
 enum {
-    DEPTH_MAX = 400,            /* see above; 800 nested sub-selects need 6 MB of an 8 MB stack */
-    SHORT_ROW_BYTES_MAX = 4096, /* of a row's shape that is compared the short way */
+    DEPTH_MAX = 400, /* see above; 800 nested sub-selects need 6 MB of an 8 MB stack */
     ROW_COST_MAX =
         256 * 256, /* the grammar writes the right side of SET (a, b, …) = (x, y, …) once per column */
 };
@@ -52,10 +52,8 @@ enum fold { FOLD_NONE, FOLD_ROWS, FOLD_ROWS_BETWEEN, FOLD_LIST };
 struct level {
     char kind; /* ( [ c, or 0 */
     uint8_t fold;
-    bool kept;                     /* an element stands to be compared with */
-    uint32_t kept_begin, kept_end; /* in the shape, without its mark */
-    uint32_t kept_slot;
-    size_t kept_hole;
+    bool kept; /* an element stands to be compared with */
+    struct row_kept last;
     uint32_t element_begin, element_slot;
     size_t element_hole;
     uint32_t commas;
@@ -79,60 +77,6 @@ struct reader {
     unsigned depth; /* levels[depth] is the innermost */
     struct level levels[DEPTH_MAX + 1];
 };
-
-/* Room for one more. false: no memory, remembered in the shape's buf. */
-static bool push_offset(struct shape *shape, uint32_t **list, size_t *count, size_t *capacity,
-                        uint32_t offset)
-{
-    if (*count == *capacity) {
-        size_t more = *capacity == 0 ? 8 : *capacity * 2;
-        uint32_t *grown = realloc(*list, more * sizeof **list);
-
-        if (grown == NULL) {
-            shape->text.failed = true;
-            return false;
-        }
-        *list = grown;
-        *capacity = more;
-    }
-    (*list)[(*count)++] = offset;
-    return true;
-}
-
-/* One more hole of a slot that is there. */
-static bool push_hole_only(struct shape *shape, const struct token *token, enum hole_kind kind, uint32_t slot)
-{
-    if (shape->hole_count == shape->hole_capacity) {
-        size_t more = shape->hole_capacity == 0 ? 32 : shape->hole_capacity * 2;
-        struct hole *grown = realloc(shape->holes, more * sizeof *grown);
-
-        if (grown == NULL)
-            return !(shape->text.failed = true);
-        shape->holes = grown;
-        shape->hole_capacity = more;
-    }
-    shape->holes[shape->hole_count++] = (struct hole){
-        .begin = token->begin, .bytes = token->end - token->begin, .slot = slot, .kind = (uint8_t)kind
-    };
-    return true;
-}
-
-static bool push_hole(struct shape *shape, const struct token *token, enum hole_kind kind, uint32_t at)
-{
-    if (shape->slot_count == shape->slot_capacity) {
-        uint32_t more = shape->slot_capacity == 0 ? 32 : shape->slot_capacity * 2;
-        struct slot *grown = realloc(shape->slots, more * sizeof *grown);
-
-        if (grown == NULL)
-            return !(shape->text.failed = true);
-        shape->slots = grown;
-        shape->slot_capacity = more;
-    }
-    if (!push_hole_only(shape, token, kind, shape->slot_count))
-        return false;
-    shape->slots[shape->slot_count++] = (struct slot){ .at = at };
-    return true;
-}
 
 static uint32_t position(const struct reader *reader)
 {
@@ -216,10 +160,19 @@ static void begin_element(struct reader *reader, struct level *level)
 static void keep_element(struct reader *reader, struct level *level)
 {
     level->kept = true;
-    level->kept_begin = level->element_begin;
-    level->kept_end = position(reader);
-    level->kept_slot = level->element_slot;
-    level->kept_hole = level->element_hole;
+    level->last.begin = level->element_begin;
+    level->last.end = position(reader);
+    level->last.slot = level->element_slot;
+    level->last.hole = level->element_hole;
+}
+
+static void mark_fold(struct reader *reader, const struct level *level)
+{
+    struct shape *shape = reader->shape;
+
+    shape->text.tail = shape->text.head + level->last.end;
+    buf_append_text(&shape->text, FOLD_MARK);
+    shape->folded = true;
 }
 
 static void end_element(struct reader *reader, struct level *level)
@@ -230,142 +183,28 @@ static void end_element(struct reader *reader, struct level *level)
 
     if (buf_failed(&shape->text))
         return;
-    if (!level->kept || level->kept_end - level->kept_begin != bytes || bytes == 0 ||
-        memcmp(text + level->kept_begin, text + level->element_begin, bytes) != 0) {
+    if (!level->kept || level->last.end - level->last.begin != bytes || bytes == 0 ||
+        memcmp(text + level->last.begin, text + level->element_begin, bytes) != 0) {
         keep_element(reader, level);
         return;
     }
     for (size_t i = level->element_hole; i < shape->hole_count; i++)
-        shape->holes[i].slot = shape->holes[i].slot - level->element_slot + level->kept_slot;
+        shape->holes[i].slot = shape->holes[i].slot - level->element_slot + level->last.slot;
     shape->slot_count = level->element_slot;
-    shape->text.tail = shape->text.head + level->kept_end;
-    buf_append_text(&shape->text, FOLD_MARK);
-    shape->folded = true;
+    mark_fold(reader, level);
 }
 
-/* ---- rows of plain literals ---- */
-
-static uint32_t skip_blanks(const struct reader *reader, uint32_t at)
-{
-    const char *text = reader->text.at;
-
-    while (at < reader->text.bytes &&
-           (text[at] == ' ' || text[at] == '\n' || text[at] == '\t' || text[at] == '\r'))
-        at++;
-    return at;
-}
-
-static bool ends_value(const struct reader *reader, uint32_t at)
-{
-    at = skip_blanks(reader, at);
-    return at < reader->text.bytes && (reader->text.at[at] == ',' || reader->text.at[at] == ')');
-}
-
-/* Behind a literal of that kind at `at`; 0: it is another, or one that needs a closer look. */
-static uint32_t match_literal(const struct reader *reader, enum hole_kind kind, uint32_t at)
-{
-    const char *text = reader->text.at;
-    uint32_t bytes = (uint32_t)reader->text.bytes;
-    uint32_t begin = at;
-
-    if (kind == HOLE_STRING) {
-        if (at >= bytes || text[at] != '\'')
-            return 0;
-        for (at++; at < bytes; at += 2) {
-            const char *quote = memchr(text + at, '\'', bytes - at);
-
-            if (quote == NULL)
-                return 0;
-            at = (uint32_t)(quote - text);
-            if (at + 1 >= bytes || text[at + 1] != '\'')
-                break;
-        }
-        return at < bytes && ends_value(reader, at + 1) ? at + 1 : 0;
-    }
-    if (kind == HOLE_PARAM && at < bytes && text[at] == '$')
-        begin = ++at;
-    else if (kind != HOLE_NUMBER)
-        return 0;
-    while (at < bytes && text[at] >= '0' && text[at] <= '9')
-        at++;
-    return at > begin && ends_value(reader, at) ? at : 0;
-}
-
-/* Behind a row at `at` that is the kept one but for its contents; 0: it is not, or not plainly so. Its holes
- * come behind the others. */
-static uint32_t match_row(struct reader *reader, const struct level *level, uint32_t at)
-{
-    struct shape *shape = reader->shape;
-    const char *kept = buf_at(&shape->text);
-    size_t holes = shape->hole_count;
-    uint32_t slot = level->kept_slot;
-
-    for (uint32_t k = level->kept_begin; k < level->kept_end;) {
-        if (slot < shape->slot_count && shape->slots[slot].at == k) {
-            size_t first = level->kept_hole + (slot - level->kept_slot);
-            enum hole_kind kind = (enum hole_kind)shape->holes[first].kind;
-            struct token token = { .begin = skip_blanks(reader, at) };
-
-            token.end = match_literal(reader, kind, token.begin);
-            if (token.end == 0 || !push_hole_only(shape, &token, kind, slot)) {
-                shape->hole_count = holes;
-                return 0;
-            }
-            at = token.end;
-            k += kind == HOLE_STRING ? 3 : kind == HOLE_NUMBER ? 1 : 2;
-            slot++;
-        } else if (kept[k] == ' ') {
-            k++;
-        } else {
-            at = skip_blanks(reader, at);
-            if ((kept[k] != '(' && kept[k] != ')' && kept[k] != ',') || at >= reader->text.bytes ||
-                reader->text.at[at] != kept[k]) {
-                shape->hole_count = holes;
-                return 0;
-            }
-            at++;
-            k++;
-        }
-    }
-    return at;
-}
-
-/* Where the next row begins, behind a comma; 0: there is none. */
-static uint32_t next_row(const struct reader *reader, uint32_t at)
-{
-    at = skip_blanks(reader, at);
-    if (at >= reader->text.bytes || reader->text.at[at] != ',')
-        return 0;
-    at = skip_blanks(reader, at + 1);
-    return at < reader->text.bytes && reader->text.at[at] == '(' ? at : 0;
-}
-
-/* After a row: takes rows like the kept one the short way, all but the last of them. That one goes the long
- * way, and so leaves everything else as if all had. */
+/* After a row: takes rows like the kept one the short way. */
 static void skip_rows(struct reader *reader, struct level *level)
 {
-    struct shape *shape = reader->shape;
-    uint32_t row = next_row(reader, reader->lexer->at);
-    bool some = false;
+    uint32_t count;
 
-    while (row != 0 && level->kept && level->kept_end - level->kept_begin < SHORT_ROW_BYTES_MAX) {
-        size_t holes = shape->hole_count;
-        uint32_t end = match_row(reader, level, row);
-
-        row = end == 0 ? 0 : next_row(reader, end);
-        if (row == 0) {
-            shape->hole_count = holes; /* the last one, or not one of them */
-            break;
-        }
-        reader->lexer->at = end;
-        level->commas++;
-        some = true;
-    }
-    if (!some || buf_failed(&shape->text))
+    if (!level->kept)
         return;
-    shape->text.tail = shape->text.head + level->kept_end;
-    buf_append_text(&shape->text, FOLD_MARK);
-    shape->folded = true;
+    reader->lexer->at = row_skip(reader->shape, reader->text, &level->last, reader->lexer->at, &count);
+    level->commas += count;
+    if (count > 0 && !buf_failed(&reader->shape->text))
+        mark_fold(reader, level);
 }
 
 static bool on_open(struct reader *reader, char kind)
@@ -430,8 +269,8 @@ static bool on_semicolon(struct reader *reader, const struct token *token)
     reader->levels[0] = (struct level){ 0 };
     reader->word_count = 0;
     reader->in_statement = false;
-    return push_offset(reader->shape, &reader->shape->ends, &reader->shape->end_count,
-                       &reader->shape->end_capacity, token->begin);
+    return hole_push_offset(reader->shape, &reader->shape->ends, &reader->shape->end_count,
+                            &reader->shape->end_capacity, token->begin);
 }
 
 static bool on_self(struct reader *reader, const struct token *token)
@@ -608,7 +447,7 @@ static bool on_literal(struct reader *reader, const struct token *token)
         put(reader, GLUE_WORD, reader->text.at + token->begin, token->end - token->begin);
     } else {
         put(reader, holes[token->kind].glue, text, bytes);
-        if (!push_hole(reader->shape, token, holes[token->kind].kind, position(reader) - bytes))
+        if (!hole_push(reader->shape, token, holes[token->kind].kind, position(reader) - bytes))
             return false;
     }
     reader->before = reader->last;
@@ -663,7 +502,7 @@ static bool begin_statement(struct reader *reader, const struct token *token)
         return true;
     reader->in_statement = true;
     memset(reader->words, 0, sizeof reader->words);
-    return push_offset(shape, &shape->begins, &shape->begin_count, &shape->begin_capacity, token->begin);
+    return hole_push_offset(shape, &shape->begins, &shape->begin_count, &shape->begin_capacity, token->begin);
 }
 
 static bool on_token(struct reader *reader, const struct token *token)
