@@ -1,8 +1,8 @@
 /* client.h - one application connection, from startup to close.
  * Owns:   its stream, its session and transaction, one server per store that it has needed.
  * Leaves: which tenant to sql/attribute, which store to place, whether now to route/gate, what each message
- * asks to statement, answers to relay, other servers to join. Thread: its own event loop.   Start at:
- * steps.h, then client_run(). */
+ * asks to statement, answers to relay and outcome, other servers to join, lost ones to lost.
+ * Thread: its own event loop.   Start at: steps.h, then client_run(). */
 #ifndef PGSHUNT_PROXY_CLIENT_H
 #define PGSHUNT_PROXY_CLIENT_H
 
@@ -78,11 +78,11 @@ struct client {
     bool gid_found;                     /* COMMIT PREPARED: the store asked last has it */
     unsigned gid_asked;                 /* … how many have answered that they have not */
     uint64_t healing_sync; /* the ReadyForQuery that answers what may end the transaction's failure */
-    bool error_seen;                    /* an ErrorResponse went out since the last ReadyForQuery */
-    bool unflushed;                     /* servers were told something that no message of its own sends off */
-    bool ends_due;                      /* some server's ends_sync is set */
-    uint64_t chain_sync; /* the ReadyForQuery that ends a transaction although another goes on; 0: none */
-    bool skip_to_sync;   /* refused by the proxy in extended protocol: ignore until Sync */
+    bool error_seen;       /* an ErrorResponse went out since the last ReadyForQuery */
+    bool unflushed;        /* servers were told something that no message of its own sends off */
+    bool ends_due;         /* some server's ends_sync is set */
+    uint64_t chain_sync;   /* the ReadyForQuery that ends a transaction although another goes on; 0: none */
+    bool skip_to_sync;     /* refused by the proxy in extended protocol: ignore until Sync */
     uint64_t sync_sent, sync_seen;         /* ReadyForQuerys asked for and answered */
     uint64_t idle_since_ms, busy_since_ms; /* by the loop's clock; busy 0: everything has been answered */
     size_t passing_bytes;                  /* rest of a large message on its way to `passing_to` */
@@ -128,16 +128,11 @@ void client_enter(struct client *client, enum client_event event);
 
 /* Called by server and relay. */
 void client_server_ready(struct client *client, struct server *server);
-void client_server_lost(struct client *client, struct server *server);
 void client_server_quiet(struct client *client, struct server *server); /* it owes nothing any more */
-/* LOGIN: its session holds what it is to be told, or its home server cannot be had. */
+/* LOGIN: its session holds what it is to be told. */
 void client_welcome(struct client *client);
-void client_home_failed(struct client *client, const struct error *why, bool unwilling);
 /* What it waits for will not come: its statement is answered with `why`. */
 void client_refuse(struct client *client, const struct error *why);
-/* A visible ReadyForQuery has been passed on (or was said by the proxy). */
-void client_ready_seen(struct client *client, struct server *server, char tx_status);
-
 /* The ReadyForQuery that at the earliest ends the transaction: a chained one outlives that of its COMMIT. */
 uint64_t client_ends_with(const struct client *client);
 

@@ -1,6 +1,6 @@
 /* idle.h - clients that have been silent, or waited for an answer, for too long: client_idle_timeout,
  * idle_transaction_timeout, query_timeout. (The server's own idle_session_timeout and
- * idle_in_transaction_session_timeout are the server's affair: client_server_lost().) */
+ * idle_in_transaction_session_timeout are the server's affair: lost_server().) */
 #ifndef PGSHUNT_PROXY_IDLE_H
 #define PGSHUNT_PROXY_IDLE_H
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "proxy/loop.h"
+#include "proxy/lost.h"
 #include "proxy/server_say.h"
 #include "wire/read.h"
 #include "wire/write.h"
@@ -163,11 +164,11 @@ void lend_login(struct client *client)
 
     if (pool == NULL) {
         error_no_memory(&err);
-        client_home_failed(client, &err, true);
+        lost_home(client, &err, true);
     } else if (pool->welcome.count > 0) {
         welcome(client, pool);
     } else if (pool_is_down(pool, clock_ms())) {
-        client_home_failed(client, &pool->why, pool->unwilling);
+        lost_home(client, &pool->why, pool->unwilling);
     } else {
         pool_wait(pool, &client->line, clock_ms());
         open_more(client->loop, pool);
@@ -347,7 +348,7 @@ static void refuse_line(struct pool *pool)
 
         pool_unwait(&client->line);
         if (client->state == CLIENT_LOGIN)
-            client_home_failed(client, &pool->why, pool->unwilling);
+            lost_home(client, &pool->why, pool->unwilling);
         else
             client_refuse(client, &pool->why);
     }
@@ -455,7 +456,7 @@ static void expire(struct pool *pool)
                    "temporary table or a LISTEN keeps its connection.");
         pool_unwait(waiter);
         if (client->state == CLIENT_LOGIN)
-            client_home_failed(client, &err, true);
+            lost_home(client, &err, true);
         else
             client_refuse(client, &err);
     }

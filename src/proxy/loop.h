@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/mailbox.h"
 #include "base/stats.h"
-#include "proxy/bind.h"
+#include "proxy/bind_read.h"
 #include "proxy/cancel.h"
 #include "proxy/client.h"
 #include "proxy/derive.h"

@@ -7,6 +7,7 @@
 #include "proxy/client.h"
 #include "proxy/hear.h"
 #include "proxy/loop.h"
+#include "proxy/outcome.h"
 #include "proxy/owed.h"
 #include "wire/read.h"
 
@@ -129,7 +130,7 @@ static void on_error(struct server *server, const struct msg *msg)
     const struct request *head = owed_head(server);
     bool extended = head != NULL && strchr("PBDEC", head->kind) != NULL;
 
-    if (is_fatal(msg)) { /* the connection closes next; the client's session does not: client_server_lost() */
+    if (is_fatal(msg)) { /* the connection closes next; the client's session does not: lost_server() */
         struct slice code = read_error_field(msg, 'C'), text = read_error_field(msg, 'M');
         char sqlstate[6] = "57P01";
 
@@ -211,7 +212,7 @@ static void on_ready(struct server *server, const struct msg *msg)
     if (!silent)
         count(server);
     if (!silent)
-        client_ready_seen(server->client, server, server->tx_status);
+        outcome_ready(server->client, server, server->tx_status);
     relay_locals(server);
 }
 

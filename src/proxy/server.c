@@ -10,6 +10,7 @@
 #include "proxy/client.h"
 #include "proxy/lend.h"
 #include "proxy/loop.h"
+#include "proxy/lost.h"
 #include "proxy/owed.h"
 #include "proxy/relay.h"
 #include "wire/read.h"
@@ -76,7 +77,7 @@ void server_break(struct server *server, const struct error *why)
         server->why = *why;
     stream_pause(&server->stream);
     if (client != NULL)
-        client_server_lost(client, server);
+        lost_server(client, server);
     else if (server->seat.pool != NULL)
         lend_lost(server);
 }

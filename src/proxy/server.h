@@ -88,7 +88,7 @@ struct server {
         ends_sync; /* its branch ends with that ReadyForQuery of the client's; 0: none waits for its end */
 };
 
-/* Begins to connect and log in as `client`'s user. Reports by client_server_ready() or client_server_lost().
+/* Begins to connect and log in as `client`'s user. Reports by client_server_ready() or lost_server().
  * NULL: no memory. */
 struct server *server_open(struct client *client, const struct store *store);
 /* The same for nobody yet (lend.h). Reports by lend_ready() or lend_lost(). */

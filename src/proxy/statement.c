@@ -1,10 +1,10 @@
 /* statement.c - see statement.h: forwarding, refusing, and the messages of the simple protocol. Those of the
- * extended one are in bind.c. */
+ * extended one are in extended.c. */
 #include "proxy/statement.h"
 
 #include <string.h>
 
-#include "proxy/bind.h"
+#include "proxy/extended.h"
 #include "proxy/book.h"
 #include "proxy/branches.h"
 #include "proxy/local.h"
@@ -321,6 +321,6 @@ bool statement_message(struct client *client, const struct msg *header)
         return false;
     }
     default:
-        return bind_message(client, header);
+        return extended_message(client, header);
     }
 }

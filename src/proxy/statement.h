@@ -11,7 +11,7 @@
  * false: it waits (the state says for what), or the client is closing. */
 bool statement_message(struct client *client, const struct msg *header);
 
-/* Shared with bind.c. */
+/* Shared with the extended protocol. */
 void statement_refuse(struct client *client, const struct msg *header, bool simple, const struct error *err);
 /* The same with another name in the place of `old` (within the message). */
 void statement_forward_as(struct client *client, struct server *server, const struct msg *header, char owed,

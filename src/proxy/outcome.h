@@ -1,0 +1,10 @@
+/* outcome.h - a ReadyForQuery has come: what has become of the transaction, for all that waits to know. */
+#ifndef PGSHUNT_PROXY_OUTCOME_H
+#define PGSHUNT_PROXY_OUTCOME_H
+
+#include "proxy/client.h"
+
+/* A visible ReadyForQuery has been passed on (or was said by the proxy: `server` NULL). */
+void outcome_ready(struct client *client, struct server *server, char tx_status);
+
+#endif

@@ -1,0 +1,149 @@
+/* portal.c - see portal.h. */
+#include "proxy/portal.h"
+
+#include "proxy/extended.h"
+#include "proxy/local.h"
+#include "proxy/loop.h"
+#include "proxy/statement.h"
+#include "wire/read.h"
+#include "wire/write.h"
+
+static void describe_nothing(struct buf *answer)
+{
+    write_parameter_description_empty(answer);
+    write_no_data(answer);
+}
+
+bool portal_describe(struct client *client)
+{
+    struct prepared *prepared = NULL;
+    char there[SHARE_NAME_BYTES];
+    struct server *server;
+    enum arrival arrival;
+    struct error err;
+    struct read body;
+    struct slice name;
+    struct msg msg;
+    char what;
+
+    if (!extended_whole(client, &msg))
+        return false;
+    body = read_msg(&msg);
+    what = (char)read_u8(&body);
+    name = read_text(&body);
+    if (!read_done(&body) || (what != 'S' && what != 'P'))
+        return extended_malformed(client, "Describe");
+    if (what == 'P' && client->local_portal != NULL && slice_is(name, client->local_portal))
+        return extended_say(client, &msg, write_no_data);
+    if (what == 'S')
+        prepared = session_find(&client->session, name);
+    if (prepared != NULL && local_answers(client, prepared->plan))
+        return extended_say(client, &msg, describe_nothing);
+    if (extended_refuse_failed(client, &msg, NULL))
+        return true;
+    arrival = what == 'P' ? extended_arrive_at_portal(client, name, &server, &err)
+                          : extended_arrive_anywhere(client, &server, &err);
+    if (arrival != ARRIVED)
+        return extended_stays(client, &msg, arrival, &err);
+    extended_make_sure(server, prepared, there);
+    extended_begin(client, server);
+    extended_forward_named(client, server, &msg, 'D', name, there);
+    return true;
+}
+
+static bool execute_local(struct client *client, const struct msg *msg)
+{
+    struct buf answer;
+    bool done;
+
+    buf_consume(&client->stream.in, msg->total_bytes);
+    buf_init(&answer);
+    done = local_run(client, &client->local_plan->statements[0], client->local_text, &answer);
+    client_say(client, &answer, 0, !done);
+    return true;
+}
+
+bool portal_execute(struct client *client)
+{
+    struct server *server;
+    enum arrival arrival;
+    struct error err;
+    const struct cursor *open;
+    struct read body;
+    struct slice portal;
+    struct msg msg;
+
+    if (!extended_whole(client, &msg))
+        return false;
+    body = read_msg(&msg);
+    portal = read_text(&body);
+    read_i32(&body);
+    if (!read_done(&body))
+        return extended_malformed(client, "Execute");
+    if (client->local_portal != NULL && slice_is(portal, client->local_portal))
+        return execute_local(client, &msg);
+    if (extended_refuse_failed(client, &msg, NULL))
+        return true;
+    arrival = extended_arrive_at_portal(client, portal, &server, &err);
+    if (arrival != ARRIVED)
+        return extended_stays(client, &msg, arrival, &err);
+    open = cursors_find(&client->cursors, portal);
+    extended_begin(client, server);
+    statement_forward(client, server, &msg, 'E', 0);
+    if (open != NULL && open->ends)
+        statement_note_end(server);
+    return true;
+}
+
+/* Made by SQL's PREPARE: on the server it has the name that the client gave it. */
+static bool is_own(const struct client *client, struct slice name)
+{
+    const struct prepared *prepared = session_find(&client->session, name);
+
+    return prepared != NULL && prepared->sql;
+}
+
+bool portal_close(struct client *client)
+{
+    struct server *server;
+    struct error err;
+    struct read body;
+    struct slice name;
+    struct msg msg;
+    char what;
+
+    if (!extended_whole(client, &msg))
+        return false;
+    body = read_msg(&msg);
+    what = (char)read_u8(&body);
+    name = read_text(&body);
+    if (!read_done(&body) || (what != 'S' && what != 'P'))
+        return extended_malformed(client, "Close");
+    if (what == 'P' && client->local_portal != NULL && slice_is(name, client->local_portal)) {
+        local_drop_portal(client);
+        return extended_say(client, &msg, write_close_complete);
+    }
+    server = client->txn.open && client->txn.branch < 0 ? NULL : arrive_current(client);
+    if (what == 'P' && server != NULL && cursors_find(&client->cursors, name) != NULL) {
+        switch (extended_arrive_at_portal(client, name, &server, &err)) {
+        case WAITING:
+            return false;
+        case REFUSED:
+            return extended_refuse(client, &msg, &err);
+        case ARRIVED:
+            break;
+        }
+        cursors_forget(&client->cursors, name);
+    }
+    if (client->shares && what == 'S' && name.bytes > 0 && !is_own(client, name))
+        server = NULL; /* others may share it */
+    if (what == 'S')
+        session_forget(&client->session, name);
+    if (server == NULL) /* nobody has it, or it is closed where it is made again under another serial */
+        return extended_say(client, &msg, write_close_complete);
+    if (what == 'S')
+        made_gone(&server->made, name);
+    extended_begin(client, server);
+    statement_forward(client, server, &msg, 'C', 0);
+    return true;
+}
