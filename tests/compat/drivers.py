@@ -17,6 +17,7 @@ from pathlib import Path
 from stand import EVENTS_EACH, OTHER, TENANT, Stand
 
 import eventstore
+import holds
 from pgcluster import Workspace, bindir
 
 HERE = Path(__file__).resolve().parent
@@ -26,9 +27,14 @@ TIMEOUT_S = 60
 
 FEATURES = ("connect", "errors", "transactions", "prepared", "binary", "pipeline", "copy", "cursor", "cancel", "notify",
             "tls", "tenants")
-# name, whether through pgshunt, whether the tenant has been moved, sslmode
-RUNS = (("direct", False, False, "require"), ("at home", True, False, "disable"), ("moved", True, True, "disable"),
-        ("moved, TLS", True, True, "require"))
+Run = namedtuple("Run", "name pool_mode moved sslmode")  # pool_mode: None, at the server itself
+# In an order that moves the tenant once and starts the proxy three times.
+RUNS = (Run("direct", None, False, "require"),
+        Run("at home", "session", False, "disable"),
+        Run("at home, transaction", "transaction", False, "disable"),
+        Run("moved, transaction", "transaction", True, "require"),
+        Run("moved", "session", True, "disable"),
+        Run("moved, TLS", "session", True, "require"))
 
 Driver = namedtuple("Driver", "name build command")      # build: None, or makes what command runs
 
@@ -99,19 +105,21 @@ def run_all(stand, drivers, node):
     shared, dedicated = stand.shared.port, stand.dedicated.port
     home = {TENANT: shared, OTHER: shared}
     results = {driver.name: {} for driver in drivers}
-    for name, through, moved, sslmode in RUNS:
-        server, homes = (stand.proxy if through else stand.shared), home
-        if moved:
+    for now in RUNS:
+        server, homes = stand.shared, home
+        if now.pool_mode:
+            server = stand.pool(now.pool_mode)
+        if now.moved:
             homes = {**home, TENANT: dedicated}
             if not stand.moved:
                 stand.move()
         for driver in drivers:
             stand.shared.execute(stand.dbname, "TRUNCATE scratch")
-            answers, complaint = run(driver, server, stand.dbname, homes, sslmode, node)
-            results[driver.name][name] = answers
+            answers, complaint = run(driver, server, stand.dbname, homes, now.sslmode, node)
+            results[driver.name][now.name] = answers
             bad = [f"  {feature}: {answers[feature]}" for feature in FEATURES if answers[feature].startswith("no")]
             if bad:
-                print(f"{driver.name}, {name}:", *bad, complaint[-2500:].strip(), sep="\n")
+                print(f"{driver.name}, {now.name}:", *bad, complaint[-2500:].strip(), sep="\n")
     return results
 
 
@@ -119,7 +127,7 @@ def run_all(stand, drivers, node):
 
 def cell(answers, feature):
     """What a reader wants to know: does it work, also when a tenant has moved?"""
-    seen = {name: answers[name][feature] for name, _, _, sslmode in RUNS if feature != "tls" or sslmode == "require"}
+    seen = {run.name: answers[run.name][feature] for run in RUNS if feature != "tls" or run.sslmode == "require"}
     bad = [name for name, answer in seen.items() if answer != "ok"]
     if not bad:
         return "ok"
@@ -128,28 +136,37 @@ def cell(answers, feature):
     return "no (nor without pgshunt)" if bad[0] == "direct" else f"no ({bad[0]})"
 
 
-def write_table(results):
+def write_table(results, held):
     lines = ["# Compatibility", "",
              "Which drivers work through pgshunt, and what of them. Made by `tests/compat/run.sh drivers`, which CI runs:",
-             "each driver answers the same questions at the server itself, through pgshunt, and through pgshunt after the",
-             "tenant it asks for has been moved to another server, the last with and without TLS. **ok**: every time.",
-             "**–**: the driver has no such thing.",
+             "each driver answers the same questions at the server itself; through pgshunt with `pool_mode = session` and with",
+             "`pool_mode = transaction`; and, in both, after the tenant it asks for has been moved to another server, with and",
+             "without TLS. **ok**: every time. **–**: the driver has no such thing.",
              "`tests/compat/drivers/checklist.py` says what is asked under each heading.", "",
              "| driver | version | " + " | ".join(FEATURES) + " |",
              "| --- " * (len(FEATURES) + 2) + "|"]
     for driver, answers in results.items():
         cells = [cell(answers, feature) for feature in FEATURES]
         lines.append(f"| {driver} | {answers['at home'].get('version', '')} | " + " | ".join(cells) + " |")
-    lines += ["", NOTES]
+    lines += ["", NOTES, "## With pool_mode = transaction", "", HELD,
+              "| a session that says | its server |", "| --- | --- |"]
+    lines += [f"| {what} | {which} |" for what, which in held]
+    lines.append("")
     TABLE.write_text("\n".join(lines), encoding="utf-8")
 
 
 NOTES = """\
 Npgsql is in neither Debian nor npm: its messages are sent by `drivers/npgsql.py` in the order it sends them.
 
-All of this with `pool_mode = session`. PostgreSQL's own regression suite (`tests/compat/run.sh regress`; CI runs a part) and
+PostgreSQL's own regression suite (`tests/compat/run.sh regress`; CI runs a part) and
 libpq's test of pipeline mode (`pipeline`, in both pool modes) run through pgshunt as well, each with no tenant moved and with
 one moved away. Their outputs and traces have to be the server's own, byte by byte and message by message.
+"""
+
+HELD = """\
+A session's server is anybody's between two transactions, and pgshunt brings along what can be brought along. What cannot is
+not refused: such a session keeps its server until it says `DISCARD ALL` or ends. `tests/compat/holds.py` asks a pool of
+one server.
 """
 
 
@@ -173,7 +190,7 @@ def judge(results, promises):
             elif now != "–" or (driver, feature) in promises:
                 failed += 1
                 print(f"FAILED {driver}: {feature}: {now}: " +
-                      ", ".join(f"{name}: {answers[name][feature]}" for name, *_ in RUNS))
+                      ", ".join(f"{run.name}: {answers[run.name][feature]}" for run in RUNS))
     return passed, failed
 
 
@@ -193,10 +210,12 @@ def main():
         stand.shared.execute("shop", "CREATE TABLE scratch (id int PRIMARY KEY, note text)")
         stand.shared.execute("shop", "GRANT ALL ON scratch TO app; GRANT CREATE ON SCHEMA public TO app")
         results = run_all(stand, drivers, options.node)
+        held, kept, surprises = holds.ask(stand)
         stand.stop()
     passed, failed = judge(results, promised())
+    passed, failed = passed + kept, failed + surprises
     if options.write:
-        write_table(results)
+        write_table(results, held)
     print(f"drivers: {passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 

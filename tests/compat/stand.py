@@ -66,6 +66,16 @@ class Stand:
         if moved:
             self.move()
 
+    def pool(self, mode, **more):
+        """The proxy, in this pool_mode from now on."""
+        wanted = {**self.proxy.settings["pgshunt"], "pool_mode": mode, **more}
+        if self.proxy.settings["pgshunt"] != wanted:
+            self.proxy.stop()
+            self.proxy.settings["pgshunt"] = wanted
+            self.proxy.write_files()
+            self.proxy.start()
+        return self.proxy
+
     def move(self):
         self.moved = True
         self.proxy.move(TENANT, "dedicated")
