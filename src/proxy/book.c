@@ -422,10 +422,9 @@ static void book_pin(struct client *client, const struct message *message,
     if (!client->shares)
         return;
     if (statement->keeps != NULL && statement->kind != STATEMENT_PREPARE)
-        server->pinned = statement->keeps;
+        server_pin(server, statement->keeps, strcmp(statement->keeps, "a library") == 0);
     else if (statement->kind == STATEMENT_DISCARD_ALL && message->simple && !client->txn.open &&
-             message->plan->statement_count == 1 && server->pinned != NULL &&
-             strcmp(server->pinned, "a library") != 0)
+             message->plan->statement_count == 1 && !server->spoilt)
         server->pinned = NULL;
 }
 

@@ -10,6 +10,7 @@
 #include "base/config.h"
 #include "proxy/loop.h"
 #include "proxy/lost.h"
+#include "proxy/reset.h"
 #include "proxy/server_say.h"
 #include "wire/read.h"
 #include "wire/write.h"
@@ -217,15 +218,20 @@ static void on_check(uv_check_t *check)
 
 /* ---- giving back ---- */
 
-static bool is_done_with(const struct client *client, const struct server *server)
+/* Nothing of the client's is under way there, nor will it be without a new message. */
+static bool is_at_rest(const struct client *client, const struct server *server)
 {
     int index = (int)server->store->index;
 
-    return server->state == SERVER_READY && server->pinned == NULL && server->tx_status == 'I' &&
-           !client->session.overflow && server->ends_sync == 0 && !server->pipeline && !server->copy_in &&
-           server->cancels == 0 && server_is_quiet(server) &&
+    return server->state == SERVER_READY && server->tx_status == 'I' && server->ends_sync == 0 &&
+           !server->pipeline && !server->copy_in && server->cancels == 0 && server_is_quiet(server) &&
            txn_at((struct txn *)&client->txn, index) == NULL &&
            !(client->passing_bytes > 0 && client->passing_to == index);
+}
+
+static bool is_done_with(const struct client *client, const struct server *server)
+{
+    return server->pinned == NULL && !client->session.overflow && is_at_rest(client, server);
 }
 
 static bool is_waited_for(const struct client *client, const struct server *server)
@@ -268,24 +274,29 @@ static void detach(struct client *client, struct server *server)
     server->made.unnamed_serial = 0;
 }
 
-static void give_back(struct client *client, struct server *server)
+void lend_return(struct server *server, uint64_t last_client)
 {
     struct pool *pool = server->seat.pool;
 
+    if (pool_must_close(&server->seat, clock_ms())) {
+        server_close(server);
+        return;
+    }
+    pool_back(&server->seat, last_client, clock_ms());
+    stream_start(&server->stream); /* its client may have been slow */
+    if (pool->line != NULL)
+        note_due(server->loop, pool);
+}
+
+static void give_back(struct client *client, struct server *server)
+{
     if (server->silent_failed) { /* made like a session in vain, and nobody asked for it any more */
         server->silent_failed = server->asking = false;
         server->wear_unknown = true;
     }
     client->lend_tries = 0;
     detach(client, server);
-    if (pool_must_close(&server->seat, clock_ms())) {
-        server_close(server);
-        return;
-    }
-    pool_back(&server->seat, client->number, clock_ms());
-    stream_start(&server->stream); /* its client may have been slow */
-    if (pool->line != NULL)
-        note_due(client->loop, pool);
+    lend_return(server, client->number);
 }
 
 void lend_settle(struct client *client)
@@ -300,22 +311,31 @@ void lend_settle(struct client *client)
     }
 }
 
+/* Gives it back, at once or when it has forgotten what the client has left there; or closes it. */
+static void leave_one(struct client *client, struct server *server)
+{
+    bool is_clean = is_done_with(client, server) && made_next_own(&server->made) == NULL;
+    bool at_rest = is_at_rest(client, server);
+
+    if (is_clean) {
+        give_back(client, server);
+        return;
+    }
+    detach(client, server);
+    if (at_rest && reset_is_possible(server) && !pool_must_close(&server->seat, clock_ms()))
+        reset_begin(server);
+    else
+        server_close(server);
+}
+
 void lend_leave(struct client *client)
 {
     const struct stores *stores = client->loop->shared->stores;
 
     pool_unwait(&client->line);
     for (size_t i = 0; i < stores->count; i++) {
-        struct server *server = client->servers[i];
-
-        if (server == NULL)
-            continue;
-        if (is_done_with(client, server) && made_next_own(&server->made) == NULL) {
-            give_back(client, server);
-        } else {
-            detach(client, server);
-            server_close(server);
-        }
+        if (client->servers[i] != NULL)
+            leave_one(client, client->servers[i]);
     }
     for (size_t i = 0; client->pools != NULL && i < stores->count; i++)
         if (client->pools[i] != NULL)
@@ -482,7 +502,11 @@ void lend_sweep(struct loop *loop)
     }
     for (struct server *server = loop->servers, *next; server != NULL; server = next) {
         next = server->next_of_loop;
-        if (server->client == NULL && server->seat.pool != NULL)
+        if (server->client != NULL || server->seat.pool == NULL)
+            continue;
+        if (server->resetting_ms != 0)
+            reset_expired(server);
+        else
             server_expired(server);
     }
     pools_sweep(loop->pools);

@@ -4,8 +4,8 @@
  * pin. Thread: the loop's.   Start at: lend_server(), lend_settle().
  *
  * A server is given back when its transaction has ended (ReadyForQuery 'I'), it owes nothing, nothing is on
- * its way to it (also no cancel), and it is not pinned. It is never given back in a transaction: it is
- * closed. */
+ * its way to it (also no cancel), and it is not pinned. One that is pinned, or has names of the client's own,
+ * is reset when the client leaves (reset.h). It is never given back in a transaction: it is closed. */
 #ifndef PGSHUNT_PROXY_LEND_H
 #define PGSHUNT_PROXY_LEND_H
 
@@ -28,6 +28,9 @@ void lend_ready(struct server *server);
 void lend_lost(struct server *server);
 void lend_came(struct server *server);   /* bytes, while it is idle */
 void lend_forget(struct server *server); /* it is being closed: out of its pool */
+/* It works for nobody any more and is as good as new, or wears what it is known to wear: whoever comes next
+ * gets it, best `last_client` (0: nobody in particular). It may be closed instead. */
+void lend_return(struct server *server, uint64_t last_client);
 
 /* A connection of the client's at a store that it will need: as many as it shares where it works now. */
 void lend_warm(struct client *client, const struct store *target);

@@ -24,7 +24,7 @@ static void transaction_ended(struct client *client, struct server *server)
     if (alike)
         join_wears(client, server);
     if (server != NULL && server->doubtful && !client->outcome_failed && client->shares)
-        server->pinned = "a statement that pgshunt cannot read";
+        server_pin(server, "a statement that pgshunt cannot read", true);
     if (server != NULL)
         server->doubtful = false;
     client->outcome_failed = false;

@@ -102,7 +102,7 @@ static void share_parse(struct client *client, const struct msg *msg, const stru
 
     extended_begin(client, server);
     if (name == NULL || name == prepared->name) { /* it cannot be made again elsewhere */
-        server->pinned = "a prepared statement that cannot be shared";
+        server_pin(server, "a prepared statement that cannot be shared", false);
         statement_forward(client, server, msg, 'P', serial);
     } else if (has_surely(client, server, name)) {
         made_used(&server->made, name);
@@ -169,7 +169,7 @@ static bool pass_long(struct client *client, const struct msg *header)
     session_forget(&client->session, slice_of(""));
     if (client->shares && buf_bytes(&client->stream.in) > MSG_HEADER_BYTES &&
         buf_at(&client->stream.in)[MSG_HEADER_BYTES] != '\0')
-        server->pinned = "a prepared statement that is not read";
+        server_pin(server, "a prepared statement that is not read", true);
     extended_begin(client, server);
     statement_forward(client, server, header, 'P', 0);
     return true;

@@ -13,6 +13,7 @@
 #include "proxy/lost.h"
 #include "proxy/owed.h"
 #include "proxy/relay.h"
+#include "proxy/reset.h"
 #include "wire/read.h"
 #include "wire/write.h"
 
@@ -80,6 +81,12 @@ void server_break(struct server *server, const struct error *why)
         lost_server(client, server);
     else if (server->seat.pool != NULL)
         lend_lost(server);
+}
+
+void server_pin(struct server *server, const char *why, bool for_good)
+{
+    server->pinned = why;
+    server->spoilt = server->spoilt || for_good;
 }
 
 void server_count_bytes(struct server *server)
@@ -314,6 +321,8 @@ static void on_came(struct stream *stream, size_t bytes)
     server->loop->tallies[server->store->index].total[TALLY_SENT_BYTES] += bytes;
     if (server->state == SERVER_LOGIN)
         run_login(server);
+    else if (server->client == NULL && server->resetting_ms != 0)
+        reset_came(server);
     else if (server->client == NULL)
         lend_came(server);
     else

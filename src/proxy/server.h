@@ -74,7 +74,9 @@ struct server {
 
     struct made_set made;   /* prepared statements it has */
     struct pool_seat seat;  /* pool_mode = transaction: its place in a pool */
-    const char *pinned;     /* why it stays with its client, and is closed with it; NULL: it does not */
+    const char *pinned;     /* why it stays with its client; NULL: it does not */
+    bool spoilt;            /* … and what it carries ends with it only: DISCARD ALL does not undo it */
+    uint64_t resetting_ms;  /* since when it forgets what its client has left (reset.h); 0: it does not */
     bool made_stale;        /* PostgreSQL has said that a shared statement means something else by now */
     bool doubtful;          /* the transaction runs something that could not be read */
     struct wear *wear;      /* settings it has been given since its login … */
@@ -96,6 +98,8 @@ struct server *server_open_for(struct loop *loop, const struct store *store, str
 void server_expired(struct server *server); /* breaks one that takes too long to log in */
 /* Says Terminate and closes; the client is not called any more. */
 void server_close(struct server *server);
+/* It carries what no other client may find: its client keeps it. `for_good`: nothing undoes that. */
+void server_pin(struct server *server, const char *why, bool for_good);
 /* Gives up: state BROKEN with `why`, the client is told once. */
 void server_break(struct server *server, const struct error *why);
 

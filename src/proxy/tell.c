@@ -342,7 +342,8 @@ static void tell_pools(struct loop *loop, struct rows *rows, const struct now *n
                      client_waits(client) ? now->ms - client->since_ms : 0, client->shares);
     }
     DL_FOREACH2(loop->servers, server, next_of_loop) {
-        bool ready = server->state == SERVER_READY, working = server->client != NULL;
+        bool ready = server->state == SERVER_READY;
+        bool working = server->client != NULL || server->resetting_ms != 0;
         const int counts[5] = { 0, 0, ready && working, ready && !working, !ready };
 
         pool_row(rows, server->store->name, server->identity->database, server->identity->user, counts, 0,

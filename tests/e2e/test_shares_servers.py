@@ -188,7 +188,8 @@ def test_clients_of_other_startup_parameters_have_other_servers(shared_by, store
 ], ids=["temporary table", "advisory lock", "several settings", "several settings, spelt otherwise", "LISTEN",
         "WITH HOLD"])
 def test_what_a_session_holds_keeps_its_server(shared_by, stores, begins, holds):
-    proxy = shared_by(2)
+    """What becomes of it when the client leaves: test_resets_servers.py."""
+    proxy = shared_by(2, server_reset_query="")
     with connect(proxy, stores) as two:
         with connect(proxy, stores) as one:
             one.execute(begins)
