@@ -106,7 +106,7 @@ struct stale_letter {
 struct stale_letter *stale_letter_new(enum stale_what what, const char *tenant);
 
 /* What a loop knows: SHOW CLIENTS and its like. */
-enum show_what { SHOW_CLIENTS, SHOW_SERVERS, SHOW_POOLS, SHOW_STATS };
+enum show_what { SHOW_CLIENTS, SHOW_SERVERS, SHOW_POOLS, SHOW_STATS, SHOW_PLANS };
 struct show_letter {
     struct letter letter;
     enum show_what what;

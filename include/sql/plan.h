@@ -130,6 +130,10 @@ struct plan_statement {
      * advisory lock, a temporary table that outlives the transaction, a cursor WITH HOLD, LOAD. In words;
      * NULL: nothing. */
     const char *keeps;
+    uint32_t shape_at, shape_bytes; /* its part of the shape; 0 bytes: not known */
+    bool by_literal, by_parameter;  /* the kinds of places that `tenants` names */
+    /* The one thing of a plan that changes: what its thread makes of it (seen.h). 0 at first. */
+    uint32_t mark;
 };
 
 struct plan {
@@ -138,6 +142,7 @@ struct plan {
         parsed; /* false: the grammar refused it, or it is out of bounds: one statement, class by `touches` */
     bool touches; /* !parsed: some token names a declared table */
     bool refused; /* !parsed: a server of PLAN_GRAMMAR_MAJOR answers with an error, and does nothing */
+    uint64_t parse_us;      /* what the grammar and the walk took */
     size_t statement_count; /* 0: empty query */
     struct plan_statement *statements;
 };
@@ -168,6 +173,17 @@ bool planner_plan(struct planner *planner, struct slice text, const struct plan_
 struct planner_counts {
     uint64_t hits, misses, entries, parse_us;
 };
+/* What the cache holds, most recently used first. */
+struct planner_entry {
+    struct slice shape; /* shape.text; for print_shape() with … */
+    bool standard_conforming_strings;
+    const struct plan *plan;
+    uint64_t hits, parse_us;
+    int64_t used_s; /* wall clock: when it was used last */
+};
+typedef void planner_entry_fn(void *who, const struct planner_entry *entry);
+void planner_each(const struct planner *planner, planner_entry_fn *tell, void *who);
+
 struct planner_counts planner_count(const struct planner *planner);
 
 #endif

@@ -8,13 +8,17 @@
 #include <string.h>
 
 #include "admin/show.h"
+#include "sql/print.h"
 
-/* What would happen now, in words. */
+enum { PARAMETERS_BYTES = 120 };
+
+/* What would happen, in words. */
 struct verdict {
     const struct store *store; /* NULL: none, or whichever the client used last */
     const struct route *route; /* of a migrating tenant; NULL: nothing moves */
     const char *action;
-    char why[512]; /* an error's message fits */
+    char why[512];    /* an error's message fits */
+    const char *hint; /* what to do about it; NULL: nothing need be */
 };
 
 struct explanation {
@@ -22,7 +26,9 @@ struct explanation {
     const struct plan *plan;
     const struct plan_statement *statement;
     const struct attribution *found;
-    const struct error *err; /* NULL: attribution had no objection */
+    const struct error *err;           /* NULL: attribution had no objection */
+    const struct route *moved;         /* as if this one's cutover had been; NULL: as it is */
+    char parameters[PARAMETERS_BYTES]; /* "" or those that will say the tenant */
 };
 
 static const char *kind_name(enum statement_kind kind)
@@ -66,45 +72,32 @@ static const char *kind_name(enum statement_kind kind)
     return "statement";
 }
 
-static const char *class_name(enum statement_class class)
-{
-    switch (class) {
-    case CLASS_NEUTRAL:
-        return "neutral";
-    case CLASS_READ:
-        return "read";
-    case CLASS_WRITE:
-        return "write";
-    }
-    return "unknown";
-}
-
-static void table_names(unsigned tables, char *text, size_t bytes)
-{
-    static const struct {
-        unsigned bit;
-        const char *name;
-    } names[] = {
-        { TABLES_EVENT, "event" },
-        { TABLES_COMPANION, "companion" },
-        { TABLES_EVERYWHERE, "everywhere" },
-        { TABLES_DEFAULT, "default" },
-    };
-    size_t used = 0;
-
-    text[0] = '\0';
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (tables & names[i].bit)
-            used += (size_t)snprintf(text + used, bytes - used, "%s%s", used == 0 ? "" : ", ", names[i].name);
-}
-
 /* --- the verdict --- */
 
-static void refuse(struct verdict *verdict, const char *why)
+static const char hint_name_it[] =
+    "Say the tenant in the statement, in a comment of sqlcommenter's form, or by the tenant setting before "
+    "it "
+    "(SHOW CONFIG, routing.tenant_setting). A write that is refused can be split by tenant.";
+static const char hint_feed[] =
+    "If its reader can do without the rows of tenants that have moved: SHOW FEEDS, then ACCEPT SHAPE n. Else "
+    "restrict it to a tenant.";
+static const char hint_split[] =
+    "Send one statement per store, each in a transaction of its own if it writes.";
+
+static void refuse(struct verdict *verdict, const char *name, const char *why, const char *hint)
 {
     verdict->store = NULL;
     verdict->action = "refused: 0A000";
-    snprintf(verdict->why, sizeof verdict->why, "%s", why);
+    snprintf(verdict->why, sizeof verdict->why, "%s%s%s", name, name[0] == '\0' ? "" : ": ", why);
+    verdict->hint = hint;
+}
+
+static size_t away_count(const struct explanation *e)
+{
+    const struct store *home = stores_default(e->view->stores);
+    size_t away = route_table_away_count(e->view->table);
+
+    return e->moved == NULL ? away : away - (e->moved->store != home) + (e->moved->target != home);
 }
 
 static void judge_tenantless(const struct explanation *e, struct verdict *verdict)
@@ -119,26 +112,33 @@ static void judge_tenantless(const struct explanation *e, struct verdict *verdic
     verdict->action = "sent";
 }
 
+/* Its parameters will say. */
+static void judge_parameters(const struct explanation *e, struct verdict *verdict)
+{
+    verdict->action = "sent to the store of the tenant that its parameters say";
+    snprintf(verdict->why, sizeof verdict->why, "%s says the tenant, and has no value here", e->parameters);
+    verdict->hint = "Bind values to see where they lead (psql: \\bind).";
+}
+
 static void judge_unknown(const struct explanation *e, struct verdict *verdict)
 {
-    size_t away = route_table_away_count(e->view->table);
+    size_t away = away_count(e);
     const char *why = e->found->why == NULL ? "nothing in the statement names a tenant" : e->found->why;
 
     verdict->store = stores_default(e->view->stores);
     snprintf(verdict->why, sizeof verdict->why, "%s", why);
-    if (e->statement->class != CLASS_WRITE) {
+    if (e->statement->class != CLASS_WRITE && !e->statement->locks) {
         verdict->action = away == 0 ? "sent" : "sent, without the rows of tenants that live elsewhere";
+        verdict->hint = hint_feed;
         return;
     }
-    if (route_table_paused_count(e->view->table) > 0) {
+    verdict->hint = hint_name_it;
+    if (e->moved == NULL && route_table_paused_count(e->view->table) > 0)
         verdict->action = "held while a tenant is in its cutover";
-        return;
-    }
-    if (away > 0 && config_is(e->view->config, CONFIG_UNATTRIBUTED_WRITES, "reject")) {
-        refuse(verdict, why);
-        return;
-    }
-    verdict->action = "sent, counted for every migration under way";
+    else if (away > 0 && config_is(e->view->config, CONFIG_UNATTRIBUTED_WRITES, "reject"))
+        refuse(verdict, "unattributed_write", why, hint_name_it);
+    else
+        verdict->action = "sent, counted for every migration under way";
 }
 
 /* Where one tenant lives, and whether that agrees with the tenants before it. */
@@ -158,12 +158,13 @@ static bool find_homes(const struct explanation *e, struct verdict *verdict)
         return false;
     for (size_t i = 0; i < e->found->tenant_count; i++) {
         const struct route *route = route_table_get(e->view->table, e->found->tenants[i]);
+        bool moved = route != NULL && route == e->moved;
 
-        if (!add_home(verdict, route == NULL ? home : route->store))
-            return false;
-        if (route != NULL && route->migration_state != ROUTING_NORMAL &&
+        if (route != NULL && !moved && route->migration_state != ROUTING_NORMAL &&
             (verdict->route == NULL || verdict->route->migration_state < route->migration_state))
             verdict->route = route;
+        if (!add_home(verdict, route == NULL ? home : moved ? route->target : route->store))
+            return false;
     }
     if (verdict->store == NULL)
         verdict->store = home;
@@ -172,14 +173,19 @@ static bool find_homes(const struct explanation *e, struct verdict *verdict)
 
 static void judge_known(const struct explanation *e, struct verdict *verdict)
 {
+    bool writes = e->statement->class == CLASS_WRITE || e->statement->locks;
     enum routing_state state;
 
     if (!find_homes(e, verdict)) {
-        refuse(verdict, "its rows live in several stores");
+        refuse(verdict, "cross_store_statement",
+               e->statement->tables & TABLES_DEFAULT
+                   ? "its rows live elsewhere than a table of the default store that it names"
+                   : "its rows live in several stores",
+               hint_split);
         return;
     }
     state = verdict->route == NULL ? ROUTING_NORMAL : verdict->route->migration_state;
-    if (e->statement->class != CLASS_WRITE || state == ROUTING_NORMAL)
+    if (!writes || state == ROUTING_NORMAL)
         verdict->action = "sent";
     else if (state == ROUTING_CUTOVER_PAUSED)
         verdict->action = "held until the cutover has ended";
@@ -191,17 +197,60 @@ static void judge(const struct explanation *e, struct verdict *verdict)
 {
     *verdict = (struct verdict){ .action = "sent" };
     if (e->err != NULL) {
-        refuse(verdict, e->err->message);
+        refuse(verdict, "", e->err->message, hint_name_it);
     } else if (!e->plan->parsed && !e->plan->touches) {
         verdict->store = stores_default(e->view->stores);
         snprintf(verdict->why, sizeof verdict->why,
                  "the grammar does not accept it; the server will say why");
+    } else if (!e->plan->parsed) {
+        judge_unknown(e, verdict);
+        snprintf(
+            verdict->why, sizeof verdict->why,
+            "%sthe grammar of PostgreSQL %d does not accept it, or it is too long, and it names a declared "
+            "table",
+            verdict->store == NULL ? "unattributed_write: " : "", PLAN_GRAMMAR_MAJOR);
     } else if (e->found->tenancy == TENANCY_KNOWN) {
         judge_known(e, verdict);
+    } else if (e->found->tenancy == TENANCY_UNKNOWN && e->parameters[0] != '\0') {
+        judge_parameters(e, verdict);
     } else if (e->found->tenancy == TENANCY_UNKNOWN) {
         judge_unknown(e, verdict);
     } else {
         judge_tenantless(e, verdict);
+    }
+}
+
+/* Whether a cutover of that tenant could change what happens to the statement. */
+static bool concerns(const struct explanation *e, const struct route *route)
+{
+    if (route->target == NULL || route->migration_state == ROUTING_NORMAL || route->target == route->store)
+        return false;
+    if (e->found->tenancy == TENANCY_UNKNOWN || !e->plan->parsed)
+        return e->plan->parsed || e->plan->touches;
+    for (size_t i = 0; e->found->tenancy == TENANCY_KNOWN && i < e->found->tenant_count; i++)
+        if (strcmp(e->found->tenants[i], route->tenant) == 0)
+            return true;
+    return false;
+}
+
+/* "dedicated-a: sent", "refused: 0A000 (…)": for the first migration under way that matters to it. */
+static void judge_after(const struct explanation *now, char *text, size_t bytes)
+{
+    struct explanation e = *now;
+    struct verdict after;
+
+    text[0] = '\0';
+    for (size_t i = 0; i < route_table_count(e.view->table) && text[0] == '\0'; i++) {
+        e.moved = route_table_at(e.view->table, i);
+        if (!concerns(&e, e.moved))
+            continue;
+        judge(&e, &after);
+        if (e.parameters[0] != '\0')
+            snprintf(text, bytes, "%s", after.action);
+        else if (after.store != NULL)
+            snprintf(text, bytes, "%s to \"%s\"", after.action, after.store->name);
+        else
+            snprintf(text, bytes, "%s (%s)", after.action, after.why);
     }
 }
 
@@ -223,24 +272,71 @@ static void tenants_value(struct rows *rows, const struct attribution *found)
     buf_done(&text);
 }
 
+static void text_or_null(struct rows *rows, const char *text)
+{
+    rows_text(rows, text == NULL || text[0] == '\0' ? NULL : text);
+}
+
 static void explanation_row(struct rows *rows, size_t number, const struct explanation *e)
 {
+    bool by_parameter = e->found->tenancy == TENANCY_UNKNOWN && e->parameters[0] != '\0';
     struct verdict verdict;
-    char tables[64];
+    char tables[64], after[700];
 
     judge(e, &verdict);
-    table_names(e->statement->tables, tables, sizeof tables);
+    judge_after(e, after, sizeof after);
+    print_tables(e->statement->tables, tables, sizeof tables);
     rows_number(rows, (int64_t)number);
     rows_text(rows, e->plan->parsed ? kind_name(e->statement->kind) : "not understood");
-    rows_text(rows, class_name(e->statement->class));
-    rows_text(rows, tables[0] == '\0' ? NULL : tables);
-    tenants_value(rows, e->found);
-    rows_text(rows, e->found->evidence == EVIDENCE_NONE ? NULL : evidence_name(e->found->evidence));
-    rows_text(rows, verdict.store == NULL ? NULL : verdict.store->name);
+    rows_text(rows, print_class(e->statement->class));
+    text_or_null(rows, tables);
+    if (by_parameter)
+        rows_text(rows, e->parameters);
+    else
+        tenants_value(rows, e->found);
+    text_or_null(rows, by_parameter                          ? "parameter"
+                       : e->found->evidence == EVIDENCE_NONE ? NULL
+                                                             : evidence_name(e->found->evidence));
+    rows_text(rows, verdict.store == NULL || by_parameter ? NULL : verdict.store->name);
     rows_text(rows, verdict.route == NULL ? routing_state_name(ROUTING_NORMAL)
                                           : routing_state_name(verdict.route->migration_state));
     rows_text(rows, verdict.action);
-    rows_text(rows, verdict.why[0] == '\0' ? NULL : verdict.why);
+    text_or_null(rows, verdict.why);
+    rows_text(rows,
+              verdict.route == NULL || verdict.route->target == NULL ? NULL : verdict.route->target->name);
+    text_or_null(rows, after);
+    text_or_null(rows, verdict.hint);
+}
+
+/* "parameter 5", "parameters 2, 7": those that say the tenant and have no value. */
+static void name_parameters(const struct plan_statement *statement, struct slice text,
+                            const struct shape *shape, const struct parameters *params,
+                            char names[PARAMETERS_BYTES])
+{
+    size_t used = 0, found = 0;
+    char numbers[PARAMETERS_BYTES - 16] = "";
+
+    names[0] = '\0';
+    if (statement->rows_unseen || statement->tenants_partial)
+        return;
+    for (size_t i = 0; i < statement->tenant_count && used < sizeof numbers - 1; i++) {
+        uint32_t slot = statement->tenants[i].slot;
+        uint32_t hole = slot < shape->slot_count ? shape->slots[slot].first : 0;
+
+        for (; slot < shape->slot_count && used < sizeof numbers - 1; hole = shape->holes[hole].next) {
+            uint32_t number = shape_param(shape, text, hole);
+
+            if (number > 0 && (params == NULL || number > params->count)) {
+                used += (size_t)snprintf(numbers + used, sizeof numbers - used, "%s%u",
+                                         found == 0 ? "" : ", ", number);
+                found++;
+            }
+            if (shape->holes[hole].next == 0)
+                break;
+        }
+    }
+    if (found > 0)
+        snprintf(names, PARAMETERS_BYTES, "parameter%s %s", found > 1 ? "s" : "", numbers);
 }
 
 static void explain_plan(const struct view *view, struct slice text, const struct plan *plan,
@@ -269,6 +365,7 @@ static void explain_plan(const struct view *view, struct slice text, const struc
         attribution_init(&found);
         if (!attribute(e.statement, text, shape, params, &nothing_around, &found, &err))
             e.err = &err;
+        name_parameters(e.statement, text, shape, params, e.parameters);
         explanation_row(rows, i + 1, &e);
         attribution_done(&found);
     }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/plans.h"
 #include "admin/show.h"
 
 enum {
@@ -222,6 +223,8 @@ struct rows *gather_end(struct gather *gather, const struct command_info *info)
         ok = make_pools(gather, rows);
     else if (ok && gather->what == SHOW_STATS)
         ok = make_stats(gather, rows);
+    else if (ok && gather->what == SHOW_PLANS)
+        ok = plans_merge(gather->parts, gather->count, rows);
     else if (ok)
         ok = copy_rows(gather, rows);
     gather_done(gather);

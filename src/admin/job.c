@@ -311,6 +311,7 @@ static enum show_what what_of(enum command_verb verb)
     return verb == COMMAND_SHOW_CLIENTS   ? SHOW_CLIENTS
            : verb == COMMAND_SHOW_SERVERS ? SHOW_SERVERS
            : verb == COMMAND_SHOW_POOLS   ? SHOW_POOLS
+           : verb == COMMAND_SHOW_PLANS   ? SHOW_PLANS
                                           : SHOW_STATS;
 }
 
@@ -319,7 +320,7 @@ static bool gathers(const struct job *job)
     enum command_verb verb = job->command->info->verb;
 
     return verb == COMMAND_SHOW_CLIENTS || verb == COMMAND_SHOW_SERVERS || verb == COMMAND_SHOW_POOLS ||
-           verb == COMMAND_SHOW_STATS;
+           verb == COMMAND_SHOW_STATS || verb == COMMAND_SHOW_PLANS;
 }
 
 static enum job_result gathered(struct job *job, struct rows **rows, struct error *err)
@@ -402,6 +403,7 @@ static const struct work {
     [COMMAND_SHOW_SERVERS] = { .start = start_gather },
     [COMMAND_SHOW_POOLS] = { .start = start_gather },
     [COMMAND_SHOW_STATS] = { .start = start_gather },
+    [COMMAND_SHOW_PLANS] = { .start = start_gather },
     [COMMAND_SHOW_TOTALS] = { .show = show_totals },
     [COMMAND_START_MIGRATION] = { .asks = CONTROL_START },
     [COMMAND_CUTOVER_MIGRATION] = { .asks = CONTROL_CUTOVER },

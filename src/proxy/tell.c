@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "proxy/client.h"
 #include "proxy/loop.h"
+#include "proxy/tell_plans.h"
 
 enum { ADDRESS_BYTES = 128 };
 
@@ -400,6 +401,9 @@ void tell(struct loop *loop, struct show_letter *letter)
         break;
     case SHOW_STATS:
         tell_stats(loop, rows);
+        break;
+    case SHOW_PLANS:
+        tell_plans(loop->planner, rows);
         break;
     }
 }

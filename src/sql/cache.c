@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/limits.h"
 
@@ -42,6 +43,7 @@ struct cache_entry {
     struct plan *plan;
     struct schema *schema;
     bool lost; /* uthash had no memory for it */
+    struct cache_use use;
     size_t key_bytes;
     char key[];
 };
@@ -88,6 +90,8 @@ struct plan *cache_find(struct cache *cache, struct slice key)
     HASH_FIND(hh, cache->table, key.at, key.bytes, entry);
     if (entry == NULL)
         return NULL;
+    entry->use.hits++;
+    entry->use.used_s = (int64_t)time(NULL);
     if (entry->next != NULL) {
         DL_DELETE(cache->by_age, entry);
         DL_APPEND(cache->by_age, entry);
@@ -103,6 +107,7 @@ void cache_add(struct cache *cache, struct slice key, struct plan *plan, struct 
         return;
     memcpy(entry->key, key.at, key.bytes);
     entry->key_bytes = key.bytes;
+    entry->use.used_s = (int64_t)time(NULL);
     entry->plan = plan_take(plan);
     entry->schema = schema == NULL ? NULL : schema_take(schema);
     while (cache->by_age != NULL &&
@@ -115,6 +120,14 @@ void cache_add(struct cache *cache, struct slice key, struct plan *plan, struct 
     }
     DL_APPEND(cache->by_age, entry);
     cache->bytes += key.bytes;
+}
+
+void cache_each(const struct cache *cache, cache_each_fn *tell, void *who)
+{
+    const struct cache_entry *entry = cache->by_age == NULL ? NULL : cache->by_age->prev;
+
+    for (; entry != NULL; entry = entry == cache->by_age ? NULL : entry->prev)
+        tell(who, (struct slice){ entry->key, entry->key_bytes }, &entry->use, entry->plan);
 }
 
 size_t cache_count(const struct cache *cache)

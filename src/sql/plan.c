@@ -36,6 +36,11 @@ struct planner {
     struct planner_counts counts;
 };
 
+struct each {
+    planner_entry_fn *tell;
+    void *who;
+};
+
 struct plan *plan_take(struct plan *plan)
 {
     plan->refs++;
@@ -177,6 +182,19 @@ static void write_key(struct buf *key, const struct plan_context *context, const
     buf_append_slice(key, buf_slice(&shape->text));
 }
 
+/* The kinds of places where tenants stand: the shape shows them. */
+static void note_places(struct plan_statement *statement, const struct shape *shape)
+{
+    for (size_t i = 0; i < statement->tenant_count; i++) {
+        uint32_t slot = statement->tenants[i].slot;
+
+        if (slot < shape->slot_count && buf_slice(&shape->text).at[shape->slots[slot].at] == '$')
+            statement->by_parameter = true;
+        else
+            statement->by_literal = true;
+    }
+}
+
 /* The statements of a tree. *plan NULL: the tree does not fit the shape. false: no memory. */
 static bool plan_tree(struct planner *planner, const PgQuery__ParseResult *tree,
                       const struct plan_context *context, const struct shape *shape, struct plan **plan)
@@ -197,7 +215,12 @@ static bool plan_tree(struct planner *planner, const PgQuery__ParseResult *tree,
         struct walk one = walk;
 
         one.out = &(*plan)->statements[i];
+        one.out->shape_at = (uint32_t)tree->stmts[i]->stmt_location;
+        one.out->shape_bytes = tree->stmts[i]->stmt_len > 0
+                                   ? (uint32_t)tree->stmts[i]->stmt_len
+                                   : (uint32_t)(buf_bytes(&shape->text) - one.out->shape_at);
         fine = tree->stmts[i]->stmt != NULL && walk_statement(&one, tree->stmts[i]->stmt);
+        note_places(one.out, shape);
         walk.budget = one.budget;
         walk_done(&one);
     }
@@ -236,12 +259,15 @@ static bool plan_miss(struct planner *planner, struct slice text, const struct p
     uint64_t begin_us = clock_us();
     bool fine = plan_shape(planner, context, shape, plan);
 
+    uint64_t took_us = clock_us() - begin_us;
+
     planner->counts.misses++;
-    planner->counts.parse_us += clock_us() - begin_us;
+    planner->counts.parse_us += took_us;
     if (!fine)
         return false;
     if (*plan == NULL)
         return plan_unparsed(text, context, REFUSED_BYTES_MAX, plan);
+    (*plan)->parse_us = took_us;
     if (!buf_failed(&planner->key))
         cache_add(planner->cache, buf_slice(&planner->key), *plan, (struct schema *)context->schema);
     return true;
@@ -265,6 +291,32 @@ bool planner_plan(struct planner *planner, struct slice text, const struct plan_
     planner->counts.hits++;
     *plan = plan_take(kept);
     return true;
+}
+
+/* A key, read as write_key() has written it. */
+static void each_entry(void *who, struct slice key, const struct cache_use *use, const struct plan *plan)
+{
+    const struct each *each = who;
+    struct planner_entry entry = { .plan = plan,
+                                   .hits = use->hits,
+                                   .parse_us = plan->parse_us,
+                                   .used_s = use->used_s };
+    size_t at = sizeof(struct schema *) + sizeof(uint64_t);
+    uint64_t path_bytes;
+
+    entry.standard_conforming_strings = key.at[at] & 1;
+    at += sizeof(uint8_t);
+    memcpy(&path_bytes, key.at + at, sizeof path_bytes);
+    at += sizeof path_bytes + path_bytes;
+    entry.shape = (struct slice){ key.at + at, key.bytes - at };
+    each->tell(each->who, &entry);
+}
+
+void planner_each(const struct planner *planner, planner_entry_fn *tell, void *who)
+{
+    struct each each = { tell, who };
+
+    cache_each(planner->cache, each_entry, &each);
 }
 
 struct planner_counts planner_count(const struct planner *planner)
