@@ -18,6 +18,24 @@ struct parameters {
     const uint32_t *types; /* of Parse; 0 or missing: unspecified, the column's type */
 };
 
+/* What the stream directory says of a key. */
+enum stream_answer {
+    STREAM_TENANT, /* its tenant */
+    STREAM_NULL,   /* its events have no tenant */
+    STREAM_NOBODY, /* there is no such stream, in any store */
+    STREAM_MIXED,  /* it has events of several tenants */
+    STREAM_ASKED,  /* it is being looked up: ask again */
+    STREAM_FAILED, /* it cannot be looked up */
+};
+
+/* The stream directory, as far as attribution needs it. A key is enum schema_key_kind as one byte, then the
+ * canonical text of each of its columns with its NUL. */
+struct stream_finder {
+    enum stream_answer (*find)(void *who, struct slice key, char tenant[TENANT_BYTES_MAX]);
+    void *who;
+};
+enum { STREAM_KEYS_MAX = 64 }; /* of one statement; beyond, it is as if it named none */
+
 /* What stands around a statement. Empty text: nothing. */
 struct surroundings {
     const char *comment_tenant; /* attribute_read_comment() */
@@ -27,18 +45,22 @@ struct surroundings {
     bool setting_unknown; /* the setting was changed to something that could not be read */
     const char *user_tenant;
     bool strict; /* contradictions are errors (some tenant is paused or lives elsewhere) */
+    const struct stream_finder *streams; /* NULL: the directory is not asked */
 };
 
 enum tenancy {
     TENANCY_NONE,    /* touches neither event nor companion table */
     TENANCY_KNOWN,   /* `tenants`, at least one */
     TENANCY_UNKNOWN, /* touches them, and cannot be told */
+    TENANCY_ASKED,   /* the stream directory is being asked: attribute again when it has answered */
+    TENANCY_FAILED,  /* it could not be, and nothing else says a tenant */
 };
 
 enum evidence {
     EVIDENCE_NONE,
     EVIDENCE_LITERAL,
     EVIDENCE_PARAMETER,
+    EVIDENCE_STREAM,
     EVIDENCE_COMMENT,
     EVIDENCE_TRANSACTION,
     EVIDENCE_SETTING,
@@ -48,7 +70,8 @@ enum evidence {
 struct attribution {
     enum tenancy tenancy;
     enum evidence evidence;
-    bool null_tenant;  /* also rows without a tenant: they live in the default store */
+    bool null_tenant; /* also rows without a tenant: they live in the default store */
+    bool nobodys; /* … or of streams that nobody has yet: there are no such rows, and any may be written */
     bool contradicted; /* evidence around says otherwise (counted and logged when not strict) */
     size_t tenant_count;
     char (*tenants)[TENANT_BYTES_MAX]; /* canonical, distinct; memory of the attribution, reused */

@@ -75,6 +75,14 @@ struct tenant_length {
     uint32_t slot, array;
 };
 
+/* One place where the statement names a stream or an event: a value of one column of one reference. The
+ * reference is restricted to all combinations of its columns' values. */
+struct stream_ref {
+    uint16_t group;        /* the reference, from 0; the array is in order of groups, then of columns */
+    uint8_t kind, column;  /* enum schema_key_kind; index in schema_key.columns */
+    struct tenant_ref ref; /* type_oid: of that column */
+};
+
 /* One argument of EXECUTE. */
 struct plan_argument {
     int64_t slot;      /* of its literal; -1: none (NULL, or an expression that is not read) */
@@ -100,7 +108,13 @@ struct plan_statement {
     struct tenant_ref *tenants;
     size_t length_count;
     struct tenant_length *lengths;
-    bool tenant_null;                /* some reference is IS NULL or a NULL in VALUES: "no tenant" */
+    /* Every reference is restricted to tenants, or to streams or events by name: then here stand those of the
+     * latter, whatever tenants_partial says. For the stream directory; 0: nothing for it to find. */
+    size_t stream_count;
+    struct stream_ref *streams;
+    const char *stream_why_not; /* they are named, but do not tell a tenant; else NULL */
+    bool unsettles;   /* may take a stream from its tenant: DELETE, TRUNCATE, an UPDATE of tenant or stream */
+    bool tenant_null; /* some reference is IS NULL or a NULL in VALUES: "no tenant" */
     uint32_t tenant_type;            /* of the first such table's tenant column; 0: none, or not known yet */
     struct plan_argument *arguments; /* EXECUTE */
     size_t argument_count;

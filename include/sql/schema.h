@@ -38,6 +38,17 @@ struct schema_function {
     bool writes;
 };
 
+/* What names an event without its tenant: all of its stream's columns, or its id. One value of it belongs to
+ * one tenant, if a unique constraint without the tenant column makes it so (the stream directory). */
+enum schema_key_kind { KEY_STREAM, KEY_EVENT };
+enum { KEY_KINDS = 2, STREAM_COLUMNS_MAX = 4, KEY_COLUMNS_MAX = STREAM_COLUMNS_MAX + 1 };
+
+struct schema_key {
+    size_t column_count; /* 0: none is declared, or too many */
+    char *columns[STREAM_COLUMNS_MAX];
+    const char *why_not; /* a static sentence: it does not tell a tenant; NULL: it does */
+};
+
 struct schema {
     int refs; /* atomic */
     uint64_t generation;
@@ -46,6 +57,7 @@ struct schema {
     struct schema_table *tables;
     size_t function_count;
     struct schema_function *functions; /* schema_give() frees them with all they hold */
+    struct schema_key keys[KEY_KINDS];
 };
 
 struct schema *schema_new(size_t table_count); /* zeroed tables, one reference */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sql/key.h"
 #include "sql/quote.h"
 #include "sql/type.h"
 #include "sql/value.h"
@@ -36,13 +37,12 @@ void attribution_done(struct attribution *attribution)
 
 const char *evidence_name(enum evidence evidence)
 {
-    static const char *const names[] = { [EVIDENCE_NONE] = "none",
-                                         [EVIDENCE_LITERAL] = "literal",
-                                         [EVIDENCE_PARAMETER] = "parameter",
-                                         [EVIDENCE_COMMENT] = "comment",
-                                         [EVIDENCE_TRANSACTION] = "transaction",
-                                         [EVIDENCE_SETTING] = "setting",
-                                         [EVIDENCE_USER] = "user" };
+    static const char *const names[] = {
+        [EVIDENCE_NONE] = "none",           [EVIDENCE_LITERAL] = "literal",
+        [EVIDENCE_PARAMETER] = "parameter", [EVIDENCE_STREAM] = "stream",
+        [EVIDENCE_COMMENT] = "comment",     [EVIDENCE_TRANSACTION] = "transaction",
+        [EVIDENCE_SETTING] = "setting",     [EVIDENCE_USER] = "user"
+    };
 
     return names[evidence];
 }
@@ -390,24 +390,169 @@ static bool from_around(const struct plan_statement *statement, const struct sur
     return unknown(out, "neither the statement nor anything around it says a tenant");
 }
 
+/* ---- streams ---- */
+
+/* What the directory says of all streams of a statement, added up. */
+struct streams {
+    struct collector collector;
+    const struct stream_finder *finder;
+    unsigned count;
+    bool found, asked, failed, mixed;
+};
+
+static bool on_key(void *who, struct slice key)
+{
+    struct streams *streams = who;
+    char tenant[TENANT_BYTES_MAX];
+
+    streams->count++;
+    switch (streams->finder->find(streams->finder->who, key, tenant)) {
+    case STREAM_TENANT:
+        streams->found = true;
+        return take_reading(&streams->collector, VALUE_TENANT, tenant);
+    case STREAM_NULL:
+        streams->found = streams->collector.out->null_tenant = true;
+        return true;
+    case STREAM_NOBODY:
+        return true;
+    case STREAM_MIXED:
+        streams->mixed = true;
+        return true;
+    case STREAM_ASKED:
+        streams->asked = true;
+        return true;
+    case STREAM_FAILED:
+        streams->failed = true;
+        return true;
+    }
+    return true;
+}
+
+static void start_again(struct attribution *out)
+{
+    out->tenancy = TENANCY_NONE;
+    out->evidence = EVIDENCE_NONE;
+    out->null_tenant = out->nobodys = out->contradicted = false;
+    out->tenant_count = 0;
+    out->why = NULL;
+}
+
+/* Nobody has them, or nobody could be asked: then what stands around says it, if anything does. */
+static bool without_streams(const struct plan_statement *statement, const struct surroundings *around,
+                            bool failed, struct attribution *out, struct error *err)
+{
+    start_again(out);
+    if (!from_around(statement, around, out, err))
+        return false;
+    if (out->tenancy == TENANCY_KNOWN)
+        return true;
+    if (failed) {
+        out->tenancy = TENANCY_FAILED;
+        return true;
+    }
+    if (around->setting_unknown || around->comment_unknown || !reserve_tenant(out))
+        return true;
+    start_again(out);
+    out->tenants[0][0] = '\0';
+    out->tenancy = TENANCY_KNOWN;
+    out->evidence = EVIDENCE_STREAM;
+    out->null_tenant = out->nobodys = true;
+    return true;
+}
+
+/* By the streams that it names, and by the tenants where it names those. *decided false: they do not tell. */
+static bool from_streams(const struct plan_statement *statement, struct slice text, const struct shape *shape,
+                         const struct parameters *params, const struct surroundings *around,
+                         struct attribution *out, bool *decided, struct error *err)
+{
+    struct streams streams = { .collector = { .out = out }, .finder = around->streams };
+    const char *why = NULL;
+    bool named = statement->tenant_count > 0 || statement->tenant_null;
+    bool fine;
+
+    *decided = true;
+    out->evidence = EVIDENCE_LITERAL;
+    out->null_tenant = statement->tenant_null;
+    fine = collect_all(&streams.collector, statement, text, shape, params);
+    if (!named)
+        out->evidence = EVIDENCE_STREAM;
+    fine = fine && key_each(statement, text, shape, params, on_key, &streams, &why);
+    free(streams.collector.index);
+    if (!fine && why == NULL && out->why == NULL)
+        return error_no_memory(err);
+    if (fine && streams.asked) {
+        out->tenancy = TENANCY_ASKED;
+        return true;
+    }
+    if (!fine || streams.mixed) {
+        why = out->why != NULL ? out->why : why != NULL ? why : "the stream has events of several tenants";
+        start_again(out);
+        out->why = why;
+        *decided = false;
+        return true;
+    }
+    if (streams.failed && !named && !streams.found)
+        return without_streams(statement, around, true, out, err);
+    if (streams.failed) {
+        out->tenancy = TENANCY_FAILED;
+        return true;
+    }
+    if (!named && !streams.found)
+        return without_streams(statement, around, false, out, err);
+    out->tenancy = TENANCY_KNOWN;
+    if (out->tenant_count == 0) {
+        if (!reserve_tenant(out))
+            return error_no_memory(err);
+        out->tenants[0][0] = '\0';
+    }
+    return check_around(statement, around, out, err);
+}
+
+/* Why nothing is known: the streams' reason, where the statement names some. */
+static const char *stream_reason(const struct plan_statement *statement, const struct surroundings *around,
+                                 const char *why)
+{
+    if (statement->stream_why_not != NULL)
+        return statement->stream_why_not;
+    if (statement->stream_count > 0 && around->streams == NULL)
+        return "it names a stream: while a tenant lives elsewhere, the stream directory is asked whose it is";
+    return why;
+}
+
 bool attribute(const struct plan_statement *statement, struct slice text, const struct shape *shape,
                const struct parameters *params, const struct surroundings *around, struct attribution *out,
                struct error *err)
 {
-    out->tenancy = TENANCY_NONE;
-    out->evidence = EVIDENCE_NONE;
-    out->null_tenant = out->contradicted = false;
-    out->tenant_count = 0;
-    out->why = NULL;
+    const char *why = NULL;
+
+    start_again(out);
     if ((statement->tables & (TABLES_EVENT | TABLES_COMPANION)) == 0)
         return true;
     if (statement->rows_unseen)
         return unknown(out, "the tenants of the rows it writes are not in the statement");
+    if (statement->stream_count > 0 && around->streams != NULL) {
+        bool decided;
+
+        if (!from_streams(statement, text, shape, params, around, out, &decided, err))
+            return false;
+        if (decided)
+            return true;
+        why = out->why;
+        start_again(out);
+    }
     if (statement->tenants_partial)
-        return unknown(out, "not every reference to an event or companion table is restricted to tenants");
+        return unknown(out, why != NULL
+                                ? why
+                                : stream_reason(statement, around,
+                                                "not every reference to an event or companion table is "
+                                                "restricted to tenants"));
     if (statement->tenant_count > 0 || statement->tenant_null)
         return from_statement(statement, text, shape, params, around, out, err);
-    return from_around(statement, around, out, err);
+    if (!from_around(statement, around, out, err))
+        return false;
+    if (out->tenancy == TENANCY_UNKNOWN)
+        out->why = why != NULL ? why : stream_reason(statement, around, out->why);
+    return true;
 }
 
 /* SET x TO 1: the server writes a whole number its own way, others as they came. */

@@ -100,6 +100,8 @@ struct plan_statement execute_joined(const struct plan_statement *execute,
         joined.class = CLASS_WRITE;
     joined.locks = joined.locks || execute->locks;
     joined.tenants_partial = joined.tenants_partial || execute->tenants_partial;
+    if (execute->tenants_partial || (execute->tables & (TABLES_EVENT | TABLES_COMPANION)))
+        joined.stream_count = 0;
     if (only_explains && joined.class == CLASS_WRITE)
         joined.class = CLASS_READ;
     if (only_explains)

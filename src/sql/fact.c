@@ -103,7 +103,7 @@ static struct fact *new_fact(struct walk *walk, struct fact **list, enum fact_ki
     fact->a = a;
     fact->next = *list;
     *list = fact;
-    walk->says = walk->says || kind == FACT_IS;
+    walk->says = walk->says || (kind == FACT_IS && walk->pass == 0);
     return fact;
 }
 
@@ -167,9 +167,12 @@ static bool is_own_setting(struct walk *walk, const PgQuery__Node *node)
     if (name == NULL || strcmp(name, "current_setting") != 0)
         return false;
     node = node->func_call->args[0];
-    return node_is(node, NODE(A_CONST)) && node->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL &&
-           shape_slot(walk->shape, node->a_const->location) < 0 &&
-           strcasecmp(node->a_const->sval->sval, walk->tenant_setting) == 0;
+    if (!node_is(node, NODE(A_CONST)) || node->a_const->val_case != PG_QUERY__A__CONST__VAL_SVAL ||
+        shape_slot(walk->shape, node->a_const->location) >= 0 ||
+        strcasecmp(node->a_const->sval->sval, walk->tenant_setting) != 0)
+        return false;
+    walk->own_setting = true;
+    return true;
 }
 
 /* column IN (constants): one or many; a row's element where `element` >= 0. */
@@ -426,7 +429,7 @@ struct fact *facts_of(struct walk *walk, struct scope *scope, const PgQuery__Nod
     }
     found = is_bool(condition, PG_QUERY__BOOL_EXPR_TYPE__OR_EXPR) ? or_facts(walk, scope, condition, &tail)
                                                                   : leaf_facts(walk, scope, condition, &tail);
-    if (!found)
+    if (!found && walk->pass == 0)
         note_mentions(walk, condition);
     return tail;
 }

@@ -54,6 +54,7 @@ void plan_give(struct plan *plan)
     for (size_t i = 0; i < plan->statement_count; i++) {
         free(plan->statements[i].tenants);
         free(plan->statements[i].lengths);
+        free(plan->statements[i].streams);
         free(plan->statements[i].arguments);
         free(plan->statements[i].types);
         free(plan->statements[i].created);
@@ -199,9 +200,11 @@ static void note_places(struct plan_statement *statement, const struct shape *sh
 static bool plan_tree(struct planner *planner, const PgQuery__ParseResult *tree,
                       const struct plan_context *context, const struct shape *shape, struct plan **plan)
 {
-    struct walk walk = {
-        .context = context, .tenant_setting = planner->tenant_setting, .shape = shape, .budget = WALK_BUDGET
-    };
+    struct walk walk = { .context = context,
+                         .tenant_setting = planner->tenant_setting,
+                         .shape = shape,
+                         .budget = WALK_BUDGET,
+                         .stream_budget = WALK_BUDGET };
     bool fine = true;
 
     *plan = NULL;
@@ -222,6 +225,7 @@ static bool plan_tree(struct planner *planner, const PgQuery__ParseResult *tree,
         fine = tree->stmts[i]->stmt != NULL && walk_statement(&one, tree->stmts[i]->stmt);
         note_places(one.out, shape);
         walk.budget = one.budget;
+        walk.stream_budget = one.stream_budget;
         walk_done(&one);
     }
     if (!fine) {

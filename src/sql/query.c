@@ -10,6 +10,7 @@
 
 #include "sql/call.h"
 #include "sql/carry.h"
+#include "sql/stream.h"
 #include "sql/type.h"
 
 /* Where an INSERT's tenants stand: looked for in every row, or in the target list of every arm of its SELECT.
@@ -228,6 +229,7 @@ static void walk_select(struct walk *walk, const PgQuery__SelectStmt *select, co
     facts = facts_of(walk, &scope, select->where_clause, NULL);
     for (size_t i = 0; i < select->n_from_clause; i++)
         scope_resolve(walk, &scope, select->from_clause[i], facts);
+    stream_resolve(walk, &scope, NULL, select->from_clause, select->n_from_clause, select->where_clause);
     note_mentions(walk, select->having_clause);
     if (rows != NULL)
         note_rows(walk, &scope, select, rows);
@@ -349,6 +351,8 @@ static void walk_insert(struct walk *walk, const PgQuery__InsertStmt *insert, co
             target->next = excluded;
         }
         note_assignments(walk, &scope, table, conflict->target_list, conflict->n_target_list);
+        if (stream_is_assigned(walk, table, conflict->target_list, conflict->n_target_list))
+            walk->out->unsettles = true;
         walk_nested(walk, &conflict->base, &scope);
     }
     for (size_t i = 0; i < insert->n_returning_list; i++)
@@ -379,6 +383,9 @@ static void walk_update(struct walk *walk, const PgQuery__UpdateStmt *update, co
     scope_resolve_source(walk, &scope, target, facts);
     for (size_t i = 0; i < update->n_from_clause; i++)
         scope_resolve(walk, &scope, update->from_clause[i], facts);
+    stream_resolve(walk, &scope, target, update->from_clause, update->n_from_clause, update->where_clause);
+    if (stream_is_assigned(walk, table, update->target_list, update->n_target_list))
+        walk->out->unsettles = true;
     note_assignments(walk, &scope, table, update->target_list, update->n_target_list);
     walk_nested(walk, &update->base, &scope);
 }
@@ -399,6 +406,9 @@ static void walk_delete(struct walk *walk, const PgQuery__DeleteStmt *delete, co
     scope_resolve_source(walk, &scope, target, facts);
     for (size_t i = 0; i < delete->n_using_clause; i++)
         scope_resolve(walk, &scope, delete->using_clause[i], facts);
+    stream_resolve(walk, &scope, target, delete->using_clause, delete->n_using_clause, delete->where_clause);
+    if (table != NULL)
+        walk->out->unsettles = true;
     walk_nested(walk, &delete->base, &scope);
 }
 
@@ -433,6 +443,8 @@ static void walk_merge(struct walk *walk, const PgQuery__MergeStmt *merge, const
 
     walk_with(walk, &scope, merge->with_clause);
     target = add_target(walk, &scope, merge->relation, &table);
+    if (table != NULL)
+        walk->out->unsettles = true;
     scope_add(walk, &scope, merge->source_relation);
     scope_resolve_source(walk, &scope, target, facts_of(walk, &scope, merge->join_condition, NULL));
     scope_resolve(walk, &scope, merge->source_relation, NULL);

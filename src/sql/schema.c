@@ -52,6 +52,9 @@ void schema_give(struct schema *schema)
         free(schema->functions[i].tenant_name);
     }
     free(schema->functions);
+    for (size_t i = 0; i < KEY_KINDS; i++)
+        for (size_t c = 0; c < schema->keys[i].column_count; c++)
+            free(schema->keys[i].columns[c]);
     free(schema);
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "sql/stream.h"
 
 enum { DEFAULTS_BYTES_MAX = 1024 }; /* of names of tables that are not declared */
 
@@ -193,6 +194,7 @@ struct source *scope_add_table(struct walk *walk, struct scope *scope, const PgQ
     if (range->alias == NULL)
         source->schema = table->schema == NULL || table->schema[0] == '\0' ? "public" : table->schema;
     name_tenant(source, table, range->alias);
+    stream_name_columns(walk, source, table, range->alias);
     return source;
 }
 

@@ -210,7 +210,7 @@ static void on_relations(struct walk *walk, PgQuery__Node *const *relations, siz
             struct source *source = scope_add_table(walk, &scope, relations[i]->range_var, true);
 
             if (truncate && source != NULL && source->reference != NULL)
-                walk->unclear = true;
+                walk->unclear = walk->out->unsettles = true;
         }
 }
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sql/stream.h"
+
 enum { ARENA_BLOCK_BYTES = 16 * 1024 };
 
 struct arena_block {
@@ -187,6 +189,7 @@ bool walk_statement(struct walk *walk, const PgQuery__Node *statement)
         walk_utility(walk, statement);
     walk_set_config(walk, statement);
     sum_references(walk);
+    stream_sum(walk);
     sum_class(walk);
     sum_defaults(walk);
     if (walk->budget == 0) { /* not all of it was seen */

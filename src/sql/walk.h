@@ -33,6 +33,11 @@ struct restriction {
 struct reference {
     struct reference *next;
     struct restriction evidence;
+    /* The same for the columns of streams and events (stream.c); `pass`: in which of them, plus one,
+     * `evidence` is exchanged for it. */
+    struct restriction keys[KEY_COLUMNS_MAX];
+    unsigned pass;
+    bool is_event; /* of the event table itself */
 };
 
 struct source {
@@ -45,6 +50,8 @@ struct source {
     const char *schema;      /* without an alias: the table's schema; else NULL */
     const char *tenant_name; /* NULL: not an event or companion table, or its tenant cannot be named */
     uint32_t tenant_type;
+    const char *key_names[KEY_COLUMNS_MAX]; /* as tenant_name */
+    uint32_t key_types[KEY_COLUMNS_MAX];
     struct reference *reference;
     bool hidden;  /* below an aliased JOIN: its names are not visible */
     bool reached; /* scratch of close_over() */
@@ -73,8 +80,11 @@ struct walk {
     struct plan_statement *out;
     struct reference *references;
     struct arena_block *arena;
-    uint32_t budget;     /* steps left; at 0 the statement is unclear: bounds what a hostile one may cost */
-    bool failed;         /* no memory */
+    uint32_t budget; /* steps left; at 0 the statement is unclear: bounds what a hostile one may cost */
+    uint32_t stream_budget; /* the same for what is said of streams, which is then not believed */
+    bool failed;            /* no memory */
+    unsigned pass;       /* 0: facts are about tenants; else about a column of streams, plus one (stream.c) */
+    bool own_setting;    /* some condition leaves it to the tenant setting */
     bool says;           /* some condition speaks of a tenant column */
     bool unclear;        /* some table or reference could not be understood */
     bool reads, writes;  /* tables; a write also by what is known to write */

@@ -46,6 +46,15 @@ static const struct table_row tables[] = {
     { "public", "plans", TABLE_COMPANION, 0, { { "tier", OID_ENUM }, { "x", OID_TEXT } } },
     { "public", "ledgers", TABLE_COMPANION, 0, { { "tenant_no", OID_NUMERIC }, { "x", OID_TEXT } } },
     { "public", "countries", TABLE_EVERYWHERE, -1, { { "code", OID_TEXT } } },
+    { "public",
+      "snapshots",
+      TABLE_COMPANION,
+      0,
+      { { "tenant_id", OID_UUID },
+        { "aggregate_id", OID_UUID },
+        { "aggregate_type", OID_TEXT },
+        { "event_id", OID_UUID },
+        { "state", 3802 } } },
     { "public", "orphans", TABLE_COMPANION, -1, { { NULL, 0 } } },
 };
 
@@ -72,6 +81,11 @@ struct schema *fixture_schema(void)
             table->column_count = c + 1;
         }
     }
+    schema->keys[KEY_STREAM].column_count = 2;
+    schema->keys[KEY_STREAM].columns[0] = strdup("aggregate_type");
+    schema->keys[KEY_STREAM].columns[1] = strdup("aggregate_id");
+    schema->keys[KEY_EVENT].column_count = 1;
+    schema->keys[KEY_EVENT].columns[0] = strdup("event_id");
     schema->function_count = 2;
     schema->functions = calloc(2, sizeof *schema->functions);
     schema->functions[0] = (struct schema_function){

@@ -1,0 +1,214 @@
+/* stream.c - see stream.h.
+ * Leaves: what is evidence to fact.c, to which side of a join it applies to scope.c, whose a stream is to the
+ * directory. Thread: the planner's.   Start at: stream_resolve(), stream_sum(). */
+#include "sql/stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sql/type.h"
+
+/* The columns of all kinds of keys in a row: those of streams, then the event's id. */
+static unsigned first_of(enum schema_key_kind kind)
+{
+    return kind == KEY_STREAM ? 0 : STREAM_COLUMNS_MAX;
+}
+
+static const char *column_at(const struct walk *walk, unsigned at)
+{
+    const struct schema *schema = walk->context->schema;
+    enum schema_key_kind kind = at < STREAM_COLUMNS_MAX ? KEY_STREAM : KEY_EVENT;
+
+    at -= first_of(kind);
+    return schema != NULL && at < schema->keys[kind].column_count ? schema->keys[kind].columns[at] : NULL;
+}
+
+void stream_name_columns(const struct walk *walk, struct source *source, const struct schema_table *table,
+                         const PgQuery__Alias *alias)
+{
+    for (unsigned at = 0; at < KEY_COLUMNS_MAX; at++) {
+        const char *name = column_at(walk, at);
+
+        for (size_t i = 0; name != NULL && i < table->column_count; i++)
+            if (strcmp(table->columns[i].name, name) == 0 &&
+                type_family(table->columns[i].type_oid) != FAMILY_NONE) {
+                source->key_names[at] =
+                    alias != NULL && i < alias->n_colnames ? node_text(alias->colnames[i]) : name;
+                source->key_types[at] = table->columns[i].type_oid;
+            }
+    }
+    if (source->reference != NULL)
+        source->reference->is_event = table->class == TABLE_EVENT;
+}
+
+/* Exchanges the tenant's column for column `pass` - 1 in every source that facts can be about, and back: a
+ * second call undoes the first. A reference may have several sources. */
+static void exchange(const struct scope *scope, unsigned pass, bool back)
+{
+    for (; scope != NULL; scope = scope->outer)
+        for (struct source *source = scope->sources; source != NULL; source = source->next) {
+            struct reference *reference = source->reference;
+            const char *name = source->tenant_name;
+            uint32_t type = source->tenant_type;
+
+            source->tenant_name = source->key_names[pass - 1];
+            source->tenant_type = source->key_types[pass - 1];
+            source->key_names[pass - 1] = name;
+            source->key_types[pass - 1] = type;
+            if (reference != NULL && reference->pass == (back ? pass : 0)) {
+                struct restriction evidence = reference->evidence;
+
+                reference->evidence = reference->keys[pass - 1];
+                reference->keys[pass - 1] = evidence;
+                reference->pass = back ? 0 : pass;
+            }
+        }
+}
+
+/* Some reference has no tenant yet, and what names its stream is known. */
+static bool is_wanted(const struct scope *scope)
+{
+    for (const struct source *source = scope->sources; source != NULL; source = source->next)
+        for (unsigned at = 0;
+             source->reference != NULL && !source->reference->evidence.found && at < KEY_COLUMNS_MAX; at++)
+            if (source->key_names[at] != NULL)
+                return true;
+    return false;
+}
+
+void stream_resolve(struct walk *walk, struct scope *scope, struct source *target,
+                    PgQuery__Node *const *items, size_t count, const PgQuery__Node *condition)
+{
+    uint32_t budget = walk->budget;
+    bool unclear = walk->unclear;
+
+    if (!is_wanted(scope))
+        return;
+    walk->budget = walk->stream_budget; /* what is spent here makes nothing else unknown */
+    for (unsigned pass = 1; pass <= KEY_COLUMNS_MAX; pass++) {
+        struct fact *facts;
+
+        if (column_at(walk, pass - 1) == NULL)
+            continue;
+        walk->pass = pass;
+        exchange(scope, pass, false);
+        facts = facts_of(walk, scope, condition, NULL);
+        if (target != NULL)
+            scope_resolve_source(walk, scope, target, facts);
+        for (size_t i = 0; i < count; i++)
+            scope_resolve(walk, scope, items[i], facts);
+        exchange(scope, pass, true);
+    }
+    walk->pass = 0;
+    walk->stream_budget = walk->budget;
+    walk->budget = budget;
+    walk->unclear = unclear;
+}
+
+/* ---- the sum ---- */
+
+/* All columns of that kind are known for the reference. */
+static bool is_named(const struct walk *walk, const struct reference *reference, enum schema_key_kind kind)
+{
+    const struct schema_key *key = &walk->context->schema->keys[kind];
+
+    if (kind == KEY_EVENT && !reference->is_event) /* the id of an event is unique among events only */
+        return false;
+    for (size_t i = 0; i < key->column_count; i++) {
+        const struct restriction *evidence = &reference->keys[first_of(kind) + i];
+
+        if (!evidence->found || evidence->null || evidence->slots == NULL)
+            return false;
+    }
+    return key->column_count > 0;
+}
+
+static bool add(struct walk *walk, const struct stream_ref *ref)
+{
+    struct plan_statement *out = walk->out;
+    struct stream_ref *grown;
+
+    for (size_t i = out->stream_count; i > 0 && walk_spend(walk); i--) { /* a join says things twice */
+        const struct stream_ref *other = &out->streams[i - 1];
+
+        if (other->group != ref->group || other->column != ref->column)
+            break;
+        if (other->ref.slot == ref->ref.slot && other->ref.cast_oid == ref->ref.cast_oid)
+            return true;
+    }
+    if (!walk_spend(walk))
+        return false;
+    grown = realloc(out->streams, (out->stream_count + 1) * sizeof *grown);
+    if (grown == NULL) {
+        walk->failed = true;
+        return false;
+    }
+    out->streams = grown;
+    out->streams[out->stream_count++] = *ref;
+    return true;
+}
+
+static void add_group(struct walk *walk, const struct reference *reference, enum schema_key_kind kind,
+                      unsigned group)
+{
+    for (size_t i = 0; i < walk->context->schema->keys[kind].column_count; i++)
+        for (const struct restriction_slot *slot = reference->keys[first_of(kind) + i].slots; slot != NULL;
+             slot = slot->next)
+            if (!add(walk,
+                     &(struct stream_ref){
+                         .group = (uint16_t)group, .kind = kind, .column = (uint8_t)i, .ref = slot->ref }))
+                return;
+}
+
+static void drop(struct plan_statement *out)
+{
+    free(out->streams);
+    out->streams = NULL;
+    out->stream_count = 0;
+}
+
+void stream_sum(struct walk *walk)
+{
+    struct plan_statement *out = walk->out;
+    const struct schema *schema = walk->context->schema;
+    unsigned group = 0;
+
+    if (schema == NULL || walk->unclear || walk->own_setting || walk->stream_budget == 0)
+        return;
+    for (const struct reference *r = walk->references; r != NULL; r = r->next) {
+        enum schema_key_kind kind = KEY_EVENT;
+
+        if (r->evidence.found)
+            continue;
+        if (!is_named(walk, r, kind) || schema->keys[kind].why_not != NULL)
+            kind = KEY_STREAM;
+        if (!is_named(walk, r, kind) || group == UINT16_MAX) {
+            drop(out);
+            out->stream_why_not = NULL;
+            return;
+        }
+        if (schema->keys[kind].why_not != NULL)
+            out->stream_why_not = schema->keys[kind].why_not;
+        add_group(walk, r, kind, group++);
+    }
+    if (out->stream_why_not != NULL || walk->unclear)
+        drop(out);
+}
+
+bool stream_is_assigned(const struct walk *walk, const struct schema_table *table,
+                        PgQuery__Node *const *targets, size_t count)
+{
+    for (size_t i = 0; table != NULL && i < count; i++) {
+        const char *name = node_is(targets[i], NODE(RES_TARGET)) ? targets[i]->res_target->name : NULL;
+
+        if (name == NULL)
+            continue;
+        if (table->tenant_column >= 0 && (size_t)table->tenant_column < table->column_count &&
+            strcmp(table->columns[table->tenant_column].name, name) == 0)
+            return true;
+        for (unsigned at = 0; at < KEY_COLUMNS_MAX; at++)
+            if (column_at(walk, at) != NULL && strcmp(column_at(walk, at), name) == 0)
+                return true;
+    }
+    return false;
+}
