@@ -93,6 +93,32 @@ struct plan_argument {
 /* A type that is not one of those a tenant may have. */
 #define PLAN_TYPE_OTHER UINT32_MAX
 
+enum {
+    PLAN_COPY_FORMAT,
+    PLAN_COPY_DELIMITER,
+    PLAN_COPY_NULL,
+    PLAN_COPY_QUOTE,
+    PLAN_COPY_ESCAPE,
+    PLAN_COPY_HEADER,
+    PLAN_COPY_ENCODING,
+    PLAN_COPY_OPTIONS
+};
+
+struct plan_option {
+    bool given;
+    char word[32]; /* its value where it is no literal; "": it stands in `slot` */
+    int64_t slot;
+};
+
+/* COPY … FROM STDIN whose rows have the tenant in one of their columns (sql/copy.h). */
+struct plan_copy {
+    unsigned columns, column; /* of a row; which of them, from 0 */
+    bool listed;              /* the statement names its columns; else they are the table's, in its order */
+    bool doubtful;            /* and some that the table seems not to have: the server may refuse it */
+    bool force_null, force_not_null; /* the tenant's column is among them */
+    struct plan_option options[PLAN_COPY_OPTIONS];
+};
+
 struct plan_statement {
     enum statement_kind kind;
     enum statement_class class;
@@ -120,6 +146,7 @@ struct plan_statement {
     size_t argument_count;
     uint32_t *types; /* PREPARE: of its parameters, as declared; PLAN_TYPE_OTHER, 0: unspecified */
     size_t type_count;
+    struct plan_copy *copy; /* rows_unseen, and the rows can be read as they come; NULL: they cannot */
     char *name;         /* savepoint, setting (lower case), prepared statement, cursor, gid, channel; or NULL.
                            A set_config() whose setting cannot be read has none: it may be any */
     char *value;        /* SET: the value where it is not a hole (SET x TO off); or NULL */

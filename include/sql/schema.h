@@ -20,6 +20,7 @@ enum table_class {
 struct schema_column {
     char *name;
     uint32_t type_oid; /* of a domain: the type below it; 3500 (anyenum) for every enum */
+    bool generated;    /* always from other columns: no statement gives it a value */
 };
 
 struct schema_table {

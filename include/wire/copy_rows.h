@@ -1,12 +1,13 @@
-/* copy_rows.h - the rows of a COPY … FROM STDIN as they stream by: where each begins and ends, and what stands in one
- * of its columns. Follows CopyReadLineText(), CopyReadAttributesText(), CopyReadAttributesCSV() and
- * CopyReadBinaryAttribute() of PostgreSQL, so that it sees the rows that the server will see. Pure, of fixed size:
- * of a row nothing is kept but that column's content, and of that no more than a tenant may be long.
+/* copy_rows.h - the rows of a COPY … FROM STDIN as they stream by: where each begins and ends, and what
+ * stands in one of its columns. Follows CopyReadLineText(), CopyReadAttributesText(), CopyReadAttributesCSV()
+ * and CopyReadBinaryAttribute() of PostgreSQL, so that it sees the rows that the server will see. Pure, of
+ * fixed size: of a row nothing is kept but that column's content, and of that no more than a tenant may be
+ * long.
  *
  *   event = copy_rows_read(rows, bytes, count, &used);     the bytes behind `used` are passed again
  *
- * A row is spoken of before the last byte of it is used: whoever holds back what is not used yet holds back the
- * row. */
+ * A row is spoken of before the last byte of it is used: whoever holds back what is not used yet holds back
+ * the row. */
 #ifndef PGSHUNT_WIRE_COPY_ROWS_H
 #define PGSHUNT_WIRE_COPY_ROWS_H
 
@@ -45,16 +46,16 @@ struct copy_rows {
     struct copy_options options;
     unsigned char special[256]; /* text, csv: which bytes mean something, by state */
     int state;
-    int line_end;      /* which one the first line had */
-    unsigned field;    /* the row's column at hand */
+    int line_end;   /* which one the first line had */
+    unsigned field; /* the row's column at hand */
     bool in_header;
-    bool reported;     /* the row at hand has been spoken of */
-    bool quoted;       /* csv: the field had quotes */
-    bool at_begin;     /* text: the backslash just read is the row's first byte */
-    bool too_long;     /* the wanted column does not fit */
-    bool broken;       /* the server will refuse what has come */
-    uint64_t lines;    /* line ends seen; binary: rows */
-    uint64_t line;     /* where the row begins, from 1; binary: its number */
+    bool reported;      /* the row at hand has been spoken of */
+    bool quoted;        /* csv: the field had quotes */
+    bool at_begin;      /* text: the backslash just read is the row's first byte */
+    bool too_long;      /* the wanted column does not fit */
+    bool broken;        /* the server will refuse what has come */
+    uint64_t lines;     /* line ends seen; binary: rows */
+    uint64_t line;      /* where the row begins, from 1; binary: its number */
     struct slice value; /* .at NULL: SQL NULL; in `content`, with a NUL behind */
     const char *why;
     /* binary */

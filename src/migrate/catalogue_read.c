@@ -81,6 +81,7 @@ static bool add_column(struct schema_table *table, const PGresult *result, int r
     if (more->name == NULL)
         return false;
     more->type_oid = (uint32_t)strtoul(PQgetvalue(result, row, 2), NULL, 10);
+    more->generated = PQgetvalue(result, row, 3)[0] == 't';
     if (table->class == TABLE_EVENT && strcmp(more->name, tenant_column) == 0)
         table->tenant_column = (int)table->column_count;
     table->column_count++;
@@ -134,6 +135,7 @@ static bool table_same(const struct schema_table *a, const struct schema_table *
         return false;
     for (size_t i = 0; i < a->column_count; i++) {
         if (a->columns[i].type_oid != b->columns[i].type_oid ||
+            a->columns[i].generated != b->columns[i].generated ||
             strcmp(a->columns[i].name, b->columns[i].name) != 0)
             return false;
     }

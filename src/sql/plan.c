@@ -57,6 +57,7 @@ void plan_give(struct plan *plan)
         free(plan->statements[i].streams);
         free(plan->statements[i].arguments);
         free(plan->statements[i].types);
+        free(plan->statements[i].copy);
         free(plan->statements[i].created);
         free(plan->statements[i].defaults);
         free(plan->statements[i].name);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "sql/call.h"
+#include "sql/copy_plan.h"
 #include "sql/setting.h"
 
 enum { CURSOR_OPTION_HOLD = 0x20 }; /* CURSOR_OPT_HOLD of PostgreSQL */
@@ -67,6 +68,8 @@ static void on_copy_table(struct walk *walk, const PgQuery__CopyStmt *copy)
     if (source != NULL && source->reference != NULL && copy->is_from &&
         (source->tenant_name == NULL || is_tenant_listed(table, copy)))
         walk->out->rows_unseen = true;
+    if (walk->out->rows_unseen && source->tenant_name != NULL)
+        copy_plan_rows(walk, copy, table);
     walk_expression(walk, copy->where_clause, &scope);
 }
 

@@ -1,5 +1,5 @@
-/* copy_binary.c - see copy_rows.h: the header, and rows of counted fields. A piece (a count, a length, the last of a
- * field) that completes a row is not used before the row has been spoken of: it is looked at twice.
+/* copy_binary.c - see copy_rows.h: the header, and rows of counted fields. A piece (a count, a length, the
+ * last of a field) that completes a row is not used before the row has been spoken of: it is looked at twice.
  * Thread: any.   Start at: copy_binary_read(). */
 #include "wire/copy_binary.h"
 

@@ -296,8 +296,8 @@ static enum copy_event after_mark(struct copy_rows *rows, char c, size_t *used)
     return COPY_MORE;
 }
 
-/* Csv: `\.` alone on its line ended the copy until PostgreSQL 18, and is a row since. What follows is read all the
- * same: whoever ignores it is not hurt. */
+/* Csv: `\.` alone on its line ended the copy until PostgreSQL 18, and is a row since. What follows is read
+ * all the same: whoever ignores it is not hurt. */
 static enum copy_event after_csv_mark(struct copy_rows *rows, char c, size_t *used)
 {
     if (c != '\n' && c != '\r') {
@@ -413,7 +413,8 @@ static enum copy_event step(struct copy_rows *rows, char c, size_t *used)
 
 #ifdef __SSE2__
 /* Sixteen bytes at a time: a payload is long, and means nothing. */
-static size_t skip_fast(const struct copy_rows *rows, unsigned bit, const char *bytes, size_t at, size_t count)
+static size_t skip_fast(const struct copy_rows *rows, unsigned bit, const char *bytes, size_t at,
+                        size_t count)
 {
     const char third = bit == IN_FIELD_BIT || rows->options.count ? rows->options.delimiter : '\n';
     const char fourth = rows->options.format == COPY_TEXT ? '\\' : rows->options.quote;
@@ -432,7 +433,8 @@ static size_t skip_fast(const struct copy_rows *rows, unsigned bit, const char *
     return at;
 }
 #else
-static size_t skip_fast(const struct copy_rows *rows, unsigned bit, const char *bytes, size_t at, size_t count)
+static size_t skip_fast(const struct copy_rows *rows, unsigned bit, const char *bytes, size_t at,
+                        size_t count)
 {
     (void)rows, (void)bit, (void)bytes, (void)count;
     return at;

@@ -1,5 +1,5 @@
-/* fuzz_copy_rows.c - the rows of COPY: text and csv against PostgreSQL's rules written down once more, binary cut
- * against uncut. The first bytes say the options and where to cut. */
+/* fuzz_copy_rows.c - the rows of COPY: text and csv against PostgreSQL's rules written down once more, binary
+ * cut against uncut. The first bytes say the options and where to cut. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
-/* copy_reference.h - the rows of COPY text and csv data as PostgreSQL 15 reads them, written down once more after
- * CopyReadLineText() and CopyReadAttributes…(): over the whole data at once, a line and then its fields, slowly. What
- * wire/copy_rows finds in a stream is compared with it (test_copy_rows.c, tests/fuzz). */
+/* copy_reference.h - the rows of COPY text and csv data as PostgreSQL 15 reads them, written down once more
+ * after CopyReadLineText() and CopyReadAttributes…(): over the whole data at once, a line and then its
+ * fields, slowly. What wire/copy_rows finds in a stream is compared with it (test_copy_rows.c, tests/fuzz).
+ */
 #ifndef PGSHUNT_TEST_COPY_REFERENCE_H
 #define PGSHUNT_TEST_COPY_REFERENCE_H
 
@@ -87,7 +88,9 @@ static bool reference_line(struct reference *r, size_t *from, size_t *to)
                 if (r->eol == 'b' && end == '\r')
                     end = at < r->count ? r->data[at++] : 0;
                 else if (r->eol == 'b')
-                    end = end == '\n' && !csv ? 0 : end == '\n' ? 'x' : end; /* \n alone is none of its ends */
+                    end = end == '\n' && !csv ? 0
+                          : end == '\n'       ? 'x'
+                                              : end; /* \n alone is none of its ends */
                 if (end == '\r' || end == '\n') {
                     if ((r->eol == 'n' && end != '\n') || (r->eol == 'b' && end != '\n') ||
                         (r->eol == 'r' && end != '\r'))
@@ -121,7 +124,10 @@ static bool reference_line(struct reference *r, size_t *from, size_t *to)
 
 static int reference_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : 99;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : 99;
 }
 
 static void reference_put(struct reference_row *row, bool wanted, char c)
@@ -158,14 +164,21 @@ static void reference_text_field(struct reference *r, size_t *at, size_t to, boo
                     value = value * 16 + reference_digit(r->data[(*at)++]);
                 c = (char)(value & 0xff);
             } else {
-                c = c == 'b' ? '\b' : c == 'f' ? '\f' : c == 'n' ? '\n' : c == 'r' ? '\r' : c == 't' ? '\t' : c == 'v' ? '\v' : c;
+                c = c == 'b'   ? '\b'
+                    : c == 'f' ? '\f'
+                    : c == 'n' ? '\n'
+                    : c == 'r' ? '\r'
+                    : c == 't' ? '\t'
+                    : c == 'v' ? '\v'
+                               : c;
             }
         }
         reference_put(&r->row, wanted, c);
     }
     end = *more ? *at - 1 : *at;
     if (wanted)
-        r->row.null = end - start == r->options->null_bytes && memcmp(r->data + start, r->options->null, end - start) == 0;
+        r->row.null = end - start == r->options->null_bytes &&
+                      memcmp(r->data + start, r->options->null, end - start) == 0;
 }
 
 static void reference_csv_field(struct reference *r, size_t *at, size_t to, bool wanted, bool *more)
@@ -207,10 +220,12 @@ static void reference_csv_field(struct reference *r, size_t *at, size_t to, bool
     }
     if (!wanted)
         return;
-    r->row.null = !quoted && end - start == o->null_bytes && memcmp(r->data + start, o->null, end - start) == 0;
+    r->row.null =
+        !quoted && end - start == o->null_bytes && memcmp(r->data + start, o->null, end - start) == 0;
     if (r->row.null && o->force_not_null)
         r->row.null = false;
-    else if (!r->row.null && o->force_null && r->row.bytes == o->null_bytes && memcmp(r->row.value, o->null, r->row.bytes) == 0)
+    else if (!r->row.null && o->force_null && r->row.bytes == o->null_bytes &&
+             memcmp(r->row.value, o->null, r->row.bytes) == 0)
         r->row.null = true;
 }
 
@@ -241,7 +256,8 @@ static bool reference_next(struct reference *r)
 }
 
 /* What the parser says of one row must be what the reference says. NULL: so it is; else what is wrong. */
-static const char *reference_judge(struct reference *r, const struct copy_rows *rows, enum copy_event event, size_t used)
+static const char *reference_judge(struct reference *r, const struct copy_rows *rows, enum copy_event event,
+                                   size_t used)
 {
     if (r->failed)
         return NULL; /* the server has refused it all */
@@ -250,18 +266,21 @@ static const char *reference_judge(struct reference *r, const struct copy_rows *
     if (used >= r->row.end && used < r->count)
         return "spoken of too late";
     if (event == COPY_UNREAD)
-        return !r->row.has_column || rows->broken || r->row.bytes > 250 ? NULL : "unread, and could have been";
+        return !r->row.has_column || rows->broken || r->row.bytes > 250 ? NULL
+                                                                        : "unread, and could have been";
     if (!r->row.has_column)
         return "a column that is not there";
     if (r->row.null != (rows->value.at == NULL))
         return "NULL, or not";
-    if (rows->value.at != NULL && (rows->value.bytes != r->row.bytes || memcmp(rows->value.at, r->row.value, r->row.bytes) != 0))
+    if (rows->value.at != NULL &&
+        (rows->value.bytes != r->row.bytes || memcmp(rows->value.at, r->row.value, r->row.bytes) != 0))
         return "another value";
     return NULL;
 }
 
 /* Text or csv data through copy_rows, `step` bytes at a time, against the reference. */
-static const char *reference_compare(const struct copy_options *options, const char *data, size_t count, size_t step)
+static const char *reference_compare(const struct copy_options *options, const char *data, size_t count,
+                                     size_t step)
 {
     struct reference r = { .options = options, .data = data, .count = count };
     struct copy_rows rows;
@@ -278,7 +297,8 @@ static const char *reference_compare(const struct copy_options *options, const c
         if (!rows.broken)
             wrong = reference_judge(&r, &rows, event, 0);
     if (wrong != NULL || rows.broken)
-        return rows.broken && wrong == NULL && !r.failed && reference_next(&r) && !r.failed && reference_next(&r) && !r.failed
+        return rows.broken && wrong == NULL && !r.failed && reference_next(&r) && !r.failed &&
+                       reference_next(&r) && !r.failed
                    ? "broken, and is not"
                    : wrong;
     return r.failed || !reference_next(&r) ? NULL : "a row that was not seen";

@@ -9,8 +9,12 @@
 #include "copy_reference.h"
 #include "wire/copy_rows.h"
 
-static const struct copy_options text = { .format = COPY_TEXT, .delimiter = '\t', .null = "\\N", .null_bytes = 2, .columns = 3, .column = 1 };
-static const struct copy_options csv = { .format = COPY_CSV, .delimiter = ',', .quote = '"', .escape = '"', .columns = 3, .column = 1 };
+static const struct copy_options text = {
+    .format = COPY_TEXT, .delimiter = '\t', .null = "\\N", .null_bytes = 2, .columns = 3, .column = 1
+};
+static const struct copy_options csv = {
+    .format = COPY_CSV, .delimiter = ',', .quote = '"', .escape = '"', .columns = 3, .column = 1
+};
 
 /* "1:a 2:b 4:NULL 5?" : lines and values; ? where the row is unread, ! where all behind it is, too. */
 struct told {
@@ -20,11 +24,16 @@ struct told {
 
 static void tell(struct told *told, const struct copy_rows *rows, enum copy_event event)
 {
-    told->bytes += (size_t)snprintf(told->words + told->bytes, sizeof told->words - told->bytes, "%s%llu%s%.*s",
-                                    told->bytes == 0 ? "" : " ", (unsigned long long)rows->line,
-                                    event == COPY_VALUE ? ":" : rows->broken ? "!" : "?",
-                                    event == COPY_UNREAD ? 0 : rows->value.at == NULL ? 4 : (int)rows->value.bytes,
-                                    rows->value.at == NULL ? "NULL" : rows->value.at);
+    told->bytes +=
+        (size_t)snprintf(told->words + told->bytes, sizeof told->words - told->bytes, "%s%llu%s%.*s",
+                         told->bytes == 0 ? "" : " ", (unsigned long long)rows->line,
+                         event == COPY_VALUE ? ":"
+                         : rows->broken      ? "!"
+                                             : "?",
+                         event == COPY_UNREAD     ? 0
+                         : rows->value.at == NULL ? 4
+                                                  : (int)rows->value.bytes,
+                         rows->value.at == NULL ? "NULL" : rows->value.at);
 }
 
 /* Passes what is not used again, as the proxy does. */
@@ -85,11 +94,11 @@ static void finds_the_column_of_text_rows(void **state)
         { "", "" },
         { "x\ta\ty\nx\tb\ty\n", "1:a 2:b" },
         { "x\ta\ty\nx\tb\ty", "1:a 2:b" },
-        { "x\ta\nx\tb", "1:a 2:b" },                      /* too few for the server, enough for us */
+        { "x\ta\nx\tb", "1:a 2:b" }, /* too few for the server, enough for us */
         { "x\t\\N\ty\nx\t\ty\nx\t\\\\N\ty\n", "1:NULL 2: 3:\\N" },
         { "x\t\\x61\\142c\\q\\t\ty\n", "1:abcq\t" },
-        { "x\\\tq\ta\ty\n", "1:a" },                      /* an escaped delimiter */
-        { "x\\\nq\ta\ty\nz\tb\n", "1:a 3:b" },            /* an escaped line end is in the row */
+        { "x\\\tq\ta\ty\n", "1:a" },           /* an escaped delimiter */
+        { "x\\\nq\ta\ty\nz\tb\n", "1:a 3:b" }, /* an escaped line end is in the row */
         { "x\\\\\ta\ty\n", "1:a" },
         { "x\ta\ty\r\nx\tb\ty\r\n", "1:a 2:b" },
         { "x\ta\ty\rx\tb\ty\r", "1:a 2:b" },
@@ -97,8 +106,8 @@ static void finds_the_column_of_text_rows(void **state)
         { "x\ta\ty\nx\tb\ty\r\nx\tc\t\n", "1:a 2:b 2!" }, /* mixed line ends: the server refuses */
         { "x\ta\ty\r\nx\tb\ty\nx\tc\t\n", "1:a 2:b 2!" },
         { "x\ta\ty\r\nx\tb\ty\rx\tc\t\n", "1:a 2:b 2!" },
-        { "x\nx\tb\n\nx\td\n", "1? 2:b 3? 4:d" },         /* too few columns */
-        { "x\ta\n\\.\nx\tb\n", "1:a" },                   /* the end marker */
+        { "x\nx\tb\n\nx\td\n", "1? 2:b 3? 4:d" }, /* too few columns */
+        { "x\ta\n\\.\nx\tb\n", "1:a" },           /* the end marker */
         { "\\.\nx\tb\n", "" },
         { "x\ta\\.\nx\tb\n", "1:a" },
         { "x\ta\tb\\.\nx\tb\n", "1:a" },
@@ -123,7 +132,7 @@ static void finds_the_column_of_csv_rows(void **state)
     } cases[] = {
         { "x,a,y\nx,b,y\n", "1:a 2:b" },
         { "x,\"a\",y\nx,\"b\"\"c\",y\nx,d\"e\"f,\n", "1:a 2:b\"c 3:def" },
-        { "\"x\n,\n\",a,\"y\n\"\nx,b\n", "1:a 5:b" },     /* line ends in quotes */
+        { "\"x\n,\n\",a,\"y\n\"\nx,b\n", "1:a 5:b" }, /* line ends in quotes */
         { "x,\"a\nb\",y\nx,c,\n", "1:a\nb 3:c" },
         { "x,,y\nx,\"\",y\n", "1:NULL 2:" },
         { "x,\"\"\"\",y\n", "1:\"" },
@@ -179,7 +188,7 @@ static void obeys_the_options(void **state)
     check(&options, "a\n\\.\nb\n", 7, "1:a 2? 3:b");
 }
 
-#define HEADER "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0"
+#define HEADER     "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0"
 #define ROWS(rest) HEADER rest, sizeof(HEADER rest) - 1
 
 static void finds_the_column_of_binary_rows(void **state)
@@ -189,7 +198,8 @@ static void finds_the_column_of_binary_rows(void **state)
     (void)state;
     check(&options, ROWS(""), "");
     check(&options, ROWS("\377\377"), "");
-    check(&options, ROWS("\0\2\0\0\0\1x\0\0\0\3abc\0\2\377\377\377\377\377\377\377\377\377\377"), "1:abc 2:NULL");
+    check(&options, ROWS("\0\2\0\0\0\1x\0\0\0\3abc\0\2\377\377\377\377\377\377\377\377\377\377"),
+          "1:abc 2:NULL");
     check(&options, ROWS("\0\2\0\0\0\1x\0\0\0\0\377\377\0\2"), "1:");
     check(&options, "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\3abc\0\2\0\0\0\0\0\0\0\1z\377\377", 35, "1:z");
     check(&options, ROWS("\0\3\0\0\0\1x"), "1!");
@@ -218,7 +228,8 @@ static void speaks_before_the_row_is_complete(void **state)
     memcpy(data + 2000, "\ty\nx\tb\n", 7);
     check(&text, data, 2007, "1? 2:b");
     memcpy(data, HEADER "\0\2\377\377\377\377\0\0\4\1", sizeof HEADER - 1 + 10);
-    check(&(struct copy_options){ .format = COPY_BINARY, .columns = 2, .column = 1 }, data, sizeof HEADER - 1 + 10 + 1025, "1?");
+    check(&(struct copy_options){ .format = COPY_BINARY, .columns = 2, .column = 1 }, data,
+          sizeof HEADER - 1 + 10 + 1025, "1?");
 }
 
 /* Random data of the characters that matter, every cut, both formats. */
@@ -247,8 +258,9 @@ static void agrees_with_the_rules_written_down_once_more(void **state)
         if (wrong != NULL) {
             for (size_t i = 0; i < count; i++)
                 print_message(data[i] < ' ' || data[i] == '\\' ? "\\x%02x" : "%c", data[i]);
-            fail_msg(": %s (%s, header %d, column %u, escape %c)", wrong, options.format == COPY_CSV ? "csv" : "text",
-                     options.header, options.column, options.escape);
+            fail_msg(": %s (%s, header %d, column %u, escape %c)", wrong,
+                     options.format == COPY_CSV ? "csv" : "text", options.header, options.column,
+                     options.escape);
         }
     }
 }
