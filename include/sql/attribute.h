@@ -65,6 +65,7 @@ enum evidence {
     EVIDENCE_TRANSACTION,
     EVIDENCE_SETTING,
     EVIDENCE_USER,
+    EVIDENCE_PATTERN, /* the declared pattern on the id of a stream */
 };
 
 struct attribution {

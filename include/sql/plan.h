@@ -68,6 +68,7 @@ struct tenant_ref {
     bool untyped;  /* a parameter without a declared type may be of another than the column's: only its
                       text is understood */
     bool negative; /* a minus stands in front of the number */
+    bool stream;   /* the content is the id of a stream: plan_statement.pattern finds the tenant in it */
 };
 
 /* unnest($1, $2): where `slot` holds more elements than `array` does, rows without a tenant are made. */
@@ -130,7 +131,8 @@ struct plan_statement {
                              statement */
     bool rows_unseen; /* a write whose rows' tenants are not in the statement (INSERT … SELECT … FROM …):
                          unknown, whatever stands around */
-    size_t tenant_count; /* 0 with TABLES_EVENT|COMPANION: the statement itself says nothing */
+    bool everywhere_written; /* writes, or locks, a table that has the same rows in all stores */
+    size_t tenant_count;     /* 0 with TABLES_EVENT|COMPANION: the statement itself says nothing */
     struct tenant_ref *tenants;
     size_t length_count;
     struct tenant_length *lengths;
@@ -139,8 +141,9 @@ struct plan_statement {
     size_t stream_count;
     struct stream_ref *streams;
     const char *stream_why_not; /* they are named, but do not tell a tenant; else NULL */
-    bool unsettles;   /* may take a stream from its tenant: DELETE, TRUNCATE, an UPDATE of tenant or stream */
-    bool tenant_null; /* some reference is IS NULL or a NULL in VALUES: "no tenant" */
+    bool unsettles; /* may take a stream from its tenant: DELETE, TRUNCATE, an UPDATE of tenant or stream */
+    struct pattern *pattern;         /* for tenant_ref.stream; NULL: no such */
+    bool tenant_null;                /* some reference is IS NULL or a NULL in VALUES: "no tenant" */
     uint32_t tenant_type;            /* of the first such table's tenant column; 0: none, or not known yet */
     struct plan_argument *arguments; /* EXECUTE */
     size_t argument_count;
@@ -181,9 +184,9 @@ struct plan {
     unsigned refs;
     bool
         parsed; /* false: the grammar refused it, or it is out of bounds: one statement, class by `touches` */
-    bool touches; /* !parsed: some token names a declared table */
-    bool refused; /* !parsed: a server of PLAN_GRAMMAR_MAJOR answers with an error, and does nothing */
-    uint64_t parse_us;      /* what the grammar and the walk took */
+    bool touches;      /* !parsed: some token names a declared table */
+    bool refused;      /* !parsed: a server of PLAN_GRAMMAR_MAJOR answers with an error, and does nothing */
+    uint64_t parse_us; /* what the grammar and the walk took */
     size_t statement_count; /* 0: empty query */
     struct plan_statement *statements;
 };
@@ -200,6 +203,7 @@ void planner_free(struct planner *planner);
 /* All that a plan depends on besides the text (the cache's key). */
 struct plan_context {
     const struct schema *schema;
+    bool path_unknown;        /* the search_path was changed to something that nobody could read */
     struct slice search_path; /* as last SET; .at NULL: the default */
     bool standard_conforming_strings;
     bool encoding_safe; /* false: client_encoding where a byte of a character may be ASCII (SJIS …) */

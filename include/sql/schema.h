@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "sql/pattern.h"
 
 enum table_class {
     TABLE_DEFAULT, /* not declared: lives in the default store */
@@ -25,18 +26,32 @@ struct schema_column {
 
 struct schema_table {
     char *schema, *name;
-    enum table_class class;
-    size_t column_count; /* live columns, in attnum order; 0: the store has no such table */
+    enum table_class class; /* DEFAULT: another one of a declared table's name, without columns */
+    bool read_only;         /* a view of the event table: what is written through it is not followed */
+    bool usual;             /* its schema may stand on a search_path that the client has not set itself */
+    bool of_role;           /* its schema is named like a role: "$user" may mean it */
+    size_t column_count;    /* live columns, in attnum order; 0: the store has no such table */
     struct schema_column *columns;
     int tenant_column; /* index in columns; -1: none */
 };
 
-/* A function that works on the event table, as declared. Either may say where its tenant is: */
+/* An argument as calls may give it. */
+struct schema_argument {
+    bool declared;
+    unsigned position; /* from 1; 0: not known */
+    char *name;        /* for calls that name it (tenant => …); NULL: it has none, or it is not known */
+    uint32_t type_oid; /* of a domain: the type below it; 0: not known */
+};
+
+/* A function that works on the event table, as declared; or another one of its name (`declared` is false). */
 struct schema_function {
     char *schema, *name;
-    unsigned tenant_position; /* from 1; 0: not by position */
-    char *tenant_name;        /* of the argument, for calls that name it (tenant => …); NULL: not by name */
-    bool writes;
+    bool declared, writes;
+    bool clear; /* the store has it, and all its overloads have the arguments below in the same place and type
+                 */
+    bool usual, of_role; /* as of a table */
+    struct schema_argument tenant,
+        stream; /* its tenant's value; or the id of its stream, for schema.pattern */
 };
 
 /* What names an event without its tenant: all of its stream's columns, or its id. One value of it belongs to
@@ -59,6 +74,8 @@ struct schema {
     size_t function_count;
     struct schema_function *functions; /* schema_give() frees them with all they hold */
     struct schema_key keys[KEY_KINDS];
+    struct pattern *pattern; /* the tenant in the id of a stream; NULL: none is declared */
+    char *problem; /* what is declared and is not so in the store, the first of it; NULL: all is well */
 };
 
 struct schema *schema_new(size_t table_count); /* zeroed tables, one reference */
@@ -67,7 +84,7 @@ void schema_give(struct schema *schema);
 /* `schema_name` empty: by name alone. NULL: not declared. */
 const struct schema_table *schema_find(const struct schema *schema, const char *schema_name,
                                        const char *table_name);
-/* `schema_name` NULL or empty: by name alone. NULL: not declared. */
+/* The same for a function. */
 const struct schema_function *schema_find_function(const struct schema *schema, const char *schema_name,
                                                    const char *name);
 /* The type of the event table's tenant column; 0: not known. */

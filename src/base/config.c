@@ -20,6 +20,7 @@
 #include "base/config_struct.h"
 #include "base/config_value.h"
 #include "base/limits.h"
+#include "base/preset.h"
 
 static const char user_prefix[] = "user.";
 static const char tenant_prefix[] = "tenant:";
@@ -318,21 +319,25 @@ static char *on_line(char *space, int space_bytes, void *who)
 static bool fill_defaults(struct reader *reader)
 {
     struct config *config = reader->config;
+    const char *preset = config->values[CONFIG_PRESET] == NULL ? "" : config->values[CONFIG_PRESET];
     struct error cause;
 
     for (int i = 0; i < CONFIG_KEYS; i++) {
+        const char *value = preset_value(preset, (enum config_key)i);
+
         if (config->values[i] != NULL)
             continue;
-        if (config_info((enum config_key)i)->default_value == NULL) {
+        if (value == NULL)
+            value = config_info((enum config_key)i)->default_value;
+        if (value == NULL) {
             fail(reader, "%s is missing in [%s]", config_info((enum config_key)i)->name,
                  config_info((enum config_key)i)->section);
             return error_hint(reader->err, "%s = … is %s.", config_info((enum config_key)i)->name,
                               config_info((enum config_key)i)->help);
         }
-        if (!config_parse_value((enum config_key)i, config_info((enum config_key)i)->default_value,
-                                &config->numbers[i], &cause))
+        if (!config_parse_value((enum config_key)i, value, &config->numbers[i], &cause))
             return fail_with(reader, &cause);
-        config->values[i] = strdup(config_info((enum config_key)i)->default_value);
+        config->values[i] = strdup(value);
         if (config->values[i] == NULL)
             return fail_memory(reader);
     }

@@ -7,10 +7,13 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/declare.h"
 #include "base/limits.h"
+#include "base/preset.h"
 
 #include "base/config_keys.h"
 
@@ -147,6 +150,29 @@ static bool check_mode(const char *value, struct error *err)
     return error_hint(err, "0777 lets everybody connect, 0770 the group, 0700 our own user.");
 }
 
+static bool check_pattern(const char *value, struct error *err)
+{
+    char text[128];
+    regex_t pattern;
+    int result;
+
+    if (value[0] == '\0')
+        return true;
+    result = regcomp(&pattern, value, REG_EXTENDED);
+    if (result == 0) {
+        size_t groups = pattern.re_nsub;
+
+        regfree(&pattern);
+        if (groups == 1)
+            return true;
+        error_set(err, "2201B", "stream_pattern must have one group in parentheses, not %zu", groups);
+    } else {
+        regerror(result, &pattern, text, sizeof text);
+        error_set(err, "2201B", "stream_pattern is not a regular expression: %s", text);
+    }
+    return error_hint(err, "For example ^[^-]+-([0-9a-f-]{36}) for streams like account-UUID.");
+}
+
 static bool check_list(const char *name, const char *value, struct error *err)
 {
     struct slice item;
@@ -163,13 +189,19 @@ static bool check_list(const char *name, const char *value, struct error *err)
 static bool check_text(enum config_key key, const char *value, struct error *err)
 {
     switch (key) {
+    case CONFIG_EVENT_TABLE:
+        if (value[0] == '\0')
+            return error_set(err, "22023", "table must not be empty");
+        if (!declare_check(keys[key].name, value, "", err))
+            return false;
+        return declare_count(value) == 1 ||
+               error_set(err, "22023", "table must be one table, not \"%s\"", value);
     case CONFIG_LISTEN:
         return check_listen(value, err);
     case CONFIG_UNIX_SOCKET_MODE:
         return check_mode(value, err);
     case CONFIG_ADMIN_SOCKET_DIR:
     case CONFIG_TENANT_SETTING:
-    case CONFIG_EVENT_TABLE:
     case CONFIG_TENANT_COLUMN:
     case CONFIG_POSITION_COLUMN:
     case CONFIG_VERSION_COLUMN:
@@ -180,7 +212,18 @@ static bool check_text(enum config_key key, const char *value, struct error *err
         if (value[0] == '\0')
             return error_set(err, "22023", "%s must not be empty", keys[key].name);
         return check_list(keys[key].name, value, err);
+    case CONFIG_PRESET:
+        return preset_check(value, err);
+    case CONFIG_COMPANION_TABLES:
+        return declare_check(keys[key].name, value, "tenant_column", err);
     case CONFIG_EVERYWHERE_TABLES:
+    case CONFIG_EVENT_VIEWS:
+        return declare_check(keys[key].name, value, "", err);
+    case CONFIG_WRITE_FUNCTIONS:
+    case CONFIG_READ_FUNCTIONS:
+        return declare_check(keys[key].name, value, "tenant_arg|stream_arg", err);
+    case CONFIG_STREAM_PATTERN:
+        return check_pattern(value, err);
     case CONFIG_ADMIN_USERS:
         return check_list(keys[key].name, value, err);
     default:

@@ -1,4 +1,5 @@
-/* catalogue_read.h - reads one store's declared tables into a struct schema (DESIGN §2 Catalogue). Control's thread. */
+/* catalogue_read.h - reads one store's declared tables into a struct schema (DESIGN §2 Catalogue). Control's
+ * thread. */
 #ifndef PGSHUNT_MIGRATE_CATALOGUE_READ_H
 #define PGSHUNT_MIGRATE_CATALOGUE_READ_H
 

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "migrate/catalogue_read.h"
 #include "migrate/copier.h"
 #include "migrate/runner.h"
 #include "migrate/settings.h"
@@ -147,13 +148,48 @@ static bool check_table(const struct store *store, const struct relation *rel, s
     return true;
 }
 
+/* What [events] declares must be so, and nothing of the tenant may stay behind: rows of companion tables are
+ * not moved yet. A companion table that the store does not have holds none. */
+static bool check_declared(struct runner *r, struct pg *pg, const struct store *store, struct error *err)
+{
+    struct schema *schema;
+    bool fine = true;
+    int major;
+
+    if (!catalogue_read(pg, r->setup->config, 0, &schema, &major, err))
+        return false;
+    if (schema->problem != NULL) {
+        fine = error_set(err, "55000", "store \"%s\": %s", store->name, schema->problem);
+        error_hint(err, "Correct [events] in the configuration, or the store.");
+    }
+    for (size_t i = 0; i < schema->table_count && fine; i++) {
+        const struct schema_table *table = &schema->tables[i];
+
+        if (table->class != TABLE_COMPANION || table->column_count == 0)
+            continue;
+        fine = error_set(err, "0A000", "store \"%s\": companion table \"%s.%s\" cannot be moved yet",
+                         store->name, table->schema, table->name);
+        error_detail(err,
+                     "Only the event table's rows are moved; the tenant's rows there would stay behind.");
+        error_hint(
+            err,
+            "Without it in companion_tables under [events] it is a table of the default store: its rows stay"
+            " there, and a statement that joins it with a moved tenant's events is refused.");
+    }
+    schema_give(schema);
+    return fine;
+}
+
 static bool check_tables(struct runner *r, struct error *err)
 {
     if (r->m.names->position[0] == '\0') {
         error_set(err, "55000", "no position column is configured");
         return error_hint(err, "Set position_column under [events]: rows are copied in its order.");
     }
-    return check_table(r->m.source, &r->m.source_rel, err) && check_table(r->m.target, &r->m.target_rel, err);
+    return check_table(r->m.source, &r->m.source_rel, err) &&
+           check_table(r->m.target, &r->m.target_rel, err) &&
+           check_declared(r, r->m.source_pg, r->m.source, err) &&
+           check_declared(r, r->m.target_pg, r->m.target, err);
 }
 
 /* One row of check_rights.sql. */

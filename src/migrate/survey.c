@@ -97,6 +97,10 @@ static bool read_schema(struct survey *survey, const struct store *store, struct
         return true;
     }
     survey->generation++;
+    if (schema->problem != NULL && (sight->schema == NULL || sight->schema->problem == NULL ||
+                                    strcmp(sight->schema->problem, schema->problem) != 0))
+        log_line(survey->setup.log, LOG_WARN, "control",
+                 "store \"%s\": %s; what uses it is of unknown tenant", store->name, schema->problem);
     schema_give(sight->schema);
     sight->schema = schema_take(schema);
     sight->server_major = major;

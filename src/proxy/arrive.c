@@ -48,8 +48,16 @@ bool arrive_plan(struct client *client, struct slice text, struct plan **plan)
         .temp_shadows = session->temp_shadows,
     };
 
-    if (session_value(session, "search_path", &path) == SESSION_FOUND)
+    switch (session_value(session, "search_path", &path)) {
+    case SESSION_FOUND:
         context.search_path = slice_of(path);
+        break;
+    case SESSION_UNKNOWN:
+        context.path_unknown = true;
+        break;
+    default:
+        break;
+    }
     stats_add(client->loop->stats, STAT_STATEMENTS, 1);
     return planner_plan(client->loop->planner, text, &context, &client->shape, plan);
 }

@@ -80,6 +80,21 @@ static bool add_tenants(struct place *place, const struct place_rules *rules,
     return !attribution->null_tenant || place_go(place, rules->default_store, err);
 }
 
+/* What is written in one store only makes the stores differ in what is declared to be the same. */
+static bool add_everywhere(struct place *place, const struct place_rules *rules,
+                           const struct plan_statement *statement, struct error *err)
+{
+    if (statement->class != CLASS_WRITE || !(statement->tables & TABLES_EVERYWHERE) ||
+        !(statement->everywhere_written || statement->ddl))
+        return true;
+    if (route_table_away_count(rules->table) == 0 || !rules->reject_unattributed)
+        return place_go(place, rules->default_store, err);
+    error_set(err, "0A000",
+              "cross_store_statement: the statement writes a table that is the same in all stores");
+    return error_hint(
+        err, "A tenant lives outside the default store: write it in every store, not through the proxy.");
+}
+
 bool place_add(struct place *place, const struct place_rules *rules, const struct plan_statement *statement,
                const struct attribution *attribution, struct error *err)
 {
@@ -88,6 +103,8 @@ bool place_add(struct place *place, const struct place_rules *rules, const struc
     const struct store *tables_store =
         rules->tables_store != NULL ? rules->tables_store : rules->default_store;
 
+    if (!add_everywhere(place, rules, statement, err))
+        return false;
     if ((statement->tables & TABLES_DEFAULT) && !place_go(place, tables_store, err))
         return false;
     if (attribution->tenancy == TENANCY_NONE)

@@ -21,6 +21,7 @@ enum {
 /* Distinct tenants found so far, by hash where there are many. */
 struct collector {
     struct attribution *out;
+    const struct plan_statement *statement;
     uint16_t *index; /* INDEX_SLOTS of 1 + place in out->tenants; NULL: not needed yet */
 };
 
@@ -37,12 +38,15 @@ void attribution_done(struct attribution *attribution)
 
 const char *evidence_name(enum evidence evidence)
 {
-    static const char *const names[] = {
-        [EVIDENCE_NONE] = "none",           [EVIDENCE_LITERAL] = "literal",
-        [EVIDENCE_PARAMETER] = "parameter", [EVIDENCE_STREAM] = "stream",
-        [EVIDENCE_COMMENT] = "comment",     [EVIDENCE_TRANSACTION] = "transaction",
-        [EVIDENCE_SETTING] = "setting",     [EVIDENCE_USER] = "user"
-    };
+    static const char *const names[] = { [EVIDENCE_NONE] = "none",
+                                         [EVIDENCE_LITERAL] = "literal",
+                                         [EVIDENCE_PARAMETER] = "parameter",
+                                         [EVIDENCE_STREAM] = "stream",
+                                         [EVIDENCE_COMMENT] = "comment",
+                                         [EVIDENCE_TRANSACTION] = "transaction",
+                                         [EVIDENCE_SETTING] = "setting",
+                                         [EVIDENCE_USER] = "user",
+                                         [EVIDENCE_PATTERN] = "stream pattern" };
 
     return names[evidence];
 }
@@ -182,6 +186,22 @@ static bool take_array(struct collector *collector, const struct value_place *pl
     return array.ended || bad(collector->out);
 }
 
+/* The id of a stream: the tenant is what the declared pattern finds in it. */
+static bool take_stream(struct collector *collector, enum value_reading reading,
+                        char tenant[TENANT_BYTES_MAX])
+{
+    const struct plan_statement *statement = collector->statement;
+    char found[TENANT_BYTES_MAX];
+
+    if (reading != VALUE_TENANT || !pattern_find(statement->pattern, tenant, found, sizeof found) ||
+        !tenant_canonical(statement->tenant_type, slice_of(found), tenant)) {
+        collector->out->why = "the declared pattern finds no tenant in the id of the stream";
+        return false;
+    }
+    collector->out->evidence = EVIDENCE_PATTERN;
+    return take_reading(collector, reading, tenant);
+}
+
 static bool take_hole(struct collector *collector, const struct value_place *place,
                       const struct tenant_ref *ref)
 {
@@ -193,6 +213,8 @@ static bool take_hole(struct collector *collector, const struct value_place *pla
     if (ref->elements)
         return take_array(collector, place, ref);
     reading = value_read(place, ref, tenant);
+    if (ref->stream && reading != VALUE_LATER)
+        return take_stream(collector, reading, tenant);
     return take_reading(collector, reading, tenant);
 }
 
@@ -326,7 +348,7 @@ static bool from_statement(const struct plan_statement *statement, struct slice 
                            const struct shape *shape, const struct parameters *params,
                            const struct surroundings *around, struct attribution *out, struct error *err)
 {
-    struct collector collector = { .out = out };
+    struct collector collector = { .out = out, .statement = statement };
     bool fine;
 
     out->evidence = EVIDENCE_LITERAL;
@@ -465,7 +487,8 @@ static bool from_streams(const struct plan_statement *statement, struct slice te
                          const struct parameters *params, const struct surroundings *around,
                          struct attribution *out, bool *decided, struct error *err)
 {
-    struct streams streams = { .collector = { .out = out }, .finder = around->streams };
+    struct streams streams = { .collector = { .out = out, .statement = statement },
+                               .finder = around->streams };
     const char *why = NULL;
     bool named = statement->tenant_count > 0 || statement->tenant_null;
     bool fine;

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "sql/function.h"
+#include "sql/path.h"
+#include "sql/type.h"
 
 static void note_set(struct walk *walk, const PgQuery__FuncCall *call)
 {
@@ -13,27 +15,50 @@ static void note_set(struct walk *walk, const PgQuery__FuncCall *call)
     walk->set_count++;
 }
 
-/* The argument that says the tenant; NULL: the call leaves it out. */
-static const PgQuery__Node *tenant_argument(const struct schema_function *function,
-                                            const PgQuery__FuncCall *call)
+/* The argument as the call gives it. NULL: it does not, so that it has its default, or nobody can tell which
+ * it is. */
+static const PgQuery__Node *find_argument(const struct schema_argument *wanted, const PgQuery__FuncCall *call)
 {
     for (size_t i = 0; i < call->n_args; i++) {
         const PgQuery__Node *argument = call->args[i];
 
-        if (node_is(argument, NODE(NAMED_ARG_EXPR))) {
-            if (function->tenant_name != NULL &&
-                strcmp(argument->named_arg_expr->name, function->tenant_name) == 0)
-                return argument->named_arg_expr->arg;
-        } else if (i + 1 == function->tenant_position) {
-            return argument;
+        if (!node_is(argument, NODE(NAMED_ARG_EXPR))) {
+            if (i + 1 == wanted->position)
+                return argument;
+        } else if (wanted->name != NULL && strcmp(argument->named_arg_expr->name, wanted->name) == 0) {
+            return argument->named_arg_expr->arg;
         }
     }
     return NULL;
 }
 
-static bool names_arguments(const PgQuery__FuncCall *call)
+/* A value that is assigned to the argument: of the argument's type, or a literal or parameter that becomes
+ * one. */
+static bool read_argument(struct walk *walk, const struct schema_argument *wanted,
+                          const PgQuery__FuncCall *call, uint32_t column_type, struct restriction *evidence)
 {
-    return call->n_args > 0 && node_is(call->args[call->n_args - 1], NODE(NAMED_ARG_EXPR));
+    const PgQuery__Node *argument = find_argument(wanted, call);
+
+    if (argument == NULL || (wanted->type_oid != 0 && !cast_keeps(column_type, wanted->type_oid)) ||
+        !constant_of(walk, argument, column_type, wanted->type_oid, evidence))
+        return false;
+    for (struct restriction_slot *slot = evidence->slots; slot != NULL; slot = slot->next)
+        slot->ref.untyped = wanted->type_oid == 0;
+    return true;
+}
+
+/* The tenant in the id of a stream. Without a pattern the stream says nothing, and what stands around
+ * decides. */
+static bool read_stream(struct walk *walk, const struct schema_function *function,
+                        const PgQuery__FuncCall *call, struct restriction *evidence)
+{
+    if (walk->context->schema->pattern == NULL)
+        return true;
+    if (!read_argument(walk, &function->stream, call, TYPE_TEXT, evidence) || evidence->null)
+        return false;
+    for (struct restriction_slot *slot = evidence->slots; slot != NULL; slot = slot->next)
+        slot->ref.stream = true;
+    return true;
 }
 
 /* A declared function: as if the event table itself stood there, restricted to the argument. */
@@ -41,34 +66,56 @@ static void note_declared(struct walk *walk, const struct schema_function *funct
                           const PgQuery__FuncCall *call)
 {
     uint32_t type = schema_tenant_type(walk->context->schema);
-    const PgQuery__Node *argument = tenant_argument(function, call);
     struct reference *reference = walk_reference(walk);
+    bool read = true;
 
     walk->out->tables |= TABLES_EVENT;
     walk->reads = true;
     walk->writes = walk->writes || function->writes;
     if (walk->out->tenant_type == 0)
         walk->out->tenant_type = type;
-    if (type == 0 || call->func_variadic ||
-        (argument == NULL && names_arguments(call) && function->tenant_name == NULL)) {
-        walk->unclear = true; /* by position alone nobody can tell which of named arguments it is */
+    if (reference == NULL)
         return;
-    }
-    if (argument == NULL || reference == NULL)
-        return; /* its default: what stands around decides */
-    if (!constant_of(walk, argument, type, 0, &reference->evidence))
-        walk->unclear = true;
-    for (struct restriction_slot *slot = reference->evidence.slots; slot != NULL; slot = slot->next)
-        slot->ref.untyped = true; /* the argument's type is the function's affair */
+    if (type == 0 || !function->clear || call->func_variadic)
+        read = false;
+    else if (function->tenant.declared)
+        read = read_argument(walk, &function->tenant, call, type, &reference->evidence);
+    else if (function->stream.declared)
+        read = read_stream(walk, function, call, &reference->evidence);
+    walk->unclear = walk->unclear || !read;
+}
+
+/* The function of that name as it is known; NULL: it is not. *unsure: it may be another of that name. */
+static const struct schema_function *find_function(struct walk *walk, const char *schema, const char *name,
+                                                   bool *unsure)
+{
+    const struct schema_function *function = NULL;
+
+    *unsure = false;
+    if (schema != NULL && schema[0] != '\0')
+        function = schema_find_function(walk->context->schema, schema, name);
+    else
+        *unsure = path_find_function(walk->context, name, &function) == PATH_UNSURE;
+    return function != NULL && function->declared ? function : NULL;
+}
+
+bool call_is_declared(struct walk *walk, const PgQuery__FuncCall *call)
+{
+    const char *schema;
+    const char *name = name_of(call->funcname, call->n_funcname, &schema);
+    bool unsure;
+
+    return name != NULL && find_function(walk, schema, name, &unsure) != NULL;
 }
 
 void call_note(struct walk *walk, const PgQuery__FuncCall *call)
 {
     const char *schema;
     const char *name = name_of(call->funcname, call->n_funcname, &schema);
-    const struct schema_function *declared =
-        name == NULL ? NULL : schema_find_function(walk->context->schema, schema, name);
+    bool unsure = false;
+    const struct schema_function *declared = name == NULL ? NULL : find_function(walk, schema, name, &unsure);
 
+    walk->unclear = walk->unclear || unsure;
     if (declared != NULL) {
         note_declared(walk, declared, call);
         return;

@@ -55,6 +55,7 @@ void plan_give(struct plan *plan)
         free(plan->statements[i].tenants);
         free(plan->statements[i].lengths);
         free(plan->statements[i].streams);
+        pattern_give(plan->statements[i].pattern);
         free(plan->statements[i].arguments);
         free(plan->statements[i].types);
         free(plan->statements[i].copy);
@@ -169,9 +170,9 @@ static bool plan_unparsed(struct slice text, const struct plan_context *context,
 static void write_key(struct buf *key, const struct plan_context *context, const struct shape *shape)
 {
     uint64_t generation = context->schema == NULL ? 0 : context->schema->generation;
-    uint8_t flags =
-        (uint8_t)((context->standard_conforming_strings ? 1 : 0) | (context->encoding_safe ? 2 : 0) |
-                  (context->temp_shadows ? 4 : 0) | (context->search_path.at != NULL ? 8 : 0));
+    uint8_t flags = (uint8_t)((context->standard_conforming_strings ? 1 : 0) |
+                              (context->encoding_safe ? 2 : 0) | (context->temp_shadows ? 4 : 0) |
+                              (context->search_path.at != NULL ? 8 : 0) | (context->path_unknown ? 16 : 0));
     uint64_t path_bytes = context->search_path.at == NULL ? 0 : context->search_path.bytes;
 
     buf_clear(key);
@@ -197,11 +198,45 @@ static void note_places(struct plan_statement *statement, const struct shape *sh
     }
 }
 
+static bool may_set_path(const struct plan_statement *statement)
+{
+    return statement->name == NULL || strcmp(statement->name, "search_path") == 0 || statement->sets;
+}
+
+/* What a statement changes for those behind it in the same message. Those of COMMIT and ROLLBACK may give
+ * back an earlier search_path. */
+static void look_ahead(const struct plan_statement *statement, struct plan_context *context)
+{
+    bool changes = false;
+
+    switch (statement->kind) {
+    case STATEMENT_SET:
+    case STATEMENT_SET_LOCAL:
+    case STATEMENT_RESET:
+        changes = may_set_path(statement);
+        break;
+    case STATEMENT_RESET_ALL:
+    case STATEMENT_DISCARD_ALL:
+    case STATEMENT_COMMIT:
+    case STATEMENT_ROLLBACK:
+    case STATEMENT_ROLLBACK_TO:
+    case STATEMENT_EXECUTE:
+        changes = true;
+        break;
+    default:
+        changes = statement->sets;
+        break;
+    }
+    context->path_unknown = context->path_unknown || changes;
+    context->temp_shadows = context->temp_shadows || statement->shadows;
+}
+
 /* The statements of a tree. *plan NULL: the tree does not fit the shape. false: no memory. */
 static bool plan_tree(struct planner *planner, const PgQuery__ParseResult *tree,
                       const struct plan_context *context, const struct shape *shape, struct plan **plan)
 {
-    struct walk walk = { .context = context,
+    struct plan_context now = *context;
+    struct walk walk = { .context = &now,
                          .tenant_setting = planner->tenant_setting,
                          .shape = shape,
                          .budget = WALK_BUDGET,
@@ -227,6 +262,7 @@ static bool plan_tree(struct planner *planner, const PgQuery__ParseResult *tree,
         note_places(one.out, shape);
         walk.budget = one.budget;
         walk.stream_budget = one.stream_budget;
+        look_ahead(one.out, &now);
         walk_done(&one);
     }
     if (!fine) {
@@ -302,10 +338,9 @@ bool planner_plan(struct planner *planner, struct slice text, const struct plan_
 static void each_entry(void *who, struct slice key, const struct cache_use *use, const struct plan *plan)
 {
     const struct each *each = who;
-    struct planner_entry entry = { .plan = plan,
-                                   .hits = use->hits,
-                                   .parse_us = plan->parse_us,
-                                   .used_s = use->used_s };
+    struct planner_entry entry = {
+        .plan = plan, .hits = use->hits, .parse_us = plan->parse_us, .used_s = use->used_s
+    };
     size_t at = sizeof(struct schema *) + sizeof(uint64_t);
     uint64_t path_bytes;
 

@@ -290,6 +290,8 @@ static struct source *add_target(struct walk *walk, struct scope *scope, const P
     if (source == NULL || source->reference == NULL)
         return source;
     *table = scope_declared(walk, range);
+    if (*table != NULL && (*table)->read_only)
+        walk->unclear = true; /* rules and triggers of a view may do anything */
     source->node = *table;
     return source;
 }

@@ -49,12 +49,15 @@ void schema_give(struct schema *schema)
     for (size_t i = 0; i < schema->function_count; i++) {
         free(schema->functions[i].schema);
         free(schema->functions[i].name);
-        free(schema->functions[i].tenant_name);
+        free(schema->functions[i].tenant.name);
+        free(schema->functions[i].stream.name);
     }
     free(schema->functions);
     for (size_t i = 0; i < KEY_KINDS; i++)
         for (size_t c = 0; c < schema->keys[i].column_count; c++)
             free(schema->keys[i].columns[c]);
+    pattern_give(schema->pattern);
+    free(schema->problem);
     free(schema);
 }
 

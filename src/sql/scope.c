@@ -1,6 +1,6 @@
 /* scope.c - which tables a statement names, and what its FROM clauses restrict them to.
- * Owns:   table names and search_path, sources, the sides of joins.
- * Leaves: conditions to fact.c, statements to query.c.
+ * Owns:   table names, sources, the sides of joins.
+ * Leaves: the search_path to path.c, conditions to fact.c, statements to query.c.
  * Thread: the planner's.   Start at: walk_table(), scope_resolve().
  *
  * A condition restricts a reference if rows of other tenants cannot change the result. WHERE does for every
@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "sql/path.h"
 #include "sql/stream.h"
 
 enum { DEFAULTS_BYTES_MAX = 1024 }; /* of names of tables that are not declared */
@@ -23,65 +24,18 @@ static bool is_system(const char *schema, const char *name)
     return strncmp(name, "pg_", 3) == 0;
 }
 
-/* One element of a search_path, quotes undone; *at moves behind it. false: there is none. */
-static bool path_next(struct slice path, size_t *at, char *element, size_t element_bytes)
-{
-    size_t bytes = 0;
-    bool quoted;
-
-    while (*at < path.bytes && (path.at[*at] == ' ' || path.at[*at] == ','))
-        ++*at;
-    if (*at >= path.bytes)
-        return false;
-    quoted = path.at[*at] == '"';
-    *at += quoted;
-    while (*at < path.bytes) {
-        char c = path.at[*at];
-
-        if (quoted && c == '"' && *at + 1 < path.bytes && path.at[*at + 1] == '"')
-            ++*at;
-        else if (quoted ? c == '"' : c == ',' || c == ' ')
-            break;
-        if (bytes + 1 < element_bytes)
-            element[bytes++] = quoted || c < 'A' || c > 'Z' ? c : (char)(c + 32);
-        ++*at;
-    }
-    *at += quoted && *at < path.bytes;
-    element[bytes] = '\0';
-    return true;
-}
-
-/* The declared table that an unqualified name means: the first that the search_path finds; without one, by
- * name. */
-static const struct schema_table *find_on_path(const struct plan_context *context, const char *name)
-{
-    char element[IDENTIFIER_BYTES_MAX];
-    size_t at = 0;
-
-    if (context->search_path.at == NULL) {
-        const struct schema_table *table = schema_find(context->schema, "public", name);
-
-        return table != NULL ? table : schema_find(context->schema, "", name);
-    }
-    while (path_next(context->search_path, &at, element, sizeof element)) {
-        const struct schema_table *table =
-            element[0] == '\0' ? NULL : schema_find(context->schema, element, name);
-
-        if (table != NULL)
-            return table;
-    }
-    return NULL;
-}
-
 const struct schema_table *scope_declared(struct walk *walk, const PgQuery__RangeVar *range)
 {
     const struct plan_context *context = walk->context;
+    const struct schema_table *table = NULL;
 
     if (range->schemaname[0] != '\0')
         return schema_find(context->schema, range->schemaname, range->relname);
     if (context->temp_shadows && schema_find(context->schema, "", range->relname) != NULL)
         walk->unclear = true;
-    return find_on_path(context, range->relname);
+    if (path_find_table(context, range->relname, &table) == PATH_UNSURE)
+        walk->unclear = true;
+    return table;
 }
 
 static const struct cte *find_cte(const PgQuery__RangeVar *range, const struct cte *ctes)
@@ -184,6 +138,12 @@ struct source *scope_add_table(struct walk *walk, struct scope *scope, const PgQ
     struct source *source =
         add_source(walk, scope, range, range->alias != NULL ? range->alias->aliasname : range->relname);
 
+    if (target && table == NULL && (walk->out->tables & TABLES_EVERYWHERE)) {
+        const struct schema_table *declared = scope_declared(walk, range);
+
+        if (declared != NULL && declared->class == TABLE_EVERYWHERE)
+            walk->out->everywhere_written = true;
+    }
     if (source == NULL)
         return NULL;
     source->alias = range->alias;

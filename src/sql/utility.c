@@ -290,8 +290,10 @@ static void on_calls(struct walk *walk, const PgQuery__Node *statement)
     if (node_is(statement, NODE(LOAD_STMT)))
         walk->out->keeps = "a library";
 
+    if (!node_is(statement, NODE(CALL_STMT)) || statement->call_stmt->funccall == NULL ||
+        !call_is_declared(walk, statement->call_stmt->funccall))
+        walk->out->tables |= TABLES_DEFAULT;
     walk->writes = true;
-    walk->out->tables |= TABLES_DEFAULT;
     walk_expression(walk, statement, &scope);
 }
 

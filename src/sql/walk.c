@@ -69,7 +69,7 @@ static struct tenant_ref *find_ref(struct walk *walk, const struct tenant_ref *r
 
     for (size_t i = 0; i < out->tenant_count && walk_spend(walk); i++)
         if (out->tenants[i].slot == ref->slot && out->tenants[i].type_oid == ref->type_oid &&
-            out->tenants[i].cast_oid == ref->cast_oid)
+            out->tenants[i].cast_oid == ref->cast_oid && out->tenants[i].stream == ref->stream)
             return &out->tenants[i];
     return NULL;
 }
@@ -109,6 +109,8 @@ static void collect_tenants(struct walk *walk)
             } else if (!add_ref(walk, &s->ref, &capacity)) {
                 return;
             }
+            if (s->ref.stream && walk->out->pattern == NULL)
+                walk->out->pattern = pattern_take(walk->context->schema->pattern);
         }
 }
 

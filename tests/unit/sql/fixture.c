@@ -89,10 +89,16 @@ struct schema *fixture_schema(void)
     schema->function_count = 2;
     schema->functions = calloc(2, sizeof *schema->functions);
     schema->functions[0] = (struct schema_function){
-        .name = strdup("append_event"), .tenant_position = 2, .tenant_name = strdup("tenant"), .writes = true
+        .name = strdup("append_event"),
+        .declared = true,
+        .clear = true,
+        .writes = true,
+        .tenant = { .declared = true, .position = 2, .name = strdup("tenant") },
     };
     schema->functions[1] = (struct schema_function){ .schema = strdup("es"),
                                                      .name = strdup("read_stream"),
-                                                     .tenant_position = 1 };
+                                                     .declared = true,
+                                                     .clear = true,
+                                                     .tenant = { .declared = true, .position = 1 } };
     return schema;
 }
