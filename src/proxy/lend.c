@@ -485,9 +485,14 @@ static void expire(struct pool *pool)
 void lend_tick(struct loop *loop)
 {
     for (struct pool *pool = pools_first(loop->pools); pool != NULL; pool = pool->hh.next) {
+        struct pool_seat *seat;
+
         expire(pool);
+        pool_look(pool, clock_ms());
         if (pool->line != NULL)
             note_due(loop, pool); /* another loop may have given one up, a store may be tried again */
+        else if ((seat = pool_yield(pool, clock_ms())) != NULL)
+            server_close(of_seat(seat));
     }
 }
 
@@ -535,6 +540,14 @@ bool lend_start(struct loop *loop)
     loop->check.data = loop;
     return loop->pools != NULL && uv_check_init(&loop->uv, &loop->check) == 0 &&
            uv_check_start(&loop->check, on_check) == 0;
+}
+
+/* Nobody is thrown out: connections that are too many, or too old now, go as they become idle. */
+void lend_reload(struct loop *loop)
+{
+    struct pool_rules rules = read_rules(loop->settings->config);
+
+    pools_obey(loop->pools, &rules);
 }
 
 void lend_stop(struct loop *loop)

@@ -39,9 +39,10 @@ void lend_warm(struct client *client, const struct store *target);
 bool lend_is_warm(const struct client *client, unsigned store, const struct error **why);
 
 bool lend_start(struct loop *loop);
-void lend_tick(struct loop *loop);  /* often: who has waited too long */
-void lend_sweep(struct loop *loop); /* every second or so: what has been idle too long, min_pool_size */
-void lend_stop(struct loop *loop);  /* closes all that works for nobody, for good */
-void lend_done(struct loop *loop);  /* after the loop has ended */
+void lend_reload(struct loop *loop); /* loop->settings are others */
+void lend_tick(struct loop *loop);   /* often: who has waited too long */
+void lend_sweep(struct loop *loop);  /* every second or so: what has been idle too long, min_pool_size */
+void lend_stop(struct loop *loop);   /* closes all that works for nobody, for good */
+void lend_done(struct loop *loop);   /* after the loop has ended */
 
 #endif

@@ -133,6 +133,7 @@ static void on_settings(struct loop *loop, struct loop_letter *letter)
     loop->settings = letter->settings;
     letter->settings = before; /* given back by the letter's drop */
     auth_query_reset(loop->auth_query);
+    lend_reload(loop);
 }
 
 static void on_own_letter(struct loop *loop, struct loop_letter *letter)

@@ -31,7 +31,7 @@ struct proxy_shared {
     const struct switchboard *switchboard;
     const struct lease *lease;
     struct log *log;
-    unsigned tag; /* of this process, in cancel keys */
+    unsigned tag;               /* of this process, in cancel keys */
     unsigned char mock_key[32]; /* scram_verifier_mock() */
     const char *tenant_setting;
     bool shares; /* pool_mode = transaction */

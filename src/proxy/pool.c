@@ -7,7 +7,10 @@
 
 #include "base/buf.h"
 
-enum { LOOK_AT_MAX = 8 }; /* idle seats that are compared before the first one is taken */
+enum {
+    LOOK_AT_MAX = 8,   /* idle seats that are compared before the first one is taken */
+    LONG_WAIT_MS = 100 /* for a client; and as long a seat is idle before it is given up for others */
+};
 
 struct pools {
     struct pool_rules rules;
@@ -26,6 +29,11 @@ struct pools *pools_new(const struct pool_rules *rules, struct quotas *quotas)
     return pools;
 }
 
+void pools_obey(struct pools *pools, const struct pool_rules *rules)
+{
+    pools->rules = *rules;
+}
+
 const struct pool_rules *pools_rules(const struct pools *pools)
 {
     return &pools->rules;
@@ -41,6 +49,8 @@ static void pool_free(struct pool *pool)
     HASH_DEL(pool->home->all, pool);
     if (pool->starved)
         quota_starve(pool->quota, false);
+    if (pool->longing)
+        quota_long(pool->quota, false);
     quota_put(pool->quota);
     identity_give(pool->identity);
     report_done(&pool->welcome);
@@ -138,11 +148,21 @@ void pools_sweep(struct pools *pools)
             pool_free(pool);
 }
 
+static void mark_longing(struct pool *pool, bool longing)
+{
+    if (longing == pool->longing)
+        return;
+    pool->longing = longing;
+    quota_long(pool->quota, longing);
+}
+
 /* Tells the quota whether this pool starves now. */
 static void mark(struct pool *pool)
 {
     bool starved = pool->line != NULL && seat_count(pool) == 0;
 
+    if (pool->line == NULL)
+        mark_longing(pool, false);
     if (starved == pool->starved)
         return;
     pool->starved = starved;
@@ -208,7 +228,7 @@ static bool is_old(const struct pool_seat *seat, uint64_t now_ms)
 
 bool pool_must_close(const struct pool_seat *seat, uint64_t now_ms)
 {
-    return is_old(seat, now_ms) || quota_is_starved(seat->pool->quota);
+    return is_old(seat, now_ms) || quota_is_starved(seat->pool->quota) || quota_is_over(seat->pool->quota);
 }
 
 void pool_back(struct pool_seat *seat, uint64_t client, uint64_t now_ms)
@@ -297,6 +317,22 @@ bool pool_is_down(const struct pool *pool, uint64_t now_ms)
 
 /* ---- time ---- */
 
+void pool_look(struct pool *pool, uint64_t now_ms)
+{
+    mark_longing(pool, pool->line != NULL && pool->waiting_count > pool->opening_count + pool->idle_count &&
+                           now_ms - pool->line->since_ms >= LONG_WAIT_MS && !must_rest(pool, now_ms));
+}
+
+struct pool_seat *pool_yield(const struct pool *pool, uint64_t now_ms)
+{
+    struct pool_seat *seat = pool->idle == NULL ? NULL : pool->idle->prev; /* the longest idle one */
+
+    return seat != NULL && pool->line == NULL && now_ms - seat->idle_since_ms >= LONG_WAIT_MS &&
+                   quota_is_longed(pool->quota)
+               ? seat
+               : NULL;
+}
+
 struct pool_waiter *pool_overdue(const struct pool *pool, uint64_t now_ms)
 {
     uint64_t most = pool->home->rules.wait_ms_max;
@@ -315,7 +351,7 @@ struct pool_seat *pool_outlived(const struct pool *pool, uint64_t now_ms)
     seat = pool->idle->prev; /* the head's prev is the tail: the longest idle one */
     if (spare && rules->idle_ms_max > 0 && now_ms - seat->idle_since_ms >= rules->idle_ms_max)
         return seat;
-    if (pool->line == NULL && quota_is_starved(pool->quota))
+    if ((pool->line == NULL && quota_is_starved(pool->quota)) || quota_is_over(pool->quota))
         return seat;
     DL_FOREACH(pool->idle, seat)
         if (is_old(seat, now_ms))
@@ -325,14 +361,12 @@ struct pool_seat *pool_outlived(const struct pool *pool, uint64_t now_ms)
 
 struct pool_seat *pool_evict(const struct pool *pool)
 {
-    bool store_full = quota_store_is_full(pool->quota);
     struct pool_seat *found = NULL;
 
     for (struct pool *other = pool->home->all; other != NULL; other = other->hh.next) {
         struct pool_seat *seat = other->idle == NULL ? NULL : other->idle->prev;
 
-        if (other == pool || seat == NULL || other->store != pool->store ||
-            (!store_full && other->quota != pool->quota))
+        if (other == pool || seat == NULL || !quota_gains_from(pool->quota, other->quota))
             continue;
         if (found == NULL || seat->idle_since_ms < found->idle_since_ms)
             found = seat;

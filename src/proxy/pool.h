@@ -56,8 +56,9 @@ struct pool {
     struct pool_waiter *line;
     size_t opening_count, idle_count, lent_count, waiting_count;
     size_t client_count; /* that know it: it may not go */
-    bool starved;        /* as its quota has been told */
-    uint64_t failed_ms;  /* when a connection failed last, and none has come about since; 0: all is well */
+    bool starved;        /* as its quota has been told, here and below */
+    bool longing;
+    uint64_t failed_ms; /* when a connection failed last, and none has come about since; 0: all is well */
     struct error why;
     bool unwilling;        /* `why` is a refusal, not silence */
     struct report welcome; /* what its servers report at login */
@@ -67,7 +68,8 @@ struct pool {
 };
 
 struct pools *pools_new(const struct pool_rules *rules, struct quotas *quotas);
-void pools_free(struct pools *pools); /* no seats, no waiters; NULL is fine */
+void pools_free(struct pools *pools);                                 /* no seats, no waiters; NULL is fine */
+void pools_obey(struct pools *pools, const struct pool_rules *rules); /* other ones from now on */
 const struct pool_rules *pools_rules(const struct pools *pools);
 struct pool *pools_first(const struct pools *pools); /* then pool->hh.next */
 
@@ -84,7 +86,8 @@ void pools_sweep(struct pools *pools);
 struct pool_seat *pool_lend(struct pool *pool, uint64_t client);
 void pool_wait(struct pool *pool, struct pool_waiter *waiter, uint64_t now_ms); /* at the end of the line */
 void pool_unwait(struct pool_waiter *waiter);                                   /* fine if it does not wait */
-/* It comes back from `client`. True: it must be closed instead (too old, or somebody starves): still LENT. */
+/* It comes back from `client`. True: it must be closed instead (too old, too many, or somebody starves):
+ * still LENT. */
 bool pool_must_close(const struct pool_seat *seat, uint64_t now_ms);
 void pool_back(struct pool_seat *seat, uint64_t client, uint64_t now_ms);
 
@@ -104,6 +107,9 @@ bool pool_is_down(const struct pool *pool, uint64_t now_ms);
 
 /* ---- time ---- */
 
+void pool_look(struct pool *pool, uint64_t now_ms); /* often: is somebody waiting for long? */
+/* An idle seat to close, so that another pool may open one for those who wait there. NULL: none. */
+struct pool_seat *pool_yield(const struct pool *pool, uint64_t now_ms);
 struct pool_waiter *pool_overdue(const struct pool *pool,
                                  uint64_t now_ms); /* waited too long; NULL: nobody has */
 struct pool_seat *pool_outlived(const struct pool *pool,

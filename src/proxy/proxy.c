@@ -17,9 +17,20 @@ struct proxy {
     struct loop loops[LOOPS_MAX];
 };
 
+static struct quota_limits read_limits(const struct config *config)
+{
+    return (struct quota_limits){
+        .pool_size = (unsigned)config_number(config, CONFIG_DEFAULT_POOL_SIZE),
+        .reserve_size = (unsigned)config_number(config, CONFIG_RESERVE_POOL_SIZE),
+        .user_max = (unsigned)config_number(config, CONFIG_MAX_USER_CONNECTIONS),
+        .store_max = (unsigned)config_number(config, CONFIG_MAX_DB_CONNECTIONS),
+    };
+}
+
 static bool share(struct proxy *proxy, const struct proxy_setup *setup, struct error *err)
 {
     struct proxy_shared *shared = &proxy->shared;
+    struct quota_limits limits = read_limits(setup->config);
 
     shared->stores = setup->stores;
     shared->switchboard = setup->switchboard;
@@ -29,10 +40,7 @@ static bool share(struct proxy *proxy, const struct proxy_setup *setup, struct e
     shared->tenant_setting = config_text(setup->config, CONFIG_TENANT_SETTING);
     shared->client_count = &proxy->client_count;
     shared->shares = config_is(setup->config, CONFIG_POOL_MODE, "transaction");
-    shared->quotas = quotas_new(&(struct quota_limits){
-        .pool_size = (unsigned)config_number(setup->config, CONFIG_DEFAULT_POOL_SIZE),
-        .reserve_size = (unsigned)config_number(setup->config, CONFIG_RESERVE_POOL_SIZE),
-        .store_max = (unsigned)config_number(setup->config, CONFIG_MAX_DB_CONNECTIONS) });
+    shared->quotas = quotas_new(&limits);
     if (shared->quotas == NULL)
         return error_no_memory(err);
     return RAND_bytes(shared->mock_key, sizeof shared->mock_key) == 1 ||
@@ -128,6 +136,7 @@ bool proxy_reload(struct proxy *proxy, const struct config *config, struct mailb
                   struct error *err)
 {
     struct loop_letter *letters[LOOPS_MAX];
+    struct quota_limits limits = read_limits(config);
     struct proxy_settings *settings;
     unsigned made = 0;
 
@@ -139,6 +148,8 @@ bool proxy_reload(struct proxy *proxy, const struct config *config, struct mailb
         made++;
     }
     proxy_settings_give(settings);
+    if (made == proxy->loop_count)
+        quotas_limit(proxy->shared.quotas, &limits);
     for (unsigned i = 0; i < made; i++) {
         if (made == proxy->loop_count)
             letter_send(proxy->shared.switchboard->loops[i], &letters[i]->letter);

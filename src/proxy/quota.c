@@ -11,24 +11,45 @@
 #include "base/limits.h"
 
 struct counts {
-    atomic_uint open, starved;
+    atomic_uint open, starved, longing;
+};
+
+/* A connection counts for all of them. */
+enum scope { OF_POOL, OF_USER, OF_STORE, SCOPES };
+
+/* What all quotas of one user at one store share. */
+struct user {
+    char *key;
+    unsigned refs; /* under the lock */
+    struct counts counts;
+    UT_hash_handle hh;
 };
 
 struct quota {
     struct quotas *home;
     char *key;
     unsigned refs; /* under the lock */
+    struct user *user;
     struct counts own;
-    struct counts *store;
+    struct counts *at[SCOPES];
     UT_hash_handle hh;
 };
 
 struct quotas {
-    struct quota_limits limits;
-    pthread_mutex_t lock; /* over the hash, and over taking: both counts rise together or not at all */
+    atomic_uint most[SCOPES], reserve; /* 0: no limit */
+    pthread_mutex_t lock; /* over the hashes, and over taking: all counts rise together or not at all */
     struct quota *all;
+    struct user *users;
     struct counts stores[STORES_MAX];
 };
+
+void quotas_limit(struct quotas *quotas, const struct quota_limits *limits)
+{
+    atomic_store(&quotas->most[OF_POOL], limits->pool_size);
+    atomic_store(&quotas->most[OF_USER], limits->user_max);
+    atomic_store(&quotas->most[OF_STORE], limits->store_max);
+    atomic_store(&quotas->reserve, limits->reserve_size);
+}
 
 struct quotas *quotas_new(const struct quota_limits *limits)
 {
@@ -36,7 +57,7 @@ struct quotas *quotas_new(const struct quota_limits *limits)
 
     if (quotas == NULL)
         return NULL;
-    quotas->limits = *limits;
+    quotas_limit(quotas, limits);
     if (pthread_mutex_init(&quotas->lock, NULL) == 0)
         return quotas;
     free(quotas);
@@ -51,33 +72,71 @@ void quotas_free(struct quotas *quotas)
     free(quotas);
 }
 
-static char *make_key(unsigned store, const char *user, const char *database)
+/* ---- finding; all of it under the lock ---- */
+
+static struct user *take_user(struct quotas *quotas, unsigned store, const char *name)
 {
+    struct user *user = NULL;
     char *key;
 
-    return asprintf(&key, "%u\n%s\n%s", store, user, database) < 0 ? NULL : key;
+    if (asprintf(&key, "%u\n%s", store, name) < 0)
+        return NULL;
+    HASH_FIND_STR(quotas->users, key, user);
+    if (user == NULL && (user = calloc(1, sizeof *user)) != NULL) {
+        user->key = key;
+        HASH_ADD_KEYPTR(hh, quotas->users, user->key, strlen(user->key), user);
+        key = NULL;
+    }
+    if (user != NULL)
+        user->refs++;
+    free(key);
+    return user;
+}
+
+static void give_user(struct quotas *quotas, struct user *user)
+{
+    if (--user->refs > 0)
+        return;
+    HASH_DEL(quotas->users, user);
+    free(user->key);
+    free(user);
+}
+
+/* Takes the key over, or frees it. */
+static struct quota *add_quota(struct quotas *quotas, unsigned store, const char *user, char *key)
+{
+    struct quota *quota = calloc(1, sizeof *quota);
+
+    if (quota == NULL || (quota->user = take_user(quotas, store, user)) == NULL) {
+        free(quota);
+        free(key);
+        return NULL;
+    }
+    quota->home = quotas;
+    quota->key = key;
+    quota->at[OF_POOL] = &quota->own;
+    quota->at[OF_USER] = &quota->user->counts;
+    quota->at[OF_STORE] = &quotas->stores[store];
+    HASH_ADD_KEYPTR(hh, quotas->all, quota->key, strlen(quota->key), quota);
+    return quota;
 }
 
 struct quota *quota_get(struct quotas *quotas, unsigned store, const char *user, const char *database)
 {
-    char *key = make_key(store, user, database);
     struct quota *quota = NULL;
+    char *key;
 
-    if (key == NULL)
+    if (asprintf(&key, "%u\n%s\n%s", store, user, database) < 0)
         return NULL;
     pthread_mutex_lock(&quotas->lock);
     HASH_FIND_STR(quotas->all, key, quota);
-    if (quota == NULL && (quota = calloc(1, sizeof *quota)) != NULL) {
-        quota->home = quotas;
-        quota->key = key;
-        quota->store = &quotas->stores[store];
-        HASH_ADD_KEYPTR(hh, quotas->all, quota->key, strlen(quota->key), quota);
-        key = NULL;
-    }
+    if (quota == NULL)
+        quota = add_quota(quotas, store, user, key);
+    else
+        free(key);
     if (quota != NULL)
         quota->refs++;
     pthread_mutex_unlock(&quotas->lock);
-    free(key);
     return quota;
 }
 
@@ -88,8 +147,10 @@ void quota_put(struct quota *quota)
 
     pthread_mutex_lock(&quotas->lock);
     last = --quota->refs == 0;
-    if (last)
+    if (last) {
         HASH_DEL(quotas->all, quota);
+        give_user(quotas, quota->user);
+    }
     pthread_mutex_unlock(&quotas->lock);
     if (!last)
         return;
@@ -97,26 +158,36 @@ void quota_put(struct quota *quota)
     free(quota);
 }
 
+/* ---- counting ---- */
+
+/* Nothing may be added any more. */
+static bool is_full(const struct quota *quota, enum scope scope, bool reserve)
+{
+    const struct quotas *quotas = quota->home;
+    unsigned most = atomic_load(&quotas->most[scope]);
+
+    if (scope == OF_POOL && reserve)
+        most += atomic_load(&quotas->reserve);
+    return most > 0 && atomic_load(&quota->at[scope]->open) >= most;
+}
+
 bool quota_take(struct quota *quota, bool reserve)
 {
-    struct quotas *quotas = quota->home;
-    unsigned most = quotas->limits.pool_size + (reserve ? quotas->limits.reserve_size : 0);
     bool taken;
 
-    pthread_mutex_lock(&quotas->lock);
-    taken = atomic_load(&quota->own.open) < most && !quota_store_is_full(quota);
-    if (taken) {
-        atomic_fetch_add(&quota->own.open, 1);
-        atomic_fetch_add(&quota->store->open, 1);
-    }
-    pthread_mutex_unlock(&quotas->lock);
+    pthread_mutex_lock(&quota->home->lock);
+    taken = !is_full(quota, OF_POOL, reserve) && !is_full(quota, OF_USER, false) &&
+            !is_full(quota, OF_STORE, false);
+    for (int i = 0; taken && i < SCOPES; i++)
+        atomic_fetch_add(&quota->at[i]->open, 1);
+    pthread_mutex_unlock(&quota->home->lock);
     return taken;
 }
 
 void quota_give(struct quota *quota)
 {
-    atomic_fetch_sub(&quota->own.open, 1);
-    atomic_fetch_sub(&quota->store->open, 1);
+    for (int i = 0; i < SCOPES; i++)
+        atomic_fetch_sub(&quota->at[i]->open, 1);
 }
 
 unsigned quota_count(const struct quota *quota)
@@ -124,22 +195,53 @@ unsigned quota_count(const struct quota *quota)
     return atomic_load(&quota->own.open);
 }
 
-bool quota_store_is_full(const struct quota *quota)
+bool quota_is_over(const struct quota *quota)
 {
-    unsigned most = quota->home->limits.store_max;
+    const struct quotas *quotas = quota->home;
 
-    return most > 0 && atomic_load(&quota->store->open) >= most;
+    for (int i = 0; i < SCOPES; i++) {
+        unsigned most = atomic_load_explicit(&quotas->most[i], memory_order_relaxed);
+
+        if (i == OF_POOL)
+            most += atomic_load_explicit(&quotas->reserve, memory_order_relaxed);
+        if (most > 0 && atomic_load_explicit(&quota->at[i]->open, memory_order_relaxed) > most)
+            return true;
+    }
+    return false;
+}
+
+bool quota_gains_from(const struct quota *quota, const struct quota *other)
+{
+    return quota == other || (quota->user == other->user && is_full(quota, OF_USER, false)) ||
+           (quota->at[OF_STORE] == other->at[OF_STORE] && is_full(quota, OF_STORE, false));
 }
 
 void quota_starve(struct quota *quota, bool starved)
 {
-    atomic_fetch_add(&quota->own.starved, starved ? 1u : -1u);
-    atomic_fetch_add(&quota->store->starved, starved ? 1u : -1u);
+    for (int i = 0; i < SCOPES; i++)
+        atomic_fetch_add(&quota->at[i]->starved, starved ? 1u : -1u);
 }
 
 bool quota_is_starved(const struct quota *quota)
 {
-    return atomic_load_explicit(&quota->own.starved, memory_order_relaxed) > 0 ||
-           (quota_store_is_full(quota) &&
-            atomic_load_explicit(&quota->store->starved, memory_order_relaxed) > 0);
+    for (int i = 0; i < SCOPES; i++)
+        if (atomic_load_explicit(&quota->at[i]->starved, memory_order_relaxed) > 0 &&
+            (i == OF_POOL || is_full(quota, (enum scope)i, false)))
+            return true;
+    return false;
+}
+
+void quota_long(struct quota *quota, bool longing)
+{
+    for (int i = 0; i < SCOPES; i++)
+        atomic_fetch_add(&quota->at[i]->longing, longing ? 1u : -1u);
+}
+
+bool quota_is_longed(const struct quota *quota)
+{
+    for (int i = 0; i < SCOPES; i++)
+        if (atomic_load_explicit(&quota->at[i]->longing, memory_order_relaxed) > 0 &&
+            is_full(quota, (enum scope)i, false))
+            return true;
+    return false;
 }

@@ -259,6 +259,18 @@ def test_one_server_for_all_workers(shared_by, stores):
         assert len(backends(stores)) <= 1
 
 
+def test_a_long_transaction_keeps_nobody_from_an_idle_server(shared_by, stores):
+    """… of another worker, or of other startup parameters."""
+    proxy = shared_by(2, workers=2, query_wait_timeout=10)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(proxy, stores, options=f"-c work_mem={number % 2 + 5}MB"))
+                   for number in range(8)]
+        with clients[0].transaction():
+            value(clients[0], "SELECT 1")
+            assert {value(conn, "SELECT 1") for conn in clients[1:] * 2} == {1}
+            assert len(backends(stores)) <= 2
+
+
 def test_max_db_connections_is_for_all_users(shared_by, stores):
     proxy = shared_by(5, max_db_connections=2)
     with contextlib.ExitStack() as stack:

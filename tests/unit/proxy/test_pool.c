@@ -230,6 +230,115 @@ static void a_store_has_its_own_limit(void **state)
     end(&play);
 }
 
+static void a_user_has_a_limit_at_each_store(void **state)
+{
+    struct play play =
+        begin((struct quota_limits){ .pool_size = 5, .user_max = 2 }, (struct pool_rules){ 0 });
+    struct pool *app = join(play.pools, &shared, "app", ""), *boss = join(play.pools, &shared, "boss", "");
+    struct pool *away = join(play.pools, &other, "app", "");
+
+    (void)state;
+    assert_true(pool_may_warm(app, 0));
+    assert_true(pool_may_warm(app, 0));
+    assert_false(pool_may_warm(app, 0));
+    assert_true(pool_may_warm(boss, 0));
+    assert_true(pool_may_warm(away, 0));
+    assert_true(quota_gains_from(app->quota, app->quota));
+    assert_false(quota_gains_from(app->quota, boss->quota));
+    assert_false(quota_gains_from(app->quota, away->quota));
+    quota_give(app->quota);
+    quota_give(app->quota);
+    quota_give(boss->quota);
+    quota_give(away->quota);
+    end(&play);
+}
+
+static void what_is_beyond_a_lowered_limit_goes_when_it_is_free(void **state)
+{
+    static const struct quota_limits fewer[] = { { .pool_size = 1 },
+                                                 { .pool_size = 5, .user_max = 1 },
+                                                 { .pool_size = 5, .store_max = 1 } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof fewer / sizeof fewer[0]; i++) {
+        struct play play = begin((struct quota_limits){ .pool_size = 3 }, (struct pool_rules){ 0 });
+        struct pool *pool = join(play.pools, &shared, "app", "");
+        struct pool_seat seats[3];
+
+        for (int j = 0; j < 3; j++) {
+            assert_true(pool_may_warm(pool, 0));
+            open_seat(pool, &seats[j], 0);
+        }
+        assert_ptr_equal(pool_lend(pool, 1), &seats[2]);
+        assert_false(pool_must_close(&seats[2], 1));
+        assert_null(pool_outlived(pool, 1));
+        quotas_limit(play.quotas, &fewer[i]);
+        assert_true(pool_must_close(&seats[2], 1));
+        pool_gone(&seats[2]);
+        assert_non_null(pool_outlived(pool, 1)); /* an idle one, too … */
+        pool_gone(&seats[0]);
+        assert_null(pool_outlived(pool, 1)); /* … down to the limit */
+        assert_false(pool_may_warm(pool, 1));
+        pool_gone(&seats[1]);
+        end(&play);
+    }
+}
+
+static void a_reserve_in_use_is_not_too_many(void **state)
+{
+    struct play play = begin((struct quota_limits){ .pool_size = 1, .reserve_size = 1 },
+                             (struct pool_rules){ .reserve_after_ms = 5 });
+    struct pool *pool = join(play.pools, &shared, "app", "");
+    struct pool_seat first, second;
+
+    (void)state;
+    assert_true(quota_take(pool->quota, true));
+    open_seat(pool, &first, 0);
+    assert_true(quota_take(pool->quota, true));
+    open_seat(pool, &second, 0);
+    assert_false(quota_is_over(pool->quota));
+    quotas_limit(play.quotas, &(struct quota_limits){ .pool_size = 1 });
+    assert_true(quota_is_over(pool->quota));
+    pool_gone(&first);
+    pool_gone(&second);
+    end(&play);
+}
+
+static void what_is_idle_is_for_those_who_wait_long_elsewhere(void **state)
+{
+    struct play play = begin((struct quota_limits){ .pool_size = 2 }, (struct pool_rules){ 0 });
+    struct pool *busy = join(play.pools, &shared, "app", "-c a=1"),
+                *idle = join(play.pools, &shared, "app", "");
+    struct pool_waiter waiter = { 0 };
+    struct pool_seat working, free;
+
+    (void)state;
+    assert_true(pool_may_warm(busy, 0));
+    open_seat(busy, &working, 0);
+    assert_ptr_equal(pool_lend(busy, 1), &working);
+    assert_true(pool_may_warm(idle, 0));
+    open_seat(idle, &free, 0);
+    pool_wait(busy, &waiter, 100);
+    pool_look(busy, 150);
+    assert_null(pool_yield(idle, 150)); /* not long enough */
+    pool_look(busy, 200);
+    assert_ptr_equal(pool_yield(idle, 200), &free);
+    free.idle_since_ms = 150;
+    assert_null(pool_yield(idle, 200)); /* it has been of use just now */
+    free.idle_since_ms = 0;
+    pool_unwait(&waiter);
+    assert_null(pool_yield(idle, 300));
+    pool_wait(busy, &waiter, 300);
+    pool_look(busy, 400);
+    assert_false(pool_may_open(busy, 400));
+    pool_gone(pool_yield(idle, 400));
+    assert_true(pool_may_open(busy, 400));
+    quota_give(busy->quota);
+    pool_unwait(&waiter);
+    pool_gone(&working);
+    end(&play);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +349,10 @@ int main(void)
         cmocka_unit_test(a_pool_that_starves_gets_its_turn),
         cmocka_unit_test(the_old_and_the_idle_go),
         cmocka_unit_test(a_store_has_its_own_limit),
+        cmocka_unit_test(a_user_has_a_limit_at_each_store),
+        cmocka_unit_test(what_is_idle_is_for_those_who_wait_long_elsewhere),
+        cmocka_unit_test(what_is_beyond_a_lowered_limit_goes_when_it_is_free),
+        cmocka_unit_test(a_reserve_in_use_is_not_too_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
