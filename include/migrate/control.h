@@ -1,5 +1,5 @@
-/* control.h - the control thread: it publishes routes and catalogues, keeps the instance's lease, starts runners and
- * answers the admin commands. One thread, blocking libpq; everything reaches it by letter. */
+/* control.h - the control thread: it publishes routes and catalogues, keeps the instance's lease, starts
+ * runners and answers the admin commands. One thread, blocking libpq; everything reaches it by letter. */
 #ifndef PGSHUNT_MIGRATE_CONTROL_H
 #define PGSHUNT_MIGRATE_CONTROL_H
 
@@ -19,6 +19,7 @@ struct control_setup {
     const struct switchboard *switchboard; /* control's own mailbox is switchboard->control */
     struct lease *lease;
     struct log *log;
+    bool follows; /* another process has control: only publishes what the control database says */
 };
 
 /* Parses and checks [stores] with libpq. */
@@ -31,7 +32,8 @@ void control_stop(struct control *control); /* stops runners (their migrations s
 bool control_init_schema(const struct config *config, const struct stores *stores, struct log *log,
                          struct error *err);
 
-/* What the console asks for: control, or main (CONTROL_FOR_MAIN and beyond). Strings are owned by the request (free() by its drop); NULL where not given. */
+/* What the console asks for: control, or main (CONTROL_FOR_MAIN and beyond). Strings are owned by the request
+ * (free() by its drop); NULL where not given. */
 enum control_verb {
     CONTROL_SHOW_STORES,
     CONTROL_SHOW_TENANTS,
@@ -40,17 +42,17 @@ enum control_verb {
     CONTROL_SHOW_LAG,
     CONTROL_SHOW_AUDIT,
     CONTROL_SHOW_INSTANCES,
-    CONTROL_START,           /* tenant, from, to, options */
-    CONTROL_CUTOVER,         /* id, force, options; answered when the cutover has ended */
+    CONTROL_START,   /* tenant, from, to, options */
+    CONTROL_CUTOVER, /* id, force, options; answered when the cutover has ended */
     CONTROL_CHECK_CUTOVER,
-    CONTROL_ABORT,           /* id, reason, purge */
-    CONTROL_FIND,            /* id (or a unique prefix): one row (id, tenant_id, state, progress_percentage,
-                                events_copied, total_events, sync_lag_events, error_message); WATCH and WAIT poll it */
+    CONTROL_ABORT, /* id, reason, purge */
+    CONTROL_FIND,  /* id (or a unique prefix): one row (id, tenant_id, state, progress_percentage,
+                      events_copied, total_events, sync_lag_events, error_message); WATCH and WAIT poll it */
     CONTROL_FOR_MAIN,
     CONTROL_RELOAD = CONTROL_FOR_MAIN, /* rows: key, old, new, status */
-    CONTROL_SHUTDOWN,          /* at once */
+    CONTROL_SHUTDOWN,                  /* at once */
     CONTROL_SHUTDOWN_GRACEFUL,
-    CONTROL_SHOW_SHUTDOWN,        /* state, clients, seconds, seconds_left */
+    CONTROL_SHOW_SHUTDOWN, /* state, clients, seconds, seconds_left */
 };
 
 enum { CONTROL_OPTIONS_MAX = 32 };
@@ -60,19 +62,19 @@ struct control_option {
 };
 
 struct control_request {
-    struct letter letter;     /* kind LETTER_CONTROL */
+    struct letter letter; /* kind LETTER_CONTROL */
     enum control_verb verb;
-    char operator_name[64];   /* admin peer user, for the audit */
+    char operator_name[64]; /* admin peer user, for the audit */
     char *tenant, *from, *to, *id, *reason, *filter;
     bool force;
     bool purge; /* ABORT: delete what was brought to the target */
     size_t option_count;
     struct control_option options[CONTROL_OPTIONS_MAX];
-    uint64_t tag;             /* the asker's own */
+    uint64_t tag; /* the asker's own */
     /* the answer */
     bool ok;
     struct error err;
-    struct rows *rows;        /* owned; NULL: none */
+    struct rows *rows; /* owned; NULL: none */
 };
 struct control_request *control_request_new(enum control_verb verb, struct mailbox *reply_to);
 

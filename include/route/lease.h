@@ -1,7 +1,7 @@
-/* lease.h - until when this instance may believe the routes it knows (DESIGN §5).
- * The one thing that threads share without a letter: a single atomic number. Control writes it before … after
- * each heartbeat that the control database has answered; loops read it when they wake and hold the writes of
- * every tenant with a gate once it has passed. Time is clock_boot_ms(). */
+/* lease.h - until when this instance may believe the routes it knows (DESIGN §5), and whether it may change
+ * one. What threads share without a letter: atomic numbers. Control writes the time before … after each
+ * heartbeat that the control database has answered; loops read it when they wake and hold the writes of every
+ * tenant with a gate once it has passed. Time is clock_boot_ms(). */
 #ifndef PGSHUNT_ROUTE_LEASE_H
 #define PGSHUNT_ROUTE_LEASE_H
 
@@ -11,17 +11,41 @@
 
 struct lease {
     _Atomic uint64_t until_boot_ms; /* 0: never had one */
-    _Atomic bool shared;            /* an earlier process still serves clients by the routes it knew … */
+    _Atomic bool shared;    /* another process of this instance serves clients, too, or is about to … */
+    _Atomic unsigned moves; /* cutovers from their beginning until every loop goes by how they ended */
 };
 
-/* … and until it has ended no cutover may begin: its writers are not ours to hold. Main says so, control asks. */
+/* … and as long as it does no cutover may begin: its writers are not ours to hold. Main says so, runners ask.
+ * Each first says its own and then looks at the other's (seq_cst): never do both go on. */
 static inline void lease_share(struct lease *lease, bool shared)
 {
-    atomic_store_explicit(&lease->shared, shared, memory_order_release);
+    atomic_store(&lease->shared, shared);
 }
 static inline bool lease_is_shared(const struct lease *lease)
 {
-    return atomic_load_explicit(&lease->shared, memory_order_acquire);
+    return atomic_load(&lease->shared);
+}
+/* A cutover that a process has left behind goes on whoever else is there: it only finishes what was decided.
+ */
+static inline void lease_resume_move(struct lease *lease)
+{
+    atomic_fetch_add(&lease->moves, 1);
+}
+static inline void lease_end_move(struct lease *lease)
+{
+    atomic_fetch_sub(&lease->moves, 1);
+}
+static inline bool lease_begin_move(struct lease *lease)
+{
+    lease_resume_move(lease);
+    if (!lease_is_shared(lease))
+        return true;
+    lease_end_move(lease);
+    return false;
+}
+static inline bool lease_has_moves(const struct lease *lease)
+{
+    return atomic_load(&lease->moves) > 0;
 }
 
 static inline void lease_extend(struct lease *lease, uint64_t until_boot_ms)

@@ -206,9 +206,10 @@ static bool start_proxy(struct app *app, struct error *err)
     return proxy_start(&setup, &app->proxy, err);
 }
 
-bool app_start_control(struct app *app, struct error *err)
+bool app_start_control(struct app *app, bool follows, struct error *err)
 {
-    const struct control_setup setup = { app->config, app->stores, &app->switchboard, &app->lease, app->log };
+    const struct control_setup setup = { app->config, app->stores, &app->switchboard,
+                                         &app->lease, app->log,    follows };
 
     return control_start(&setup, &app->control, err);
 }
@@ -220,7 +221,7 @@ static bool start(struct app *app, struct error *err)
         return false;
     if (!app->takeover.succeeds)
         takeover_listen(app);
-    return takeover_release(app, err) && app_start_control(app, err);
+    return takeover_release(app, err) && app_start_control(app, false, err);
 }
 
 static void stop(struct app *app)

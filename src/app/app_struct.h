@@ -29,7 +29,8 @@ struct app {
     bool wrote_pid;
 };
 
-bool app_start_control(struct app *app, struct error *err);
+/* `follows`: another process has control; this one's loops only go by what the control database says. */
+bool app_start_control(struct app *app, bool follows, struct error *err);
 void app_write_pid_file(struct app *app); /* a failure is logged */
 /* A CancelRequest: for a client of ours, or of our predecessor. */
 void app_cancel(struct app *app, uint32_t pid, const void *key, size_t key_bytes);

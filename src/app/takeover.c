@@ -196,19 +196,20 @@ static bool on_predecessor(struct app *app)
 
 /* ---- the predecessor ---- */
 
-/* It will not serve: we go on as if it had never come. */
+static void change_control(struct app *app, bool follows);
+
+/* It will not serve: we go on as if it had never come. The lease that knew no end has one again: if the
+ * control database is away, what a migration might move is held. */
 static void go_on(struct app *app, const char *why)
 {
     struct takeover *takeover = &app->takeover;
-    struct error err;
 
     log_line(app->log, LOG_WARN, "app", "a successor has given up: %s", why);
     close_fd(&takeover->successor);
     lease_share(&app->lease, takeover->predecessor >= 0);
     if (takeover->state == TAKEOVER_RELEASED) {
-        mailbox_open(app->switchboard.control);
-        if (!app_start_control(app, &err))
-            log_error(app->log, LOG_ERROR, "app", &err, "cannot start control again");
+        lease_extend(&app->lease, clock_boot_ms() + (uint64_t)config_number(app->config, CONFIG_LEASE_MS));
+        change_control(app, false);
     }
     takeover->state = TAKEOVER_NONE;
 }
@@ -242,54 +243,27 @@ static void offer(struct app *app)
         go_on(app, "it has gone");
 }
 
-static bool any_is_paused(const struct rows *rows)
-{
-    for (size_t column = 0; column < rows_column_count(rows); column++)
-        for (size_t row = 0; strcmp(rows_column_name(rows, column), "state") == 0 && row < rows_count(rows);
-             row++) {
-            const char *state = rows_value(rows, row, column);
-
-            if (state != NULL && strcmp(state, "cutover_paused") == 0)
-                return true;
-        }
-    return false;
-}
-
-/* Asks control. An answer that does not come, or an error, is no cutover that could still be finished. */
-static bool a_cutover_runs(struct app *app, struct mailbox *answers)
-{
-    struct control_request *request = control_request_new(CONTROL_SHOW_MIGRATIONS, answers);
-    struct pollfd wait = { mailbox_fd(answers), POLLIN, 0 };
-    struct letter *answer;
-    bool runs;
-
-    if (request == NULL)
-        return false;
-    request->filter = strdup("active");
-    letter_send(app->switchboard.control, &request->letter);
-    if (poll(&wait, 1, ANSWER_MS) <= 0 || (answer = mailbox_next(answers)) == NULL)
-        return false;
-    request = (struct control_request *)answer;
-    runs = request->ok && request->rows != NULL && any_is_paused(request->rows);
-    letter_drop(answer);
-    return runs;
-}
-
-/* New ones are refused (lease_share()); one that is past its commit must have told our loops before control
- * stops. */
+/* No new one begins any more (lease_share()); one that is past its commit must have told our loops before
+ * control stops. Runners count theirs themselves: nobody has to be asked who may not answer. */
 static bool wait_for_cutovers(struct app *app)
 {
-    struct mailbox *answers = mailbox_new();
     uint64_t until_ms = clock_ms() + CUTOVER_MS_MAX;
-    bool runs = true;
 
-    if (answers == NULL)
-        return false;
-    while ((runs = a_cutover_runs(app, answers)) && clock_ms() < until_ms)
+    while (lease_has_moves(&app->lease) && clock_ms() < until_ms)
         clock_sleep_ms(CUTOVER_LOOK_MS);
-    mailbox_close(answers);
-    mailbox_give(answers);
-    return !runs;
+    return !lease_has_moves(&app->lease);
+}
+
+/* Control ends, and begins anew: with `follows` only to go by the routes that others write, be it by hand. */
+static void change_control(struct app *app, bool follows)
+{
+    struct error err;
+
+    control_stop(app->control);
+    app->control = NULL;
+    mailbox_open(app->switchboard.control);
+    if (!app_start_control(app, follows, &err))
+        log_error(app->log, LOG_ERROR, "app", &err, "cannot start control again");
 }
 
 static void release(struct app *app)
@@ -304,9 +278,8 @@ static void release(struct app *app)
         go_on(app, "a cutover did not end in time");
         return;
     }
-    control_stop(app->control);
-    app->control = NULL;
-    /* The routes cannot change before we have ended: our loops may believe them until then. */
+    change_control(app, true);
+    /* No cutover begins before we have ended: our loops may believe the routes until then. */
     lease_extend(&app->lease, UINT64_MAX);
     takeover->state = TAKEOVER_RELEASED;
     takeover->until_ms = clock_ms() + SERVE_MS_MAX;

@@ -1,3 +1,4 @@
+/* clang-format off */
 /* takeover.h - a restart that refuses nobody: `pgshunt --takeover FILE` gets the listening sockets of the
  * process that runs, serves, and lets that one finish its clients' transactions. Main's thread, on both
  * sides.
@@ -7,18 +8,20 @@
  *         ◄──────────────────────────── SOCKETS     their descriptors, its tag; it goes on serving
  *   builds all but control, accepts nobody
  *   RELEASE ───────────────────────────────────►    no cutover begins any more, one under way ends; control
- * stops ◄─────────────────────────── RELEASED     (or KEPT: it goes on alone, the successor ends) control
- * reads the routes, takes the migrations accepts;  SERVING ─────────────────────────►    accepts nobody any
- * more, drains, ends CANCEL ────────────────────────────────────►    a CancelRequest with a key of its
- * clients end of connection: it has ended; cutovers may begin
+ *         ◄─────────────────────────── RELEASED     only follows (or KEPT: it goes on alone, the successor ends)
+ *   control reads the routes, takes the migrations
+ *   accepts; SERVING ──────────────────────────►    accepts nobody any more, drains, ends
+ *   CANCEL ────────────────────────────────────►    a CancelRequest with a key of its clients
+ *   end of connection: it has ended; cutovers may begin
  *
  * At every moment somebody accepts, so that the kernel turns nobody away. Whoever dies: a successor that dies
  * before SERVING is as if it had never come (the predecessor starts its control again); a predecessor that
  * dies leaves sockets and migrations to the successor.
  *
  * Two processes with clients of one tenant: only one has control, and it begins no cutover while the other
- * one lives (lease_share()). Until then routes do not change, the tenant's writes go to the source on both
- * sides, and the tap captures all of them, whoever made them. */
+ * one lives (lease_share()). Until then the tenant's writes go to the source on both sides, and the tap captures
+ * all of them, whoever made them. Routes that somebody changes by hand are published in both. */
+/* clang-format on */
 #ifndef PGSHUNT_APP_TAKEOVER_H
 #define PGSHUNT_APP_TAKEOVER_H
 

@@ -52,6 +52,17 @@ static void check_state(struct runner *r, struct list *list)
          "A cutover begins in dual_write: WAIT MIGRATION … FOR dual_write.");
 }
 
+/* Its clients' writes are not ours to hold. cutover_run() asks once more, for good. */
+static void check_processes(struct runner *r, struct list *list)
+{
+    bool alone = !lease_is_shared(r->setup->lease);
+
+    hint(add(list, "processes", alone ? CHECK_OK : CHECK_BLOCKER, "%s",
+             alone ? "this process alone serves clients"
+                   : "an earlier process of this instance still serves clients"),
+         "It ends with their transactions, or shutdown_timeout_seconds after its successor began.");
+}
+
 static void check_lag(struct runner *r, struct list *list)
 {
     bool small = r->lag_entries <= r->m.settings.cutover_max_lag_events;
@@ -197,6 +208,7 @@ static void check_stores(struct runner *r, struct list *list)
 static void check_memory(struct runner *r, struct list *list)
 {
     check_state(r, list);
+    check_processes(r, list);
     check_stores(r, list);
     check_lag(r, list);
     check_verification(r, list);

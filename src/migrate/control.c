@@ -177,9 +177,11 @@ static bool open_ledger(struct control *c, struct error *err)
                      &(struct pg_wake){ mailbox_fd(c->mailbox), on_letters, c }, control_statement_ms_max(c),
                      &c->ledger, err))
         return false;
-    if (!ledger_upgrade(c->ledger, err))
+    if (!c->setup.follows && !ledger_upgrade(c->ledger, err))
         return false;
     pg_set_deadline(ledger_pg(c->ledger), clock_ms() + control_statement_ms_max(c));
+    if (c->setup.follows)
+        return listen(c, err) && control_read_routes(c, err);
     /* After a reconnect our row is still there; a heartbeat goes on with it. */
     if (c->started_at[0] == '\0' ? !register_instance(c, true, err) : !heartbeat(c, err))
         return false;
@@ -217,6 +219,13 @@ static void keep_connected(struct control *c)
 
 /* --- the story --- */
 
+/* Only after the first publication: it makes the gate of a tenant in cutover_paused, closed. A runner's order
+ * that came first would make it open. */
+static bool orphans_are_due(const struct control *c)
+{
+    return c->ready && !c->setup.follows && clock_ms() >= c->orphans_next_ms;
+}
+
 /* What is due on the control connection. */
 static void tend_ledger(struct control *c)
 {
@@ -227,13 +236,11 @@ static void tend_ledger(struct control *c)
         return;
     control_take_notifies(c);
     pg_set_deadline(ledger_pg(c->ledger), clock_ms() + control_statement_ms_max(c));
-    if (clock_ms() >= c->heartbeat_next_ms)
+    if (!c->setup.follows && clock_ms() >= c->heartbeat_next_ms)
         fine = heartbeat(c, &err);
     if (fine && c->read_routes)
         fine = control_read_routes(c, &err);
-    /* Only after the first publication: it makes the gate of a tenant in cutover_paused, closed. A runner's
-     * order that came first would make it open. */
-    if (fine && c->ready && clock_ms() >= c->orphans_next_ms)
+    if (fine && orphans_are_due(c))
         fine = control_adopt_orphans(c, &err);
     if (!fine && !c->stopping)
         log_error(c->setup.log, LOG_WARN, "control", &err, "the control database");
@@ -249,7 +256,9 @@ static void become_ready(struct control *c)
         publisher_routes_known(c->publisher);
         control_publish(c);
         c->ready = publisher_is_behind(c->publisher) ? false : true;
-        if (c->ready)
+        if (c->ready && c->setup.follows)
+            log_line(c->setup.log, LOG_INFO, "control", "following the routes until this process ends");
+        else if (c->ready)
             log_line(c->setup.log, LOG_INFO, "control", "ready: %zu tenants have a route, %zu live away",
                      route_table_count(publisher_table(c->publisher)),
                      route_table_away_count(publisher_table(c->publisher)));
@@ -260,7 +269,9 @@ static void become_ready(struct control *c)
 
 static uint64_t due_ms(const struct control *c)
 {
-    uint64_t due = c->ledger == NULL ? c->connect_next_ms : c->heartbeat_next_ms;
+    uint64_t due = c->ledger == NULL  ? c->connect_next_ms
+                   : c->setup.follows ? clock_ms() + IDLE_MS
+                                      : c->heartbeat_next_ms;
     uint64_t survey = survey_next_ms(c->survey);
 
     return survey < due ? survey : due;
@@ -271,8 +282,7 @@ static void wait(struct control *c)
     struct pollfd fds[2] = { { mailbox_fd(c->mailbox), POLLIN, 0 }, { -1, POLLIN, 0 } };
     uint64_t now_ms = clock_ms(), due = due_ms(c), left_ms = due > now_ms ? due - now_ms : 0;
 
-    if (c->requests != NULL ||
-        (c->ledger != NULL && (c->read_routes || (c->ready && now_ms >= c->orphans_next_ms))))
+    if (c->requests != NULL || (c->ledger != NULL && (c->read_routes || orphans_are_due(c))))
         return;
     if (c->ledger != NULL)
         fds[1].fd = PQsocket(pg_raw(ledger_pg(c->ledger)));
@@ -299,7 +309,7 @@ static void *control_main(void *who)
             wait(c);
     }
     control_stop_runners(c);
-    if (c->ledger != NULL) {
+    if (c->ledger != NULL && !c->setup.follows) {
         pg_set_deadline(ledger_pg(c->ledger), clock_ms() + control_statement_ms_max(c));
         ledger_unregister(c->ledger, c->started_at, &err); /* else its lease runs out by itself */
     }
@@ -382,8 +392,8 @@ bool control_start(const struct control_setup *setup, struct control **control, 
         control_free(c);
         return false;
     }
-    c->runner_setup = (struct runner_setup){ setup->config, setup->stores,    setup->switchboard,
-                                             c->names,      &c->ledger_setup, setup->log };
+    c->runner_setup = (struct runner_setup){ setup->config,    setup->stores, setup->switchboard, c->names,
+                                             &c->ledger_setup, setup->log,    setup->lease };
     if (pthread_create(&c->thread, NULL, control_main, c) != 0) {
         control_free(c);
         return error_set(err, "53000", "could not start the control thread");

@@ -113,6 +113,12 @@ static void answer(struct control *c, struct control_request *request)
     bool fine = true;
     char id[UUID_TEXT_BYTES];
 
+    if (c->setup.follows) {
+        error_set(&err, "55006", "another process is taking over from this one");
+        error_hint(&err, "Connect again: it answers as soon as it serves.");
+        runner_answer(request, NULL, &err);
+        return;
+    }
     if (c->ledger != NULL)
         pg_set_deadline(ledger_pg(c->ledger), clock_ms() + control_statement_ms_max(c));
     if (needs_ledger(request->verb) && c->ledger == NULL) {
@@ -124,14 +130,6 @@ static void answer(struct control *c, struct control_request *request)
     if (request->verb == CONTROL_START) {
         uuid_make_text(id);
         control_start_runner(c, id, request);
-        return;
-    }
-    if (request->verb == CONTROL_CUTOVER && lease_is_shared(c->setup.lease)) {
-        error_set(&err, "55006", "an earlier process of this instance still serves clients");
-        error_detail(&err, "Their writes are not this process's to hold, so no cutover can begin.");
-        error_hint(&err, "It ends when their transactions have ended, or shutdown_timeout_seconds after its "
-                         "successor began; then try again.");
-        runner_answer(request, NULL, &err);
         return;
     }
     if (names_a_migration(request->verb))

@@ -505,6 +505,9 @@ static void log_completed(struct runner *r)
 
 bool cutover_recover(struct runner *r, struct error *err)
 {
+    if (!r->moves)
+        lease_resume_move(r->setup->lease);
+    r->moves = true;
     /* Settling comes first: it fences whoever had it, also if the source cannot be reached. */
     if (!r->tap_to_open && !cutover_settle(r, err))
         return false;
@@ -664,6 +667,26 @@ static bool go(struct cutover *cut, struct error *err)
            && cutover_release(cut);         /* 7  held writes go to the new store */
 }
 
+/* No other process of this instance has clients, and none will until the cutover has ended. */
+static bool begin_move(struct runner *r, struct error *err)
+{
+    r->moves = lease_begin_move(r->setup->lease);
+    if (r->moves)
+        return true;
+    error_set(err, "55006", "an earlier process of this instance still serves clients");
+    error_detail(err, "Their writes are not this process's to hold, so no cutover can begin.");
+    return error_hint(err,
+                      "It ends when their transactions have ended, or shutdown_timeout_seconds after its "
+                      "successor began; then try again.");
+}
+
+void cutover_end_move(struct runner *r)
+{
+    if (r->moves)
+        lease_end_move(r->setup->lease);
+    r->moves = false;
+}
+
 void cutover_run(struct runner *r, struct control_request *request)
 {
     struct cutover cut = { .r = r, .request = request };
@@ -673,6 +696,10 @@ void cutover_run(struct runner *r, struct control_request *request)
     bool fine, begun;
 
     error_clear(&err);
+    if (!begin_move(r, &err)) {
+        runner_answer(request, NULL, &err);
+        return;
+    }
     r->critical = true; /* an ABORT waits until it is over */
     fine = go(&cut, &err);
     begun = r->state != MIGRATION_DUAL_WRITE;

@@ -9,6 +9,9 @@
  * request. */
 void cutover_run(struct runner *r, struct control_request *request);
 
+/* Every loop goes by how it ended, or the runner ends: a successor may have control (lease.h). */
+void cutover_end_move(struct runner *r);
+
 /* For a migration in cutover_paused whose cutover is not under way: settles, and reopens or finishes. The
  * gates have been made. */
 bool cutover_recover(struct runner *r, struct error *err);

@@ -107,6 +107,13 @@ static bool step_bulk_copy(struct runner *r, struct error *err)
            runner_publish(r, clock_ms() + LETTER_TIMEOUT_MS, err);
 }
 
+/* Both ways of a cutover end with a publication that every loop has applied, and open gates. */
+static void end_move(struct runner *r)
+{
+    if (r->state == MIGRATION_DUAL_WRITE && !r->tap_to_open && !r->settling)
+        cutover_end_move(r);
+}
+
 /* Serves what has been asked; a cutover among it may end the migration. */
 static void serve(struct runner *r)
 {
@@ -123,6 +130,7 @@ static void serve(struct runner *r)
             cutover_run(r, request);
         else
             check_answer(r, request);
+        end_move(r);
     }
 }
 
@@ -307,6 +315,7 @@ static void carry_on(struct runner *r)
         else if (fine)
             fine = steps[r->state](r, &err);
         runner_letters(r);
+        end_move(r);
         if (fine) {
             r->retry_wait_ms = 0;
         } else {
@@ -356,6 +365,7 @@ static void *runner_main(void *who)
         carry_on(r);
         leave(r);
     }
+    cutover_end_move(r);
     refuse_requests(r);
     if (r->mirror != NULL)
         mirror_free(r->mirror);

@@ -26,6 +26,7 @@ struct runner_setup { /* borrowed until runner_join() */
     const struct event_names *names;
     const struct ledger_setup *ledger;
     struct log *log;
+    struct lease *lease;
 };
 
 /* Letters between control and runners: kind LETTER_RUNNER. */
@@ -60,6 +61,7 @@ enum {
 };
 
 struct runner {
+    bool moves;                       /* counted in lease->moves */
     const struct runner_setup *setup; /* `kept` */
     struct runner_setup kept;         /* with a reference to the configuration it began by */
     pthread_t thread;

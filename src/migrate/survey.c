@@ -30,8 +30,10 @@ struct survey *survey_new(const struct survey_setup *setup)
 {
     struct survey *survey = calloc(1, sizeof *survey);
 
-    if (survey != NULL)
-        survey->setup = *setup;
+    if (survey == NULL)
+        return NULL;
+    survey->setup = *setup;
+    survey->generation = clock_us(); /* never one of an earlier survey's: loops keep plans by it */
     return survey;
 }
 

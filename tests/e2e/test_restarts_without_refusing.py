@@ -6,9 +6,10 @@ import time
 import psycopg
 import pytest
 
+import eventstore
 from conftest import OTHER, TENANT, connect
 from eventstore import APP, APP_PASSWORD
-from events import Appender, append
+from events import Appender, append, place
 from pgcluster import wait_until
 
 PATIENT = {"pgshunt": {"shutdown_timeout_seconds": 30}}
@@ -28,6 +29,31 @@ def has_runner(proxy, migration):
         return proxy.check_cutover(migration)
     except psycopg.Error:
         return None
+
+
+def in_the_way(proxy, migration):
+    return [row["check"] for row in proxy.check_cutover(migration)[1] if not row["ok"]]
+
+
+def control_of_its_own(stores):
+    """A control database that can be lost without a store."""
+    eventstore.create_database(stores.shared, f"{stores.dbname}_control", table=False)
+    return {"conninfo": eventstore.store_conninfo(stores.shared, f"{stores.dbname}_control")}
+
+
+def lose_control(stores):
+    name = f"{stores.dbname}_control"
+    stores.shared.execute("postgres", f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    stores.shared.execute("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+
+
+def find_control(stores):
+    stores.shared.execute("postgres", f"ALTER DATABASE {stores.dbname}_control ALLOW_CONNECTIONS true")
+
+
+def home(stores, tenant):
+    rows = stores.shared.rows(stores.dbname, "SELECT store_id FROM pgshunt.tenant_routing WHERE tenant_id = %s", [tenant])
+    return rows[0][0] if rows else None
 
 
 class Callers(threading.Thread):
@@ -170,9 +196,10 @@ def test_a_migration_goes_on_and_its_cutover_waits_for_the_old_process(make_prox
         predecessor = proxy.take_over()
         serving(proxy)
         proxy.wait_state(migration, "dual_write")
-        proxy.wait_cutover_ready(migration)
-        with pytest.raises(psycopg.Error, match="earlier process"):
+        wait_until("nothing else is in the way", lambda: in_the_way(proxy, migration) == ["processes"], 30)
+        with pytest.raises(psycopg.Error, match="earlier process") as refused:
             proxy.cutover(migration)
+        assert refused.value.sqlstate == "55006"
         append(busy, TENANT, version=2)
         busy.commit()
         assert ended(predecessor) == 0
@@ -184,6 +211,113 @@ def test_a_migration_goes_on_and_its_cutover_waits_for_the_old_process(make_prox
     writer.check(stores.dedicated)
     assert stores.dedicated.rows(stores.dbname, f"SELECT count(*) FROM events WHERE tenant_id = '{TENANT}'"
                                  " AND actor_id = 'story'")[0][0] == 2
+
+
+def test_a_cutover_under_way_ends_before_the_new_process_has_control(make_proxy, stores):
+    """It has been committed and not been published when the successor asks: both processes go by the new route."""
+    proxy = make_proxy(settings=PATIENT).start(failpoint="cutover.after_switch=sleep:2000")
+    stores.fill({TENANT: 100})
+    migration = proxy.start_migration(TENANT, "dedicated")
+    proxy.wait_state(migration, "dual_write")
+    proxy.wait_cutover_ready(migration)
+    with connect(proxy, stores, autocommit=False) as busy:
+        busy.execute("SELECT 1")
+        answers = []
+        cutover = threading.Thread(target=lambda: answers.append(proxy.cutover(migration)))
+        cutover.start()                                     # the operator is connected to the old process
+        wait_until("it is committed", lambda: home(stores, TENANT) == "dedicated")
+        predecessor = proxy.take_over()
+        serving(proxy)
+        cutover.join(20)
+        assert [row["state"] for row in answers[0]] == ["migrated"]
+        append(busy, TENANT)
+        busy.commit()
+        with connect(proxy, stores) as new:
+            append(new, TENANT)
+        assert ended(predecessor) == 0
+    assert stores.counts(TENANT) == (100, 102)
+
+
+@pytest.mark.parametrize("control", ["there", "away for a while"])
+def test_a_route_changed_by_hand_reaches_both_processes(make_proxy, stores, control):
+    """An operator moves a tenant that has nothing yet, while the old process has transactions to end."""
+    settings = {**PATIENT, "control": control_of_its_own(stores)}
+    proxy = make_proxy(settings=settings).start()
+    with connect(proxy, stores, autocommit=False) as old, connect(proxy, stores, autocommit=False) as older:
+        append(old, OTHER)
+        older.execute("SELECT 1")
+        predecessor = proxy.take_over()
+        serving(proxy)
+        if control != "there":
+            lose_control(stores)
+            with connect(proxy, stores) as new:             # both go on by what they know
+                append(new, OTHER)
+            append(old, OTHER, version=2)
+            find_control(stores)
+        stores.shared.execute(f"{stores.dbname}_control", "INSERT INTO pgshunt.tenant_routing (tenant_id, store_id)"
+                              " VALUES (%s, 'dedicated')", [TENANT])
+        with connect(proxy, stores) as new:
+            wait_until("the new one knows", lambda: place(new, TENANT)[0] == stores.dedicated.port)
+            append(new, TENANT)
+
+        assert predecessor.poll() is None
+        wait_until("the old one knows", lambda: place(old, TENANT)[0] == stores.dedicated.port)
+        append(older, TENANT)
+        older.commit()
+        old.commit()
+        assert ended(predecessor) == 0
+    assert stores.counts(TENANT) == (0, 2)
+
+
+def test_the_control_database_is_away_during_a_restart(make_proxy, stores):
+    """The new process does not serve before it has read the routes; the old one serves until then."""
+    settings = {**PATIENT, "control": control_of_its_own(stores)}
+    proxy = make_proxy(settings=settings).start()
+    stores.fill({TENANT: 50})
+    migration = proxy.start_migration(TENANT, "dedicated")
+    proxy.wait_state(migration, "dual_write")
+    with connect(proxy, stores) as conn:
+        lose_control(stores)
+        predecessor = proxy.take_over(ready=False)
+        wait_until("the old one has given up control", lambda: "migrations are the successor's" in proxy.log(), 20)
+        wait_until("the new one has tried", lambda: "the control database" in proxy.log_since_start(), 20)
+        for _ in range(3):
+            append(conn, TENANT)                            # who is connected …
+            with connect(proxy, stores) as new:             # … and who comes
+                append(new, TENANT)
+            time.sleep(0.3)
+        assert predecessor.poll() is None
+        find_control(stores)
+        serving(proxy)
+        assert ended(predecessor) == 0
+    proxy.wait_state(migration, "dual_write")
+    proxy.wait_cutover_ready(migration)
+    proxy.cutover(migration)
+    assert stores.counts(TENANT)[1] == 56
+
+
+def test_a_successor_that_finds_no_control_database_and_dies(make_proxy, stores):
+    """The old process has control again, and may cut over."""
+    settings = {**PATIENT, "control": control_of_its_own(stores)}
+    proxy = make_proxy(settings=settings).start()
+    stores.fill({TENANT: 50})
+    migration = proxy.start_migration(TENANT, "dedicated")
+    proxy.wait_state(migration, "dual_write")
+    lose_control(stores)
+    old = proxy.take_over(ready=False)
+    wait_until("the old one has given up control", lambda: "migrations are the successor's" in proxy.log(), 20)
+    proxy.kill()
+    proxy.process = old
+    wait_until("it goes on", lambda: "has given up" in proxy.log(), 20)
+    with connect(proxy, stores) as conn:
+        held = threading.Thread(target=append, args=(conn, TENANT))
+        held.start()
+        find_control(stores)
+        held.join(20)
+    wait_until("its runner is back", lambda: has_runner(proxy, migration), 30)
+    proxy.wait_cutover_ready(migration)
+    proxy.cutover(migration)
+    assert stores.counts(TENANT)[1] == 51
 
 
 @pytest.mark.parametrize("where", ["takeover.after_sockets", "takeover.after_release"])
@@ -226,6 +360,27 @@ def test_a_predecessor_that_dies_leaves_all_to_its_successor(make_proxy, stores)
     proxy.wait_cutover_ready(migration)
     proxy.cutover(migration)
     assert stores.counts(TENANT)[1] == 51
+
+
+def test_a_successor_is_killed_while_the_old_process_ends(make_proxy, stores):
+    """A third one would not know of the first, whose clients' writes it had to hold: it is kept out until that has ended."""
+    proxy = make_proxy(settings=PATIENT).start()
+    with connect(proxy, stores, autocommit=False) as busy:
+        append(busy, OTHER)
+        first = proxy.take_over()
+        serving(proxy)
+        proxy.kill()
+        for options in ([], ["-R"]):
+            proxy.launch(options=options)
+            assert proxy.process.wait(20) == 1
+            assert "another instance holds the lock" in proxy.log_since_start()
+        append(busy, OTHER, version=2)
+        busy.commit()
+        assert ended(first) == 0
+    proxy.start()
+    with connect(proxy, stores) as new:
+        append(new, OTHER)
+    assert stores.counts(OTHER)[0] == 3
 
 
 def test_with_nobody_to_take_over_from_it_just_starts(make_proxy, stores):

@@ -1,6 +1,11 @@
 """A transaction whose rows live in two stores: it may read in both and write in one, and ends in both as one. TENANT
 has moved to dedicated; OTHER and the tables of no tenant have stayed in shared."""
 import asyncio
+import contextlib
+import os
+import signal
+import threading
+import time
 import uuid
 
 import asyncpg
@@ -317,6 +322,40 @@ def test_a_lost_branch_loses_the_transaction(stores, moved, app, lost):
     state, _ = refusal(app, "COMMIT")
     assert state in ("57P01", "08006")
     assert app.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    assert stores.counts(TENANT)[AWAY] == 200
+    assert count(app, TENANT) == 200 and count(app, OTHER) == 100      # the session goes on
+
+
+@pytest.mark.parametrize("lost", ["reading", "writing"])
+def test_a_store_lost_between_the_ends_of_a_serializable_transaction(stores, moved, app, lost):
+    """The reading branch is asked to end first, and its backend is halted there: either store is lost meanwhile. The
+    writing one must not be told COMMIT, and nobody may hear that it was."""
+    app.execute("BEGIN ISOLATION LEVEL SERIALIZABLE")
+    append(app, TENANT)
+    assert count(app, OTHER) == 100
+    (halted,), = stores.shared.rows("postgres", "SELECT pid FROM pg_stat_activity WHERE datname = %s AND usename = 'app'"
+                                    " AND state = 'idle in transaction'", [stores.dbname])
+    os.kill(halted, signal.SIGSTOP)
+    told = []
+    commit = threading.Thread(target=lambda: told.append(refusal(app, "COMMIT")))
+    try:
+        commit.start()
+        time.sleep(0.5)
+        assert not told, "the reading branch ends first"
+        if lost == "writing":
+            terminate(stores, stores.dedicated)
+            wait_until("it is gone", lambda: idle_in_transaction(stores, stores.dedicated) == 0)
+        else:
+            stores.shared.kill()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(halted, signal.SIGCONT)
+    commit.join(20)
+    if lost == "reading":
+        stores.shared.start()
+    assert told and told[0][0] in ("57P01", "57P02", "08006", "08007"), told
+    assert app.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    wait_until("nothing is left open", lambda: idle_in_transaction(stores, stores.dedicated) == 0)
     assert stores.counts(TENANT)[AWAY] == 200
     assert count(app, TENANT) == 200 and count(app, OTHER) == 100      # the session goes on
 
