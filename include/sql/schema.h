@@ -63,6 +63,7 @@ struct schema_key {
     size_t column_count; /* 0: none is declared, or too many */
     char *columns[STREAM_COLUMNS_MAX];
     const char *why_not; /* a static sentence: it does not tell a tenant; NULL: it does */
+    char *question;      /* sql/stream_find.sql, for whoever asks this store; NULL: cannot be asked */
 };
 
 struct schema {

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "migrate/catalogue_declare.h"
+#include "migrate/catalogue_keys.h"
 #include "migrate/sqltext.h"
 #include "sql/view.h"
 #include "sql_embedded.h"
@@ -323,7 +324,7 @@ bool catalogue_read(struct pg *pg, const struct config *config, uint64_t generat
         return error_no_memory(err);
     good = read_tables(pg, &declared, schema, err) &&
            read_views(pg, &declared, config_text(config, CONFIG_TENANT_COLUMN), schema, err) &&
-           read_functions(pg, &declared, schema, err);
+           read_functions(pg, &declared, schema, err) && catalogue_read_keys(pg, config, schema, err);
     declaration_done(&declared);
     if (!good) {
         schema_give(schema);
@@ -386,5 +387,5 @@ bool catalogue_same(const struct schema *a, const struct schema *b)
         if (!function_same(&a->functions[i], &b->functions[i]))
             return false;
     }
-    return true;
+    return catalogue_same_keys(a, b);
 }

@@ -53,9 +53,11 @@ void schema_give(struct schema *schema)
         free(schema->functions[i].stream.name);
     }
     free(schema->functions);
-    for (size_t i = 0; i < KEY_KINDS; i++)
+    for (size_t i = 0; i < KEY_KINDS; i++) {
         for (size_t c = 0; c < schema->keys[i].column_count; c++)
             free(schema->keys[i].columns[c]);
+        free(schema->keys[i].question);
+    }
     pattern_give(schema->pattern);
     free(schema->problem);
     free(schema);
