@@ -19,6 +19,7 @@ enum {
     BUF_BYTES_MAX = 2147483647,     /* what one buffer holds: the longest message and what came with it */
     BUF_KEEP_BYTES = 64 * 1024,     /* an idle buffer gives back what is larger */
     PLAN_CACHE_ENTRIES_MAX = 4096,  /* per loop; an LRU beyond that */
+    DIRECTORY_BYTES_MAX = 16 * 1024 * 1024, /* per loop: streams whose tenant is remembered; an LRU beyond that */
     PREPARED_MAX = 65536,           /* prepared statements one client may hold */
     CHANNELS_MAX = 65536,           /* LISTENs of one client that the proxy knows of */
     BELONGINGS_MAX = 4096,          /* temporary tables, cursors of one client that the proxy knows of */

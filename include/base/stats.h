@@ -22,6 +22,8 @@ enum stats_counter {
     STAT_HELD,         /* statements that had to wait at a closed gate */
     STAT_HELD_MS_SUM,
     STAT_CANCELS,
+    STAT_DIRECTORY_HITS,   /* streams whose tenant was remembered */
+    STAT_DIRECTORY_MISSES, /* streams that the stores were asked for */
     STAT_COUNT
 };
 

@@ -41,6 +41,7 @@ struct surroundings {
     const char *comment_tenant; /* attribute_read_comment() */
     bool comment_unknown;
     const char *transaction_tenant;
+    bool transaction_several; /* and of others: none of them is what a statement means that names none */
     const char *setting_tenant;
     bool setting_unknown; /* the setting was changed to something that could not be read */
     const char *user_tenant;

@@ -157,6 +157,9 @@ static const struct config_info keys[CONFIG_KEYS] = {
     [CONFIG_UNATTRIBUTED_WRITES] = { "routing", "unattributed_writes", CHOICE("reject", "reject|default_store"),
         .reloadable = true,
         .help = "a write of unknown tenant while some tenant lives elsewhere" },
+    [CONFIG_DIRECTORY_TIMEOUT_MS] = { "routing", "directory_timeout_ms", NUMBER("1000", 10, 600000),
+        .reloadable = true,
+        .help = "how long stores may take to say whose stream it is, for a statement that names no tenant" },
 
     [CONFIG_PRESET] = { "events", "preset", TEXT(""),
         .help = "the event store whose tables and functions the other keys of [events] begin with" },

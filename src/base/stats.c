@@ -31,6 +31,8 @@ static const char *const names[STAT_COUNT] = {
     [STAT_HELD] = "held",
     [STAT_HELD_MS_SUM] = "held_ms_sum",
     [STAT_CANCELS] = "cancels",
+    [STAT_DIRECTORY_HITS] = "directory_hits",
+    [STAT_DIRECTORY_MISSES] = "directory_misses",
 };
 
 struct stats *stats_new(void)

@@ -96,6 +96,7 @@ void arrive_look_around(const struct client *client, struct surroundings *around
     canonical(client, client->user_tenant, memory->user);
     around->user_tenant = memory->user;
     around->transaction_tenant = client->txn.open || client->txn.branch >= 0 ? client->txn.tenant : "";
+    around->transaction_several = client->txn.several;
     around->strict = route_table_away_count(loop->table) > 0 || route_table_paused_count(loop->table) > 0;
 }
 
@@ -225,6 +226,7 @@ static void look_further(struct client *client, const struct message *message, s
     case STATEMENT_COMMIT:
     case STATEMENT_ROLLBACK:
         around->transaction_tenant = "";
+        around->transaction_several = false;
         around->setting_unknown = true;
         break;
     default:
@@ -303,6 +305,41 @@ static bool place_cursor(const struct client *client, const struct plan_statemen
     return portal == NULL || place_go(place, &client->loop->shared->stores->at[portal->store], err);
 }
 
+/* Once a transaction has been attributed, what in it says nothing belongs to the same tenant: also behind a
+ * statement of the same message. */
+static void look_back(const struct attribution *found, struct surroundings *around, struct around *memory)
+{
+    if (found->tenancy != TENANCY_KNOWN || found->tenant_count == 0)
+        return;
+    if (found->tenant_count > 1 || found->null_tenant ||
+        (around->transaction_tenant[0] != '\0' && strcmp(around->transaction_tenant, found->tenants[0]) != 0))
+        around->transaction_several = true;
+    if (around->transaction_tenant[0] == '\0') {
+        memcpy(memory->transaction, found->tenants[0], sizeof memory->transaction);
+        around->transaction_tenant = memory->transaction;
+    }
+}
+
+/* One statement's tenants, and where they are. WAITING: the stream directory is being asked. */
+static enum arrival attribute_one(struct client *client, const struct running *running,
+                                  const struct surroundings *around, struct place *place,
+                                  const struct place_rules *rules, struct error *err)
+{
+    struct attribution *found = &client->attribution;
+
+    if (!attribute(running->statement, running->text, running->shape, running->params, around, found, err))
+        return REFUSED;
+    if (found->tenancy == TENANCY_ASKED) {
+        client_enter(client, EV_LOOK);
+        return WAITING;
+    }
+    if (found->tenancy == TENANCY_FAILED) {
+        *err = client->seeker.why;
+        return REFUSED;
+    }
+    return place_add(place, rules, running->statement, found, err) ? ARRIVED : REFUSED;
+}
+
 /* Attributes every statement of the message, adds up where it must go, and asks the gates. */
 static enum arrival find_place(struct client *client, const struct message *message, struct place *place,
                                struct error *err)
@@ -313,10 +350,12 @@ static enum arrival find_place(struct client *client, const struct message *mess
                                  .reject_unattributed = client->loop->settings->reject_unattributed,
                                  .stores = shared->stores };
     const struct gate_pass *keep = client->passes;
+    const struct stream_finder directory = { .find = finder_find, .who = client };
     struct surroundings around;
     struct around memory;
     struct gate *closed = NULL;
     enum gate_answer answer = GATE_GO;
+    enum arrival arrival;
 
     if (client->txn.open && client->txn.isolation != 'c' && !message->asks_only)
         rules.snapshots = &client->txn;
@@ -333,6 +372,8 @@ static enum arrival find_place(struct client *client, const struct message *mess
             answer = ask_gates(client, place, &closed);
     } else {
         arrive_look_around(client, &around, &memory);
+        if (route_table_away_count(rules.table) > 0)
+            around.streams = &directory;
         for (size_t i = 0; i < message->plan->statement_count && answer == GATE_GO; i++) {
             const struct plan_statement *statement;
             struct running running;
@@ -367,12 +408,12 @@ static enum arrival find_place(struct client *client, const struct message *mess
             named = store_of_tables(client, statement);
             rules.tables_store = named >= 0 ? &shared->stores->at[named] : NULL;
             look_at_comment(client, message, i, &around, &memory);
-            if (!attribute(statement, running.text, running.shape, running.params, &around,
-                           &client->attribution, err) ||
-                !place_add(place, &rules, statement, &client->attribution, err)) {
+            arrival = attribute_one(client, &running, &around, place, &rules, err);
+            if (arrival != ARRIVED) {
                 gates_retreat(&client->passes, keep, clock_ms());
-                return REFUSED;
+                return arrival;
             }
+            look_back(&client->attribution, &around, &memory);
             writes = statement->class == CLASS_WRITE || statement->locks;
             if (client->attribution.tenancy == TENANCY_UNKNOWN)
                 stats_add(client->loop->stats, STAT_UNATTRIBUTED, 1);
@@ -536,6 +577,10 @@ static enum arrival find_store(struct client *client, const struct message *mess
     if (know_isolation(client, message, waiting) == WAITING)
         return wait_for(client, EV_SWITCH, (unsigned)*waiting);
     arrival = client->routed ? find_place(client, message, place, err) : ARRIVED;
+    if (client->state == CLIENT_LOOKING)
+        finder_flush(client->loop->finder);
+    else
+        finder_forget(client);
     if (arrival != ARRIVED)
         return arrival;
     return branches_choose(client, place, index, err) ? ARRIVED : REFUSED;

@@ -36,6 +36,7 @@ bool arrive_has_failed(const struct client *client);
 
 struct around { /* the memory behind struct surroundings */
     char setting[TENANT_BYTES_MAX], user[TENANT_BYTES_MAX], comment[TENANT_BYTES_MAX];
+    char transaction[TENANT_BYTES_MAX];
 };
 void arrive_look_around(const struct client *client, struct surroundings *around, struct around *memory);
 

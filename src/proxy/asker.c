@@ -3,9 +3,9 @@
  *   no connection ──ask──► CONNECTING ──► LOGIN ──► READY
  *          ▲                    └───────────┴──lost───┘
  *
- * Each question is Bind, Execute and Sync, so that one that fails leaves the others alone; answers come in the
- * order of the line. A connection that is lost, or a question that fails on one, may be older than what has
- * happened to its store (a restart, DDL): such a question is asked once more, on a new one. */
+ * Each question is Bind, Execute and Sync, so that one that fails leaves the others alone; answers come in
+ * the order of the line. A connection that is lost, or a question that fails on one, may be older than what
+ * has happened to its store (a restart, DDL): such a question is asked once more, on a new one. */
 #include "proxy/asker.h"
 
 #include <stddef.h>
@@ -124,8 +124,9 @@ static void unavailable(const struct asker *asker, const struct error *why, stru
     error_set(told, "08001", "store_unavailable: store \"%s\" cannot be asked whose stream it is",
               asker->store->name);
     error_detail(told, "%s: %s", why->sqlstate, why->message);
-    error_hint(told, "SHOW STORES on the admin socket tells which stores can be reached. A statement that names its "
-                     "tenant need not be looked up.");
+    error_hint(
+        told, "SHOW STORES on the admin socket tells which stores can be reached. A statement that names its "
+              "tenant need not be looked up.");
 }
 
 /* Those that have been sent get a second try, on a connection that is made for it. */
@@ -173,13 +174,20 @@ static void send_startup(struct conn *conn)
 {
     const struct asker *asker = conn->owner;
     char options[160];
-    const char *pairs[] = { "user",    asker->store->user,  "database", asker->store->dbname,
-                            "options", options,             "application_name", "pgshunt stream directory" };
+    const char *pairs[] = { "user",
+                            asker->store->user,
+                            "database",
+                            asker->store->dbname,
+                            "options",
+                            options,
+                            "application_name",
+                            "pgshunt stream directory" };
 
-    snprintf(options, sizeof options,
-             "-c row_security=off -c search_path= -c default_transaction_read_only=on -c client_encoding=UTF8 "
-             "-c statement_timeout=%u",
-             asker->loop->settings->directory_timeout_ms);
+    snprintf(
+        options, sizeof options,
+        "-c row_security=off -c search_path= -c default_transaction_read_only=on -c client_encoding=UTF8 "
+        "-c statement_timeout=%u",
+        asker->loop->settings->directory_timeout_ms);
     write_startup(stream_out(&conn->stream), 0, pairs, sizeof pairs / sizeof pairs[0] / 2);
     conn->state = CONN_LOGIN;
     stream_start(&conn->stream);
@@ -505,12 +513,6 @@ struct asker *asker_new(struct loop *loop, const struct store *store, asker_answ
 
 void asker_free(struct asker *asker)
 {
-    struct asked *asked, *next;
-
-    if (asker == NULL)
-        return;
-    DL_FOREACH_SAFE(asker->line, asked, next)
-        free(asked);
     free(asker);
 }
 
@@ -570,7 +572,11 @@ void asker_tick(struct asker *asker, uint64_t now_ms)
 
 void asker_stop(struct asker *asker)
 {
+    struct error why;
+
     asker->stopped = true;
     if (asker->conn != NULL)
         give_up(asker->conn);
+    error_set(&why, "57P01", "terminating connection due to administrator command");
+    fail_all(asker, &why);
 }

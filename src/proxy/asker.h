@@ -1,7 +1,7 @@
-/* asker.h - asks one store whose streams they are: sql/stream_find.sql over one connection of the loop's own, as
- * the role of [stores], prepared and pipelined. Opened when there is something to ask.
- * Owns:   its connection, the line of questions. Leaves: what the answers of several stores mean to finder.
- * Thread: its loop's.   Start at: asker_ask(). */
+/* asker.h - asks one store whose streams they are: sql/stream_find.sql over one connection of the loop's own,
+ * as the role of [stores], prepared and pipelined. Opened when there is something to ask. Owns:   its
+ * connection, the line of questions. Leaves: what the answers of several stores mean to finder. Thread: its
+ * loop's.   Start at: asker_ask(). */
 #ifndef PGSHUNT_PROXY_ASKER_H
 #define PGSHUNT_PROXY_ASKER_H
 
@@ -15,7 +15,8 @@
 struct loop;
 struct asker;
 
-/* `who` is the question's. STREAM_TENANT, _NULL, _NOBODY, _MIXED, or _FAILED: `why` says so. May ask again. */
+/* `who` is the question's. STREAM_TENANT, _NULL, _NOBODY, _MIXED, or _FAILED: `why` says so. May ask again.
+ */
 typedef void asker_answered(void *who, enum stream_answer answer, const char *tenant,
                             const struct error *why);
 
@@ -29,6 +30,6 @@ void asker_flush(struct asker *asker); /* answered() may be called */
 /* Other columns, other rules, or nothing left to ask: a fresh connection for what is asked from now on. */
 void asker_renew(struct asker *asker);
 void asker_tick(struct asker *asker, uint64_t now_ms);
-void asker_stop(struct asker *asker); /* closes; answered() is called no more */
+void asker_stop(struct asker *asker); /* closes, and fails all that is asked */
 
 #endif

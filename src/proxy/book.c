@@ -452,6 +452,8 @@ void book_message(struct client *client, const struct message *message, struct s
     }
     if (txn->tenant[0] == '\0' && client->place.tenant[0] != '\0')
         memcpy(txn->tenant, client->place.tenant, sizeof txn->tenant);
+    txn->several = txn->several || client->place.several ||
+                   (client->place.tenant[0] != '\0' && strcmp(txn->tenant, client->place.tenant) != 0);
     client->session.mixed = ends_and_goes_on(message->plan);
     if (client->session.committed_sync == client->sync_sent + 1)
         session_mix(&client->session);

@@ -35,7 +35,7 @@ static void count_wait(struct client *client)
 bool client_waits(const struct client *client)
 {
     return client->state == CLIENT_LOGIN || client->state == CLIENT_HELD || client->state == CLIENT_JOINING ||
-           client->state == CLIENT_SWITCHING;
+           client->state == CLIENT_SWITCHING || client->state == CLIENT_LOOKING;
 }
 
 void client_enter(struct client *client, enum client_event event)
@@ -98,6 +98,7 @@ static void let_go(struct client *client)
     client_enter(client, EV_CLOSE);
     admit_done(client);
     gate_unwait(&client->waiter);
+    finder_forget(client);
     hear_leave(client);
     gates_leave(&client->passes, UINT64_MAX,
                 clock_ms()); /* a backend that still works is the tap's lock's to find */
@@ -263,7 +264,8 @@ void client_retry(struct client *client)
         return; /* the same in a pool's line */
     gate_unwait(&client->waiter);
     pool_unwait(&client->line);
-    if (client->state == CLIENT_HELD || client->state == CLIENT_JOINING || client->state == CLIENT_SWITCHING)
+    if (client->state == CLIENT_HELD || client->state == CLIENT_JOINING ||
+        client->state == CLIENT_SWITCHING || client->state == CLIENT_LOOKING)
         client_enter(client, EV_GO);
     if (client->state != CLIENT_CLOSING)
         client_run(client);
@@ -413,7 +415,7 @@ void client_cancel(struct client *client, struct cancel_asker asker)
     struct server *server = client->answering < 0 ? NULL : client->servers[client->answering];
 
     stats_add(client->loop->stats, STAT_CANCELS, 1);
-    if (client->state == CLIENT_HELD || client->state == CLIENT_JOINING) {
+    if (client->state == CLIENT_HELD || client->state == CLIENT_JOINING || client->state == CLIENT_LOOKING) {
         gate_unwait(&client->waiter);
         client->refused = true;
         error_set(&client->refused_why, "57014", "canceling statement due to user request");

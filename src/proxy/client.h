@@ -15,6 +15,7 @@
 #include "proxy/identity.h"
 #include "proxy/place.h"
 #include "proxy/cursors.h"
+#include "proxy/finder.h"
 #include "proxy/server.h"
 #include "proxy/session.h"
 #include "proxy/settings.h"
@@ -98,6 +99,7 @@ struct client {
 
     struct gate_pass *passes;
     struct gate_waiter waiter;
+    struct seeker seeker;  /* LOOKING: what the stream directory is asked */
     int waiting_store;     /* JOINING, SWITCHING */
     struct error lost_why; /* of the server lost last */
     bool refused;          /* what it waited for failed: its statement is answered with refused_why */

@@ -14,11 +14,11 @@
 struct sought {
     struct sought *next;
     struct finder *finder;
-    struct client *client; /* NULL: nobody wants to know any more */
-    uint64_t epoch;        /* of the finder when it was asked */
-    unsigned pending;      /* stores that have not answered; while it is handled, one more */
-    bool beyond;           /* the default store has answered */
-    bool failed;           /* some store could not say; `why` */
+    struct client *client;     /* NULL: nobody wants to know any more */
+    uint64_t epoch;            /* of the finder when it was asked */
+    unsigned pending;          /* stores that have not answered; while it is handled, one more */
+    bool beyond;               /* the default store has answered */
+    bool failed;               /* some store could not say; `why` */
     enum stream_answer answer; /* ASKED: not yet */
     struct error why;
     char tenant[TENANT_BYTES_MAX];
@@ -101,9 +101,10 @@ static bool ask(struct sought *sought, const struct store *store)
     if (!schema->known || key->question == NULL || key->why_not != NULL) {
         error_set(&sought->why, "08001", "store_unavailable: store \"%s\" cannot be asked whose stream it is",
                   store->name);
-        error_detail(&sought->why, "%s.", !schema->known         ? "Its columns are not known yet"
-                                          : key->why_not != NULL ? key->why_not
-                                                                 : "Its table lacks the columns");
+        error_detail(&sought->why, "%s.",
+                     !schema->known         ? "Its columns are not known yet"
+                     : key->why_not != NULL ? key->why_not
+                                            : "Its table lacks the columns");
         return false;
     }
     if (*asker == NULL)
@@ -286,8 +287,9 @@ static void expire(struct finder *finder, struct seeker *seeker)
     error_set(&seeker->why, "08001", "store_unavailable: nobody could say in time whose stream it is");
     error_detail(&seeker->why, "A store that was asked has not answered within %u ms (directory_timeout_ms).",
                  finder->loop->settings->directory_timeout_ms);
-    error_hint(&seeker->why, "SHOW STORES on the admin socket tells which stores can be reached. A statement that names "
-                             "its tenant need not be looked up.");
+    error_hint(&seeker->why,
+               "SHOW STORES on the admin socket tells which stores can be reached. A statement that names "
+               "its tenant need not be looked up.");
     for (struct sought *sought = seeker->sought; sought != NULL; sought = sought->next)
         if (sought->answer == STREAM_ASKED)
             sought->answer = STREAM_FAILED;
@@ -301,8 +303,16 @@ void finder_tick(struct finder *finder, uint64_t now_ms)
 {
     uint64_t timeout_ms = finder->loop->settings->directory_timeout_ms;
 
-    while (finder->waiting != NULL && now_ms - finder->waiting->since_ms > timeout_ms)
-        expire(finder, finder->waiting);
+    struct seeker *seeker = finder->waiting;
+
+    while (seeker != NULL) {
+        bool late = now_ms - seeker->since_ms > timeout_ms;
+
+        if (late)
+            expire(finder, seeker);
+        seeker = late ? finder->waiting
+                      : seeker->next; /* whoever goes on may have left the list, and others too */
+    }
     for (size_t i = 0; i < finder->loop->shared->stores->count; i++)
         if (finder->askers[i] != NULL)
             asker_tick(finder->askers[i], now_ms);

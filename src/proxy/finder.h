@@ -1,12 +1,11 @@
-/* finder.h - the stream directory of one loop (DESIGN §3.6): what is remembered, else the stores are asked, while
- * the client waits with its statement unread.
- * Owns:   the directory, one asker per store, the questions of clients that wait.
- * Leaves: which streams a statement names to sql/attribute, the connections to asker.
+/* finder.h - the stream directory of one loop (DESIGN §3.6): what is remembered, else the stores are asked,
+ * while the client waits with its statement unread. Owns:   the directory, one asker per store, the questions
+ * of clients that wait. Leaves: which streams a statement names to sql/attribute, the connections to asker.
  * Thread: its loop's.   Start at: finder_find().
  *
- * The default store is asked first: a stream that is found there, resident or as a moved tenant's old rows, ends
- * the search. Then, all at once, the stores where tenants live that have moved. "Nobody" needs every store's word, and is true
- * for the one decision that follows, by the same routes. */
+ * The default store is asked first: a stream that is found there, resident or as a moved tenant's old rows,
+ * ends the search. Then, all at once, the stores where tenants live that have moved. "Nobody" needs every
+ * store's word, and is true for the one decision that follows, by the same routes. */
 #ifndef PGSHUNT_PROXY_FINDER_H
 #define PGSHUNT_PROXY_FINDER_H
 
@@ -42,12 +41,13 @@ void finder_flush(struct finder *finder);
 /* The message has been decided, or the client goes: nothing of what was asked for it is wanted any more. */
 void finder_forget(struct client *client);
 
-/* A transaction has committed that shows whose a stream is; or that may have taken streams from their tenants. */
+/* A transaction has committed that shows whose a stream is; or that may have taken streams from their
+ * tenants. */
 void finder_keep(struct finder *finder, struct slice key, const char *tenant);
 void finder_clear(struct finder *finder);
 
 void finder_follow(struct finder *finder, bool columns_changed); /* other routes, other columns */
-void finder_reset(struct finder *finder);                        /* RELOAD: forgets all it knows, connects anew */
+void finder_reset(struct finder *finder); /* RELOAD: forgets all it knows, connects anew */
 void finder_tick(struct finder *finder, uint64_t now_ms);
 
 #endif

@@ -87,6 +87,7 @@ static void on_publish(struct loop *loop, struct publish_letter *letter)
 {
     struct route_table *table = loop->table;
     struct catalogue *catalogue = loop->catalogue;
+    bool catalogue_changed = letter->catalogue->generation != catalogue->generation;
 
     loop->table = letter->table;
     loop->catalogue = letter->catalogue;
@@ -95,6 +96,7 @@ static void on_publish(struct loop *loop, struct publish_letter *letter)
     route_table_give(table);
     catalogue_give(catalogue);
     loop->ready = loop->ready || letter->ready;
+    finder_follow(loop->finder, catalogue_changed);
     gates_follow(loop->gates, loop->table, clock_ms());
     ears_follow(loop->ears);
     letter->loop = loop->index;
@@ -134,6 +136,7 @@ static void on_settings(struct loop *loop, struct loop_letter *letter)
     letter->settings = before; /* given back by the letter's drop */
     auth_query_reset(loop->auth_query);
     lend_reload(loop);
+    finder_reset(loop->finder);
 }
 
 static void on_own_letter(struct loop *loop, struct loop_letter *letter)
@@ -176,6 +179,7 @@ static void on_stop(struct loop *loop)
         client_fail(client, &err);
     ears_stop(loop->ears);
     auth_query_stop(loop->auth_query);
+    finder_stop(loop->finder);
     lend_stop(loop);
     uv_poll_stop(&loop->letters);
     uv_close((uv_handle_t *)&loop->letters, NULL);
@@ -247,6 +251,7 @@ static void on_tick(uv_timer_t *timer)
     admit_tick(loop, clock_ms());
     gates_tick(loop->gates, loop_lease_is_valid(loop), clock_ms());
     count_period(loop);
+    finder_tick(loop->finder, clock_ms());
     if (!loop->stopping)
         lend_tick(loop);
     if (loop->draining)
@@ -318,9 +323,10 @@ bool loop_start(struct loop *loop, const struct proxy_shared *shared, struct pro
     loop->guess = guess_new();
     loop->auth_query = auth_query_new(loop);
     loop->ears = ears_new(loop);
-    if (loop->ears == NULL || loop->gates == NULL || loop->planner == NULL || loop->remember == NULL ||
-        loop->derive == NULL || loop->guess == NULL || loop->auth_query == NULL || !make_blank(loop) ||
-        !make_handles(loop) || !lend_start(loop))
+    loop->finder = finder_new(loop);
+    if (loop->ears == NULL || loop->finder == NULL || loop->gates == NULL || loop->planner == NULL ||
+        loop->remember == NULL || loop->derive == NULL || loop->guess == NULL || loop->auth_query == NULL ||
+        !make_blank(loop) || !make_handles(loop) || !lend_start(loop))
         return error_no_memory(err);
     if (pthread_create(&loop->thread, NULL, loop_main, loop) != 0)
         return error_set(err, "53000", "cannot start an event loop's thread");
@@ -339,6 +345,7 @@ void loop_join(struct loop *loop)
     guess_free(loop->guess);
     auth_query_free(loop->auth_query);
     ears_free(loop->ears);
+    finder_free(loop->finder);
     bind_scratch_done(&loop->scratch);
     route_table_give(loop->table);
     catalogue_give(loop->catalogue);

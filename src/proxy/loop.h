@@ -60,6 +60,7 @@ struct loop {
     struct gates *gates;
     struct stream *lingering; /* streams that close by themselves, or at a time */
     struct ears *ears;
+    struct finder *finder;
     struct planner *planner;
     struct route_table *table;
     struct catalogue *catalogue;

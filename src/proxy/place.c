@@ -114,7 +114,13 @@ bool place_add(struct place *place, const struct place_rules *rules, const struc
                       : place_go(place, rules->default_store, err);
     if (writes)
         place->write = true;
-    if (place->tenant[0] == '\0' && attribution->tenant_count == 1 && !attribution->null_tenant)
+    if (writes && attribution->nobodys)
+        place->unknown_write = true; /* whoever has the stream by the time it gets there */
+    if (attribution->tenant_count > 0 &&
+        (attribution->tenant_count > 1 || attribution->null_tenant ||
+         (place->tenant[0] != '\0' && strcmp(place->tenant, attribution->tenants[0]) != 0)))
+        place->several = true;
+    if (place->tenant[0] == '\0' && attribution->tenant_count > 0)
         memcpy(place->tenant, attribution->tenants[0], sizeof place->tenant);
     return add_tenants(place, rules, attribution, writes, err);
 }

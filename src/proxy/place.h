@@ -22,6 +22,7 @@ struct place {
     bool settles;   /* it matters whether what came before has failed: ends, RELEASE, ROLLBACK TO */
     bool asks_only; /* Parse: nothing of it runs yet */
     bool failed;    /* goes where the transaction has failed */
+    bool several;   /* it is about more tenants than one, or also about rows of none */
     char tenant[TENANT_BYTES_MAX]; /* the first statement that is about exactly one; "" : none is */
 };
 

@@ -31,6 +31,7 @@ static bool settings_fill(struct proxy_settings *settings, const struct config *
     settings->client_idle_timeout_s = (unsigned)config_number(config, CONFIG_CLIENT_IDLE_TIMEOUT);
     settings->idle_transaction_timeout_s = (unsigned)config_number(config, CONFIG_IDLE_TRANSACTION_TIMEOUT);
     settings->query_timeout_s = (unsigned)config_number(config, CONFIG_QUERY_TIMEOUT);
+    settings->directory_timeout_ms = (unsigned)config_number(config, CONFIG_DIRECTORY_TIMEOUT_MS);
     settings->max_clients = (unsigned)config_number(config, CONFIG_MAX_CLIENT_CONN);
     return tls_set_read(config, stores, &settings->tls, err) &&
            auth_rules_read(config, &settings->rules, err);

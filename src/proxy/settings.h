@@ -21,6 +21,7 @@ struct proxy_settings {
     bool reject_unattributed;
     bool plain_to_stores; /* server_plain_password */
     unsigned max_clients;
+    unsigned directory_timeout_ms;
     unsigned client_idle_timeout_s, idle_transaction_timeout_s, query_timeout_s; /* 0: none */
 };
 

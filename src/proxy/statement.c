@@ -110,6 +110,7 @@ void statement_refuse(struct client *client, const struct msg *header, bool simp
 
     stats_add(client->loop->stats, STAT_REFUSED, 1);
     twophase_forget(client);
+    finder_forget(client);
     log_error(client->loop->shared->log, LOG_INFO, "proxy", err, "refused a statement of user \"%s\"",
               client->user);
     swallow(client, header);
@@ -298,6 +299,7 @@ bool statement_message(struct client *client, const struct msg *header)
 {
     if (header->type != FE_SYNC && header->type != FE_TERMINATE && is_skipping(client)) {
         client->refused = false;
+        finder_forget(client);
         swallow(client, header);
         return true;
     }

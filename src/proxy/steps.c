@@ -11,10 +11,12 @@ static const unsigned char steps[CLIENT_STATES][CLIENT_EVENTS] = {
     [CLIENT_IDLE] = { [EV_HOLD] = TO(HELD),
                       [EV_JOIN] = TO(JOINING),
                       [EV_SWITCH] = TO(SWITCHING),
+                      [EV_LOOK] = TO(LOOKING),
                       [EV_CLOSE] = TO(CLOSING) },
     [CLIENT_HELD] = { [EV_GO] = TO(IDLE), [EV_CLOSE] = TO(CLOSING) },
     [CLIENT_JOINING] = { [EV_GO] = TO(IDLE), [EV_CLOSE] = TO(CLOSING) },
     [CLIENT_SWITCHING] = { [EV_GO] = TO(IDLE), [EV_CLOSE] = TO(CLOSING) },
+    [CLIENT_LOOKING] = { [EV_GO] = TO(IDLE), [EV_CLOSE] = TO(CLOSING) },
     [CLIENT_CLOSING] = { [EV_CLOSE] = TO(CLOSING) },
 };
 
@@ -30,16 +32,16 @@ bool client_step(enum client_state state, enum client_event event, enum client_s
 
 const char *client_state_name(enum client_state state)
 {
-    static const char *const names[CLIENT_STATES] = { "startup", "auth",    "login",     "idle",
-                                                      "held",    "joining", "switching", "closing" };
+    static const char *const names[CLIENT_STATES] = { "startup", "auth",      "login",   "idle",   "held",
+                                                      "joining", "switching", "looking", "closing" };
 
     return names[state];
 }
 
 const char *client_event_name(enum client_event event)
 {
-    static const char *const names[CLIENT_EVENTS] = { "startup", "known", "server", "hold",
-                                                      "go",      "join",  "switch", "close" };
+    static const char *const names[CLIENT_EVENTS] = { "startup", "known",  "server", "hold", "go",
+                                                      "join",    "switch", "look",   "close" };
 
     return names[event];
 }

@@ -5,6 +5,7 @@
  *      (SSLRequest, GSSENCRequest: stays;                   ├── hold ────► HELD ────────┤
  *       CancelRequest: close)                               ├── join ────► JOINING ─────┤
  *                                                           └── switch ──► SWITCHING ───┘
+ *                                                           └── look ────► LOOKING ──go─► IDLE
  *   any ──close──► CLOSING
  *
  * What is true in each state:
@@ -16,6 +17,7 @@
  *   HELD       a gate is closed: its statement is still whole in `stream.in`; it stands in the gate's line.
  *   JOINING    its statement (whole in `stream.in`) needs a server that is being opened or made alike.
  *   SWITCHING  its statement needs another store, and the earlier one still owes answers.
+ *   LOOKING    its statement (whole in `stream.in`) names a stream, and stores are asked whose it is.
  *   CLOSING    handles are being closed; nothing is read, sent or counted any more. */
 /* clang-format on */
 #ifndef PGSHUNT_PROXY_STEPS_H
@@ -31,6 +33,7 @@ enum client_state {
     CLIENT_HELD,
     CLIENT_JOINING,
     CLIENT_SWITCHING,
+    CLIENT_LOOKING,
     CLIENT_CLOSING,
     CLIENT_STATES
 };
@@ -43,6 +46,7 @@ enum client_event {
     EV_GO,      /* what it waited for has come: decide anew */
     EV_JOIN,    /* a server must be opened or made alike */
     EV_SWITCH,  /* the earlier store's answers must come first */
+    EV_LOOK,    /* the stream directory must be asked */
     EV_CLOSE,
     CLIENT_EVENTS
 };

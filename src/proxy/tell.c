@@ -125,6 +125,7 @@ static const char *state_of(const struct client *client)
     case CLIENT_HELD:
     case CLIENT_JOINING:
     case CLIENT_SWITCHING:
+    case CLIENT_LOOKING:
         return "waiting";
     default:
         return is_busy(client) ? "active" : client->tx_status == 'I' ? "idle" : "idle in transaction";
@@ -141,6 +142,8 @@ static void put_why(struct rows *rows, const struct client *client)
         rows_format(rows, "a connection to store \"%s\"", store == NULL ? "" : store);
     else if (client->state == CLIENT_SWITCHING)
         rows_text(rows, "the answers of another store");
+    else if (client->state == CLIENT_LOOKING)
+        rows_text(rows, "the stream directory: whose stream it is");
     else
         rows_text(rows, NULL);
 }

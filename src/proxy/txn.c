@@ -42,6 +42,7 @@ void txn_reset(struct txn *txn)
     txn->isolation = '\0';
     txn->first_sync = 0;
     txn->tenant[0] = '\0';
+    txn->several = false;
 }
 
 bool txn_note(struct txn *txn, struct slice statement)
@@ -275,6 +276,7 @@ void txn_chain(struct txn *txn, bool failed)
     txn->open = true;
     txn->failed = txn->lost = false;
     txn->tenant[0] = '\0';
+    txn->several = false;
     if (store < 0)
         return;
     branch = txn_join(txn, store);

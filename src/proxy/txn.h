@@ -53,6 +53,7 @@ struct txn {
     bool isolation_known;          /* `isolation` is the server's own word */
     char isolation;                /* 'c', 'r', 's'; 0: the session's default */
     char tenant[TENANT_BYTES_MAX]; /* the first one attributed; "" : none yet */
+    bool several;                  /* others have been, too */
     char **journal;                /* statements, in order */
     size_t journal_count, journal_bytes;
     struct savepoint *savepoints;

@@ -396,7 +396,7 @@ static bool from_around(const struct plan_statement *statement, const struct sur
         !read_around(statement, around->user_tenant, user))
         return unknown(
             out, "the tenant that stands around the statement is not a value of the tenant column's type");
-    if (transaction[0] != '\0') {
+    if (transaction[0] != '\0' && !around->transaction_several) {
         if (!known(out, transaction, EVIDENCE_TRANSACTION, err))
             return false;
         if (setting[0] != '\0' && !around->setting_unknown && strcmp(setting, transaction) != 0)
@@ -409,6 +409,8 @@ static bool from_around(const struct plan_statement *statement, const struct sur
         return known(out, setting, EVIDENCE_SETTING, err);
     if (user[0] != '\0')
         return known(out, user, EVIDENCE_USER, err);
+    if (around->transaction_several)
+        return unknown(out, "its transaction is about several tenants, and it names none of them");
     return unknown(out, "neither the statement nor anything around it says a tenant");
 }
 

@@ -26,7 +26,7 @@ static const char *column_at(const struct walk *walk, unsigned at)
 void stream_name_columns(const struct walk *walk, struct source *source, const struct schema_table *table,
                          const PgQuery__Alias *alias)
 {
-    for (unsigned at = 0; at < KEY_COLUMNS_MAX; at++) {
+    for (unsigned at = 0; at < KEY_COLUMNS_MAX && !table->read_only; at++) { /* a view may name anything so */
         const char *name = column_at(walk, at);
 
         for (size_t i = 0; name != NULL && i < table->column_count; i++)
