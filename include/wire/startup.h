@@ -42,4 +42,9 @@ struct slice startup_get(const struct startup *startup, const char *name);
  * then options.bytes), or not understood: another switch than these, or no memory (`at` is where it stands). */
 bool startup_options_next(struct slice options, size_t *at, struct buf *name, struct buf *value);
 
+/* What a setting (its name in any case) begins with, as PostgreSQL takes it: a parameter of its own, else the last word of
+ * `options`. UNKNOWN: `options` has something that is not understood, or there is no memory. */
+enum startup_value { STARTUP_ABSENT, STARTUP_FOUND, STARTUP_UNKNOWN };
+enum startup_value startup_setting(const struct startup *startup, const char *name, struct buf *value);
+
 #endif

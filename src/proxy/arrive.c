@@ -55,7 +55,10 @@ bool arrive_plan(struct client *client, struct slice text, struct plan **plan)
     case SESSION_UNKNOWN:
         context.path_unknown = true;
         break;
-    default:
+    case SESSION_ABSENT:
+        context.path_unknown = client->startup_path_unknown;
+        if (client->startup_path != NULL)
+            context.search_path = slice_of(client->startup_path);
         break;
     }
     stats_add(client->loop->stats, STAT_STATEMENTS, 1);
@@ -91,7 +94,8 @@ void arrive_look_around(const struct client *client, struct surroundings *around
     enum session_value found = session_value(&client->session, loop->shared->tenant_setting, &value);
 
     memset(around, 0, sizeof *around);
-    around->setting_unknown = found == SESSION_UNKNOWN || !canonical(client, value, memory->setting);
+    around->setting_unknown = found == SESSION_UNKNOWN || !canonical(client, value, memory->setting) ||
+                              (found == SESSION_ABSENT && client->startup_tenant_unknown);
     around->setting_tenant = memory->setting;
     canonical(client, client->user_tenant, memory->user);
     around->user_tenant = memory->user;

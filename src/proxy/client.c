@@ -66,6 +66,7 @@ static void client_free(struct client *client)
     identity_give(client->identity);
     free(client->user);
     free(client->database);
+    free(client->startup_path);
     session_done(&client->session);
     txn_reset(&client->txn);
     cursors_done(&client->cursors);

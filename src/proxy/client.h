@@ -49,7 +49,10 @@ struct client {
     char *user, *database;
     struct parameter_pair *startup; /* all but user, database, _pq_.*; said to every server */
     size_t startup_count;
-    char startup_tenant[TENANT_BYTES_MAX]; /* the tenant setting in `options`; "" : none */
+    char startup_tenant[TENANT_BYTES_MAX]; /* the tenant setting that it began with; "" : none */
+    bool startup_tenant_unknown;           /* … it began with one that is not understood */
+    char *startup_path;                    /* the search_path that it began with; NULL: none */
+    bool startup_path_unknown;
     const char *user_tenant;               /* [routing] user.NAME; "" : none */
     bool routed;                           /* its database is the default store's, and it speaks SQL */
     int home_store;                        /* where it has logged in; -1: not yet */

@@ -1,6 +1,7 @@
 /* login.c - see login.h. */
 #include "proxy/login.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -31,27 +32,24 @@ static char *copy_text(struct slice slice)
     return strndup(slice.at, slice.bytes);
 }
 
-/* The tenant setting, if `options` or a startup parameter gives it. */
-static void read_startup_tenant(struct client *client, const struct startup *startup)
+/* What it begins with of the settings that attribution goes by. */
+static bool read_startup_settings(struct client *client, const struct startup *startup)
 {
-    const char *setting = client->loop->shared->tenant_setting;
-    struct slice direct = startup_get(startup, setting), options = startup_get(startup, "options");
-    struct buf name, value;
-    size_t at = 0;
+    struct buf value;
+    enum startup_value found;
 
-    if (direct.at != NULL && direct.bytes < TENANT_BYTES_MAX)
-        memcpy(client->startup_tenant, direct.at, direct.bytes);
-    if (options.at == NULL)
-        return;
-    buf_init(&name);
     buf_init(&value);
-    while (startup_options_next(options, &at, &name, &value))
-        if (strcasecmp(buf_text(&name), setting) == 0 && buf_bytes(&value) < TENANT_BYTES_MAX) {
-            memset(client->startup_tenant, 0, TENANT_BYTES_MAX);
-            memcpy(client->startup_tenant, buf_at(&value), buf_bytes(&value));
-        }
-    buf_done(&name);
+    found = startup_setting(startup, client->loop->shared->tenant_setting, &value);
+    if (found == STARTUP_FOUND && buf_bytes(&value) < TENANT_BYTES_MAX)
+        snprintf(client->startup_tenant, TENANT_BYTES_MAX, "%s", buf_text(&value));
+    else
+        client->startup_tenant_unknown = found != STARTUP_ABSENT;
+    found = startup_setting(startup, "search_path", &value);
+    client->startup_path_unknown = found == STARTUP_UNKNOWN;
+    if (found == STARTUP_FOUND)
+        client->startup_path = strdup(buf_text(&value));
     buf_done(&value);
+    return found != STARTUP_FOUND || client->startup_path != NULL;
 }
 
 static bool keep_parameters(struct client *client, const struct startup *startup)
@@ -75,8 +73,7 @@ static bool keep_parameters(struct client *client, const struct startup *startup
         if (pair->name == NULL || pair->value == NULL)
             return false;
     }
-    read_startup_tenant(client, startup);
-    return true;
+    return read_startup_settings(client, startup);
 }
 
 /* A walsender's language is not SQL: it goes to the default store as it is. ParseBool of PostgreSQL, which

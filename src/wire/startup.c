@@ -4,6 +4,7 @@
 #include "wire/startup.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/limits.h"
 #include "wire/read.h"
@@ -224,4 +225,37 @@ bool startup_options_next(struct slice options, size_t *at, struct buf *name, st
         return false;
     *at = next;
     return true;
+}
+
+static bool is_name(struct slice text, const char *name)
+{
+    return text.bytes == strlen(name) && strncasecmp(text.at, name, text.bytes) == 0;
+}
+
+enum startup_value startup_setting(const struct startup *startup, const char *name, struct buf *value)
+{
+    struct slice options = startup_get(startup, "options");
+    enum startup_value found = STARTUP_ABSENT;
+    struct buf word_name, word;
+    size_t at = 0;
+
+    buf_clear(value);
+    for (size_t i = startup->parameter_count; i > 0; i--)
+        if (is_name(startup->parameters[i - 1].name, name)) {
+            buf_append_slice(value, startup->parameters[i - 1].value);
+            return buf_failed(value) ? STARTUP_UNKNOWN : STARTUP_FOUND;
+        }
+    buf_init(&word_name);
+    buf_init(&word);
+    while (startup_options_next(options, &at, &word_name, &word))
+        if (is_name(buf_slice(&word_name), name)) {
+            buf_clear(value);
+            buf_append_slice(value, buf_slice(&word));
+            found = STARTUP_FOUND;
+        }
+    if (at < options.bytes || buf_failed(&word_name) || buf_failed(&word) || buf_failed(value))
+        found = STARTUP_UNKNOWN;
+    buf_done(&word_name);
+    buf_done(&word);
+    return found;
 }

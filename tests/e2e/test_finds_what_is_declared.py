@@ -168,7 +168,7 @@ def test_what_is_not_so_in_the_store_is_said_and_refuses_a_start(stores, make_pr
         proxy = make_proxy({"events": {"write_functions": functions}}).start()
         assert words in proxy.log()
         with pytest.raises(psycopg.Error, match=words):
-            proxy.start_migration(TENANT, "dedicated", {"allow_empty": "on"})
+            proxy.start_migration(TENANT, "dedicated")
         proxy.stop()
     for events, words in (({"event_views": "last_notes", "table": "notes"}, "LIMIT or OFFSET"),
                           ({"event_views": "countries"}, "not a view"),
