@@ -11,65 +11,16 @@
 #include "proxy/join.h"
 #include "proxy/hear.h"
 #include "proxy/loop.h"
+#include "proxy/planning.h"
 #include "proxy/owed.h"
 #include "proxy/twophase.h"
 #include "wire/write.h"
-
-/* ---- planning ---- */
-
-/* Encodings in which a byte of a multi-byte character may look like ASCII (src/backend/utils/mb/README). */
-static bool encoding_is_safe(const char *name)
-{
-    static const char *const unsafe[] = {
-        "SJIS", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "SHIFT_JIS_2004"
-    };
-
-    if (name == NULL || strcmp(name, "UTF8") == 0)
-        return true;
-    for (size_t i = 0; i < sizeof unsafe / sizeof unsafe[0]; i++)
-        if (strcasecmp(name, unsafe[i]) == 0)
-            return false;
-    return true;
-}
-
-static const struct schema *default_schema(const struct client *client)
-{
-    return client->loop->catalogue->schemas[stores_default(client->loop->shared->stores)->index];
-}
-
-bool arrive_plan(struct client *client, struct slice text, struct plan **plan)
-{
-    const struct session *session = &client->session;
-    const char *strings = report_slot(&session->reported, REPORT_STANDARD_CONFORMING_STRINGS), *path = NULL;
-    struct plan_context context = {
-        .schema = default_schema(client),
-        .standard_conforming_strings = strings == NULL || strcmp(strings, "off") != 0,
-        .encoding_safe = encoding_is_safe(report_slot(&session->reported, REPORT_CLIENT_ENCODING)),
-        .temp_shadows = session->temp_shadows,
-    };
-
-    switch (session_value(session, "search_path", &path)) {
-    case SESSION_FOUND:
-        context.search_path = slice_of(path);
-        break;
-    case SESSION_UNKNOWN:
-        context.path_unknown = true;
-        break;
-    case SESSION_ABSENT:
-        context.path_unknown = client->startup_path_unknown;
-        if (client->startup_path != NULL)
-            context.search_path = slice_of(client->startup_path);
-        break;
-    }
-    stats_add(client->loop->stats, STAT_STATEMENTS, 1);
-    return planner_plan(client->loop->planner, text, &context, &client->shape, plan);
-}
 
 /* ---- attribution ---- */
 
 static uint32_t tenant_type(const struct client *client)
 {
-    const struct schema *schema = default_schema(client);
+    const struct schema *schema = planning_schema(client);
 
     for (size_t i = 0; i < schema->table_count; i++) {
         const struct schema_table *table = &schema->tables[i];

@@ -20,8 +20,6 @@ struct message {
 
 enum arrival { ARRIVED, WAITING, REFUSED };
 
-/* A reference to the plan of `text`; client->shape is filled. false: no memory. */
-bool arrive_plan(struct client *client, struct slice text, struct plan **plan);
 /* *server is where the message goes now. WAITING: the client's state says for what. */
 enum arrival arrive_at(struct client *client, const struct message *message, struct server **server,
                        struct error *err);

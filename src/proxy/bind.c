@@ -7,6 +7,7 @@
 #include "proxy/extended.h"
 #include "proxy/local.h"
 #include "proxy/loop.h"
+#include "proxy/planning.h"
 #include "proxy/statement.h"
 #include "wire/write.h"
 
@@ -46,6 +47,8 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
     bool ends;
 
     if (prepared != NULL) {
+        if (!planning_refresh(client, prepared))
+            return extended_no_memory(client, msg);
         add_types(bind, prepared);
         message = (struct message){ .plan = prepared->plan,
                                     .text = prepared->text,

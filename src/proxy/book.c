@@ -8,6 +8,7 @@
 #include "proxy/branches.h"
 #include "proxy/execute.h"
 #include "proxy/loop.h"
+#include "proxy/planning.h"
 #include "proxy/owed.h"
 #include "proxy/server_say.h"
 #include "proxy/twophase.h"
@@ -272,7 +273,7 @@ static void book_prepare(struct client *client, const struct plan_statement *sta
             prepared->doubt = true;
         return;
     }
-    if (!arrive_plan(client, text, &plan))
+    if (!planning_plan(client, text, &plan))
         return; /* unknown at EXECUTE */
     prepared =
         session_prepare(&client->session, slice_of(statement->name), text, NULL, 0, plan, &client->shape);
@@ -281,6 +282,7 @@ static void book_prepare(struct client *client, const struct plan_statement *sta
         return;
     }
     prepared->sql = true;
+    planning_note(client, prepared);
     made_note(&server->made, prepared->name, prepared->serial, false);
 }
 

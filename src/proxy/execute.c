@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "proxy/planning.h"
+
 /* A PREPARE of that name earlier in the same message: nothing of it is remembered yet. */
 static const struct plan_statement *find_beside(const struct message *message, size_t index)
 {
@@ -19,11 +21,13 @@ static void resolve_execute(struct client *client, const struct message *message
                             struct running *running)
 {
     const struct plan_statement *execute = &message->plan->statements[index], *inner;
-    const struct prepared *prepared = session_find(&client->session, slice_of(execute->name));
+    struct prepared *prepared = session_find(&client->session, slice_of(execute->name));
     bool sql = prepared == NULL || prepared->sql;
 
     running->own = execute_unknown(execute);
     running->statement = &running->own;
+    if (prepared != NULL && !planning_refresh(client, prepared))
+        return;
     inner = prepared == NULL ? find_beside(message, index) : &prepared->plan->statements[0];
     running->missing = inner == NULL;
     if (inner == NULL || (prepared != NULL && (prepared->doubt || prepared->plan->statement_count != 1)))

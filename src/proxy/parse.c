@@ -7,6 +7,7 @@
 #include "proxy/extended.h"
 #include "proxy/local.h"
 #include "proxy/loop.h"
+#include "proxy/planning.h"
 #include "proxy/owed.h"
 #include "proxy/server_say.h"
 #include "proxy/statement.h"
@@ -61,6 +62,7 @@ static uint64_t remember(struct client *client, const struct parse *parse, struc
         session_forget(&client->session, parse->name);
         return 0;
     }
+    planning_note(client, prepared);
     return prepared->serial;
 }
 
@@ -189,7 +191,7 @@ bool parse_message(struct client *client, const struct msg *header)
         return false;
     if (!bind_read_parse(&client->loop->scratch, &msg, &parse))
         return extended_malformed(client, "Parse");
-    if (!arrive_plan(client, parse.text, &plan))
+    if (!planning_plan(client, parse.text, &plan))
         return extended_no_memory(client, &msg);
     done = run_parse(client, &msg, &parse, plan);
     plan_give(plan);

@@ -26,7 +26,9 @@ struct prepared {
     uint32_t *types;
     size_t type_count;
     struct plan *plan;
-    bool sql;           /* made by SQL's PREPARE: `text` is that statement */
+    uint64_t planned_by;             /* what names meant when it was planned (planning.h) */
+    bool backslashes, encoding_safe; /* how its text was read */
+    bool sql;                        /* made by SQL's PREPARE: `text` is that statement */
     bool doubt;         /* … of a name that was taken: which of the two the server has is not known */
     struct shape shape; /* of this very text */
     char shared[SHARE_NAME_BYTES]; /* the name that clients share it under; "" : not known yet */

@@ -9,6 +9,7 @@
 #include "proxy/branches.h"
 #include "proxy/local.h"
 #include "proxy/loop.h"
+#include "proxy/planning.h"
 #include "proxy/owed.h"
 #include "proxy/server_say.h"
 #include "proxy/twophase.h"
@@ -233,7 +234,7 @@ static bool on_query(struct client *client, const struct msg *header)
             return false;
         }
         message.text = (struct slice){ msg.body, msg.body_bytes - 1 };
-        if (!arrive_plan(client, message.text, &message.plan)) {
+        if (!planning_plan(client, message.text, &message.plan)) {
             error_no_memory(&err);
             statement_refuse(client, header, true, &err);
             return true;

@@ -189,7 +189,9 @@ def test_start_refuses_what_it_cannot_move(stores, make_proxy):
     assert proxy.admin("SHOW MIGRATIONS ALL") == []
 
 
-def test_partitions_are_the_event_table_and_a_namesake_is_not(stores, make_proxy):
+@pytest.fixture
+def namesakes(stores, make_proxy):
+    """A partitioned event table, another table of its name in schema aside; TENANT lives in dedicated."""
     for cluster in (stores.shared, stores.dedicated):
         cluster.execute(stores.dbname, f"""
 SET ROLE {OWNER};
@@ -206,11 +208,18 @@ GRANT ALL ON ALL TABLES IN SCHEMA aside TO {APP};
     proxy = make_proxy({"events": {"table": "parts", "position_column": "id"}}).start()
     live_in(stores, TENANT, "dedicated")
     wait_home(proxy, TENANT, "dedicated")
-    with connect(proxy, stores) as conn:
+    return proxy
+
+
+INSERT_PART = f"INSERT INTO parts VALUES (1, '{TENANT}', 'x') RETURNING {PORT}"
+
+
+def test_partitions_are_the_event_table_and_a_namesake_is_not(namesakes, stores):
+    insert = INSERT_PART
+    with connect(namesakes, stores) as conn:
         for where in ("parts", "parts_low"):
             values = f"(1, '{TENANT}', 'x')" if where == "parts" else f"('x', 1, '{TENANT}')"
             assert conn.execute(f"INSERT INTO {where} VALUES {values} RETURNING {PORT}").fetchone()[0] == stores.dedicated.port
-        insert = f"INSERT INTO parts VALUES (1, '{TENANT}', 'x') RETURNING {PORT}"
         conn.execute("SET search_path TO aside, public")
         assert conn.execute(insert).fetchone()[0] == stores.shared.port
         conn.execute("SET search_path TO public, aside")
@@ -223,5 +232,46 @@ GRANT ALL ON ALL TABLES IN SCHEMA aside TO {APP};
         assert conn.execute(insert).fetchone()[0] == stores.dedicated.port
         with pytest.raises(psycopg.errors.FeatureNotSupported, match="unattributed_write"):
             conn.execute(f"SET search_path TO aside; {insert}")
-    with connect(proxy, stores, options="-c search_path=aside,public") as conn:
-        assert conn.execute(insert).fetchone()[0] == stores.shared.port
+    for begun in ({"options": "-c search_path=aside,public"}, {"options": "--search-path=aside -c geqo=off"}):
+        with connect(namesakes, stores, **begun) as conn:
+            assert conn.execute(insert).fetchone()[0] == stores.shared.port
+            conn.execute("SET search_path TO public")
+            assert conn.execute(insert).fetchone()[0] == stores.dedicated.port
+            conn.execute("RESET ALL")
+            assert conn.execute(insert).fetchone()[0] == stores.shared.port
+
+
+def test_a_prepared_statement_means_what_its_names_mean_now(namesakes, stores):
+    with connect(namesakes, stores) as conn:
+        conn.execute(f"PREPARE mine (uuid) AS INSERT INTO parts VALUES (1, $1, 'x') RETURNING {PORT}")
+        for path, cluster in (("public", stores.dedicated), ("aside", stores.shared), ("public", stores.dedicated),
+                              ("aside, public", stores.shared)):
+            conn.execute(f"SET search_path TO {path}")
+            assert conn.execute(INSERT_PART, prepare=True).fetchone()[0] == cluster.port
+            assert conn.execute(f"EXECUTE mine ('{TENANT}')").fetchone()[0] == cluster.port
+        conn.execute("SET search_path TO public")
+        with conn.transaction(force_rollback=True):
+            conn.execute("SET LOCAL search_path TO aside")
+            assert conn.execute(INSERT_PART, prepare=True).fetchone()[0] == stores.shared.port
+        assert conn.execute(INSERT_PART, prepare=True).fetchone()[0] == stores.dedicated.port
+        conn.execute("CREATE TEMPORARY TABLE parts (a int, b uuid, c text)")
+        with pytest.raises(psycopg.errors.FeatureNotSupported, match="unattributed_write"):
+            conn.execute(INSERT_PART, prepare=True)
+
+
+def test_a_role_of_a_schemas_name_is_not_guessed(namesakes, stores):
+    """"$user" comes first on PostgreSQL's own search_path: the schema of that name hides public."""
+    for cluster in (stores.shared, stores.dedicated):
+        cluster.execute(stores.dbname, f"CREATE SCHEMA {APP} AUTHORIZATION {APP}")
+        cluster.execute(stores.dbname, f"CREATE TABLE {APP}.parts (id bigint, tenant_id uuid, body text)")
+        cluster.execute(stores.dbname, f"GRANT ALL ON {APP}.parts TO {APP}")
+    wait_until("the namesake is known", lambda: namesakes.admin(f"EXPLAIN ROUTE {INSERT_PART}")[0]["tenant"] is None)
+    with connect(namesakes, stores) as conn:
+        with pytest.raises(psycopg.errors.FeatureNotSupported, match="unattributed_write"):
+            conn.execute(INSERT_PART)
+        conn.execute("SET search_path TO public")
+        assert conn.execute(INSERT_PART).fetchone()[0] == stores.dedicated.port
+        conn.execute('SET search_path TO "$user", public')
+        with pytest.raises(psycopg.errors.FeatureNotSupported, match="unattributed_write"):
+            conn.execute(INSERT_PART)
+        assert conn.execute(INSERT_PART.replace("parts", "public.parts")).fetchone()[0] == stores.dedicated.port
