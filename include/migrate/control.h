@@ -48,6 +48,10 @@ enum control_verb {
     CONTROL_ABORT, /* id, reason, purge */
     CONTROL_FIND,  /* id (or a unique prefix): one row (id, tenant_id, state, progress_percentage,
                       events_copied, total_events, sync_lag_events, error_message); WATCH and WAIT poll it */
+    CONTROL_SHOW_SHAPES,
+    CONTROL_CHECK_COVERAGE,
+    CONTROL_ACCEPT_SHAPE,   /* id: its number; reason */
+    CONTROL_WITHDRAW_SHAPE, /* the same */
     CONTROL_FOR_MAIN,
     CONTROL_RELOAD = CONTROL_FOR_MAIN, /* rows: key, old, new, status */
     CONTROL_SHUTDOWN,                  /* at once */
@@ -71,10 +75,12 @@ struct control_request {
     size_t option_count;
     struct control_option options[CONTROL_OPTIONS_MAX];
     uint64_t tag; /* the asker's own */
+    bool asked;   /* control's: the event loops have told what they have found */
     /* the answer */
     bool ok;
     struct error err;
     struct rows *rows; /* owned; NULL: none */
+    char notice[512];  /* for the operator, whatever the answer; "": none */
 };
 struct control_request *control_request_new(enum control_verb verb, struct mailbox *reply_to);
 

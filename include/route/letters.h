@@ -22,7 +22,7 @@ enum letter_kind {
     LETTER_RUNNER,   /* private to migrate/: orders and news between control and runners; answered where asked
                       */
     LETTER_LOOP,     /* private to proxy/: an accepted socket, a cancel, … */
-    LETTER_SHOW,     /* struct show_letter; console → loops; answered at once */
+    LETTER_SHOW,     /* struct show_letter; console, control → loops; answered at once */
     LETTER_READY,    /* struct letter; console → main: the routes have been read */
     LETTER_SERVE,    /* struct letter; main → console: accept operators */
     LETTER_LEAVE,    /* struct letter; main → console: another process accepts them now */
@@ -106,7 +106,15 @@ struct stale_letter {
 struct stale_letter *stale_letter_new(enum stale_what what, const char *tenant);
 
 /* What a loop knows: SHOW CLIENTS and its like. */
-enum show_what { SHOW_CLIENTS, SHOW_SERVERS, SHOW_POOLS, SHOW_STATS, SHOW_PLANS };
+enum show_what {
+    SHOW_CLIENTS,
+    SHOW_SERVERS,
+    SHOW_POOLS,
+    SHOW_STATS,
+    SHOW_PLANS,
+    SHOW_SEEN,     /* shapes of statements on declared tables; control asks */
+    SHOW_FINDINGS, /* what is wrong with some; control asks */
+};
 struct show_letter {
     struct letter letter;
     enum show_what what;

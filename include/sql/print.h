@@ -1,4 +1,4 @@
-/* print.h - a shape as people read it: no content of a literal, a bounded text, always UTF-8. Also its name:
+/* print.h - a shape as people read it: no content of a literal, a bounded text, all ASCII. Also its name:
  * two shapes have the same text only if they are the same (beyond PRINT_BYTES_MAX: the same sum). Pure. */
 #ifndef PGSHUNT_SQL_PRINT_H
 #define PGSHUNT_SQL_PRINT_H
@@ -9,7 +9,7 @@
 enum { PRINT_BYTES_MAX = 1000 }; /* fits an index of PostgreSQL, a log line and a screen */
 
 /* Appends `shape` (of shape.text, or a statement's part of it). A literal, also one that stays in a shape, is
- * `?`, a parameter `$n`, what was folded `…`. Failure: buf_failed(). */
+ * `?`, a parameter `$n`, what was folded `...`. Failure: buf_failed(). */
 void print_shape(struct slice shape, bool standard_conforming_strings, struct buf *out);
 /* The part of the shape that is this statement's; all of it if that is not known. */
 struct slice print_part(struct slice shape, const struct plan_statement *statement);

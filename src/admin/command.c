@@ -189,7 +189,7 @@ static const char *skip_to_close(const char *at, bool to_bar)
 
 static const char *const slot_names[SLOTS] = {
     [SLOT_TENANT] = "tenant", [SLOT_ID] = "id",       [SLOT_SOURCE] = "source",   [SLOT_TARGET] = "target",
-    [SLOT_REASON] = "reason", [SLOT_STATE] = "state", [SLOT_SECONDS] = "seconds",
+    [SLOT_REASON] = "reason", [SLOT_STATE] = "state", [SLOT_SECONDS] = "seconds", [SLOT_N] = "n",
 };
 
 static enum command_slot slot_of(struct slice here)

@@ -44,6 +44,10 @@ enum command_verb {
     COMMAND_WATCH_MIGRATION,
     COMMAND_WAIT_MIGRATION,
     COMMAND_EXPLAIN_ROUTE,
+    COMMAND_CHECK_COVERAGE,
+    COMMAND_SHOW_SHAPES,
+    COMMAND_ACCEPT_SHAPE,
+    COMMAND_WITHDRAW_SHAPE,
     COMMAND_RELOAD,
     COMMAND_SHUTDOWN,
     COMMAND_SHOW_SHUTDOWN,
@@ -65,6 +69,7 @@ enum command_slot {
     SLOT_REASON,
     SLOT_STATE,
     SLOT_SECONDS,
+    SLOT_N, /* a shape's number */
     SLOT_REST, /* <…>: the text up to the command's end */
     SLOTS
 };

@@ -79,7 +79,7 @@ static const char hint_name_it[] =
     "it "
     "(SHOW CONFIG, routing.tenant_setting). A write that is refused can be split by tenant.";
 static const char hint_feed[] =
-    "If its reader can do without the rows of tenants that have moved: SHOW FEEDS, then ACCEPT SHAPE n. Else "
+    "If its reader can do without the rows of tenants that have moved: SHOW SHAPES, then ACCEPT SHAPE n. Else "
     "restrict it to a tenant.";
 static const char hint_split[] =
     "Send one statement per store, each in a transaction of its own if it writes.";

@@ -82,7 +82,9 @@ static bool fill_request(const struct job *job, struct control_request *request,
     request->tag = job_tag(job);
     request->force = (command->flags & COMMAND_FORCE) != 0;
     request->purge = (command->flags & COMMAND_PURGE) != 0;
-    if (fill_tenant(job, request, &bad, err) && copy_text(&request->id, command->slots[SLOT_ID]) &&
+    if (fill_tenant(job, request, &bad, err) &&
+        copy_text(&request->id,
+                  command->slots[SLOT_ID] != NULL ? command->slots[SLOT_ID] : command->slots[SLOT_N]) &&
         copy_text(&request->from, command->slots[SLOT_SOURCE]) &&
         copy_text(&request->to, command->slots[SLOT_TARGET]) &&
         copy_text(&request->reason, command->slots[SLOT_REASON]) &&
@@ -412,6 +414,10 @@ static const struct work {
     [COMMAND_WATCH_MIGRATION] = { .start = start_watch },
     [COMMAND_WAIT_MIGRATION] = { .start = start_wait },
     [COMMAND_EXPLAIN_ROUTE] = { .start = start_explain },
+    [COMMAND_CHECK_COVERAGE] = { .asks = CONTROL_CHECK_COVERAGE },
+    [COMMAND_SHOW_SHAPES] = { .asks = CONTROL_SHOW_SHAPES },
+    [COMMAND_ACCEPT_SHAPE] = { .asks = CONTROL_ACCEPT_SHAPE },
+    [COMMAND_WITHDRAW_SHAPE] = { .asks = CONTROL_WITHDRAW_SHAPE },
     [COMMAND_RELOAD] = { .asks = CONTROL_RELOAD },
     [COMMAND_SHUTDOWN] = { .start = start_shutdown },
     [COMMAND_SHOW_SHUTDOWN] = { .asks = CONTROL_SHOW_SHUTDOWN },
@@ -442,6 +448,8 @@ enum job_result job_answer(struct job *job, struct control_request *request, str
     bool ok = request->ok;
 
     job->waits_for_answer = false;
+    if (request->notice[0] != '\0')
+        job->hooks->notice(job->hooks->who, request->notice);
     *rows = request->rows;
     request->rows = NULL;
     if (!ok)

@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "base/limits.h"
-#include "base/utf8.h"
 
 struct log {
     atomic_int level;
@@ -107,7 +106,21 @@ static void add_closing(struct line *line, const char *text)
  * that looking one byte ahead of a good one never leaves it. */
 static size_t character_bytes(const unsigned char *at)
 {
-    return utf8_bytes((const char *)at, 4);
+    size_t count;
+
+    if (at[0] < 0x80)
+        return 1;
+    if (at[0] < 0xC2 || at[0] > 0xF4)
+        return 0;
+    count = at[0] < 0xE0 ? 2 : at[0] < 0xF0 ? 3 : 4;
+    for (size_t i = 1; i < count; i++) {
+        if ((at[i] & 0xC0) != 0x80)
+            return 0;
+    }
+    if ((at[0] == 0xE0 && at[1] < 0xA0) || (at[0] == 0xED && at[1] > 0x9F) ||
+        (at[0] == 0xF0 && at[1] < 0x90) || (at[0] == 0xF4 && at[1] > 0x8F))
+        return 0;
+    return count;
 }
 
 static bool is_control(const unsigned char *at, size_t count)

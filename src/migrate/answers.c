@@ -157,6 +157,37 @@ static void add_store(struct rows *rows, const struct store *store, bool is_defa
     rows_text(rows, or_null(view->error));
 }
 
+/* --- shapes --- */
+
+bool answers_shapes(struct ledger *ledger, struct rows **rows, struct error *err)
+{
+    return ask(ledger, sql_show_shapes, 0, NULL, rows, err);
+}
+
+static bool is_shape_number(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+
+    return digits > 0 && digits <= 18 && text[digits] == '\0';
+}
+
+bool answers_decide(struct ledger *ledger, const struct control_request *request, struct rows **rows,
+                    struct error *err)
+{
+    bool accept = request->verb == CONTROL_ACCEPT_SHAPE;
+    const char *number = request->id == NULL ? "" : request->id;
+    const char *const values[] = { number, accept ? "t" : "f", request->operator_name, request->reason };
+
+    if (is_shape_number(number) && !ask(ledger, sql_decide_shape, 4, values, rows, err))
+        return false;
+    if (*rows != NULL && rows_count(*rows) == 1)
+        return true;
+    rows_free(*rows);
+    *rows = NULL;
+    error_set(err, "42704", "there is no shape %.32s", number);
+    return error_hint(err, "SHOW SHAPES lists them with their numbers.");
+}
+
 bool answers_stores(const struct stores *stores, const struct survey *survey,
                     const struct publisher *publisher, struct rows **rows, struct error *err)
 {

@@ -22,6 +22,11 @@ bool answers_migration(struct ledger *ledger, const char *id, struct rows **rows
 bool answers_audit(struct ledger *ledger, const char *id, struct rows **rows, struct error *err);
 bool answers_instances(struct ledger *ledger, struct rows **rows, struct error *err);
 
+bool answers_shapes(struct ledger *ledger, struct rows **rows, struct error *err);
+/* ACCEPT SHAPE, WITHDRAW SHAPE. 42704: there is none of that number. */
+bool answers_decide(struct ledger *ledger, const struct control_request *request, struct rows **rows,
+                    struct error *err);
+
 bool answers_stores(const struct stores *stores, const struct survey *survey,
                     const struct publisher *publisher, struct rows **rows, struct error *err);
 bool answers_tenants(const struct publisher *publisher, struct rows **rows, struct error *err);

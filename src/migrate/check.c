@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "migrate/check_shapes.h"
 #include "migrate/tap.h"
 
 enum { ASK_GATES_MS = 2000, HOLDERS_MAX = 16, HIDDEN_MAX = 8 };
@@ -194,6 +195,18 @@ static bool check_tap(struct runner *r, struct list *list, struct error *err)
     return true;
 }
 
+static bool check_statements(struct runner *r, struct list *list, struct error *err)
+{
+    size_t added = 0;
+
+    if (ledger_is_broken(r->ledger))
+        return error_set(err, "08001", "the control database cannot be reached");
+    if (!check_shapes(r->ledger, r->id, list->checks + list->count, CHECKS_MAX - list->count, &added, err))
+        return false;
+    list->count += added;
+    return true;
+}
+
 static void check_stores(struct runner *r, struct list *list)
 {
     if (r->connected)
@@ -230,6 +243,7 @@ bool check_cutover(struct runner *r, struct check *checks, size_t *count, struct
     fine =
         check_target_logins(r, &list, err) && check_lock_holders(r, &list, err) && check_tap(r, &list, err);
     check_hidden_writers(r, &list);
+    fine = fine && check_statements(r, &list, err);
     *count = list.count;
     return fine;
 }

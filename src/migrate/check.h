@@ -6,7 +6,7 @@
 
 enum check_status { CHECK_OK, CHECK_WARNING, CHECK_BLOCKER };
 
-enum { CHECKS_MAX = 16 };
+enum { CHECKS_MAX = 40 };
 
 struct check {
     const char *name;

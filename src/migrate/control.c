@@ -95,6 +95,9 @@ static bool on_letters(void *who)
         case LETTER_CONTROL:
             LL_APPEND(c->requests, letter);
             break;
+        case LETTER_SHOW:
+            control_told(c, (struct show_letter *)letter);
+            break;
         case LETTER_CONFIG:
             take_config(c, (struct config_letter *)letter);
             break;
@@ -242,6 +245,8 @@ static void tend_ledger(struct control *c)
         fine = control_read_routes(c, &err);
     if (fine && orphans_are_due(c))
         fine = control_adopt_orphans(c, &err);
+    if (fine && c->ready)
+        fine = control_tend_shapes(c, &err);
     if (!fine && !c->stopping)
         log_error(c->setup.log, LOG_WARN, "control", &err, "the control database");
     if (!fine || ledger_is_broken(c->ledger))
@@ -303,12 +308,14 @@ static void *control_main(void *who)
         become_ready(c);
         control_complain_of_loops(c);
         control_join_ended(c);
+        control_stop_asking(c);
         control_answer_one(c);
         on_letters(c);
         if (!c->stopping)
             wait(c);
     }
     control_stop_runners(c);
+    control_last_shapes(c);
     if (c->ledger != NULL && !c->setup.follows) {
         pg_set_deadline(ledger_pg(c->ledger), clock_ms() + control_statement_ms_max(c));
         ledger_unregister(c->ledger, c->started_at, &err); /* else its lease runs out by itself */
@@ -341,12 +348,15 @@ static const char *control_conninfo(const struct config *config, const struct st
 static void control_free(struct control *c)
 {
     struct letter *letter, *next;
-    struct letter *lists[] = { c->publishing, c->slots, c->requests };
+    struct letter *lists[] = { c->publishing, c->slots, c->requests, c->asking };
 
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         LL_FOREACH_SAFE(lists[i], letter, next)
             letter_drop(letter);
     }
+    for (size_t i = 0; i < LOOPS_MAX; i++)
+        rows_free(c->seen[i]);
+    shapes_free(c->shapes);
     survey_free(c->survey);
     publisher_free(c->publisher);
     ledger_close(c->ledger);
@@ -369,7 +379,8 @@ static bool build(struct control *c, struct error *err)
     c->publisher = publisher_new(c->setup.switchboard, c->setup.stores, c->mailbox);
     survey.publisher = c->publisher;
     c->survey = c->publisher == NULL ? NULL : survey_new(&survey);
-    return c->survey != NULL || error_no_memory(err);
+    c->shapes = shapes_new(c->instance, c->setup.log);
+    return (c->survey != NULL && c->shapes != NULL) || error_no_memory(err);
 }
 
 bool control_start(const struct control_setup *setup, struct control **control, struct error *err)
@@ -382,6 +393,7 @@ bool control_start(const struct control_setup *setup, struct control **control, 
     c->setup = *setup;
     config_take(setup->config);
     c->mailbox = setup->switchboard->control;
+    c->on_letters = on_letters;
     c->lease_ms = (uint64_t)config_number(setup->config, CONFIG_LEASE_MS);
     name_instance(c);
     c->ledger_setup = (struct ledger_setup){ .conninfo = control_conninfo(setup->config, setup->stores),

@@ -66,7 +66,7 @@ static void pass_to_runner(struct control *c, struct control_request *request,
     runner_answer(request, NULL, &err);
 }
 
-static bool show(struct control *c, const struct control_request *request,
+static bool show(struct control *c, struct control_request *request,
                  const struct found_migration *found, struct rows **rows, struct error *err)
 {
     switch (request->verb) {
@@ -80,6 +80,13 @@ static bool show(struct control *c, const struct control_request *request,
         return answers_migration(c->ledger, found->id, rows, err);
     case CONTROL_SHOW_AUDIT:
         return answers_audit(c->ledger, found->id, rows, err);
+    case CONTROL_CHECK_COVERAGE:
+        return control_coverage(c, request, rows, err);
+    case CONTROL_SHOW_SHAPES:
+        return answers_shapes(c->ledger, rows, err);
+    case CONTROL_ACCEPT_SHAPE:
+    case CONTROL_WITHDRAW_SHAPE:
+        return answers_decide(c->ledger, request, rows, err);
     case CONTROL_SHOW_INSTANCES:
         return answers_instances(c->ledger, rows, err);
     default:
@@ -127,7 +134,14 @@ static void answer(struct control *c, struct control_request *request)
         runner_answer(request, NULL, &err);
         return;
     }
+    if (control_ask_loops(c, request))
+        return;
+    if (request->asked && !control_write_shapes(c, &err)) {
+        runner_answer(request, NULL, &err);
+        return;
+    }
     if (request->verb == CONTROL_START) {
+        control_coverage(c, request, NULL, &err); /* a warning, and no more than that */
         uuid_make_text(id);
         control_start_runner(c, id, request);
         return;

@@ -96,7 +96,7 @@ bool ledger_is_broken(const struct ledger *ledger)
 /* --- the schema --- */
 
 /* In order; the version is the place in this list, from 1. */
-static const char *const versions[] = { sql_control_001 };
+static const char *const versions[] = { sql_control_001, sql_control_002 };
 
 enum { VERSIONS = sizeof versions / sizeof versions[0] };
 

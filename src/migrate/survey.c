@@ -192,6 +192,11 @@ bool survey_looked_at_all(const struct survey *survey)
     return true;
 }
 
+const struct schema *survey_schema(const struct survey *survey, unsigned store_index)
+{
+    return survey->sights[store_index].schema;
+}
+
 void survey_view(const struct survey *survey, unsigned store_index, struct survey_view *view)
 {
     const struct sight *sight = &survey->sights[store_index];

@@ -31,6 +31,9 @@ void survey_hurry(struct survey *survey); /* every store is due now: somebody sa
 void survey_look(struct survey *survey);  /* at the one that is most overdue */
 bool survey_looked_at_all(const struct survey *survey);
 
+/* The store's declared tables as last published; NULL: not known. Borrowed until the next look. */
+const struct schema *survey_schema(const struct survey *survey, unsigned store_index);
+
 struct survey_view {
     bool reachable;
     const char *system_identifier, *database_oid, *server_version; /* "" as long as not known */

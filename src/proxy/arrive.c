@@ -275,10 +275,11 @@ static void look_back(const struct attribution *found, struct surroundings *arou
     }
 }
 
-/* One statement's tenants, and where they are. WAITING: the stream directory is being asked. */
+/* One statement's tenants, and where they are. WAITING: the stream directory is being asked. `glance` NULL:
+ * nothing runs yet. */
 static enum arrival attribute_one(struct client *client, const struct running *running,
                                   const struct surroundings *around, struct place *place,
-                                  const struct place_rules *rules, struct error *err)
+                                  const struct place_rules *rules, struct glance *glance, struct error *err)
 {
     struct attribution *found = &client->attribution;
 
@@ -292,6 +293,8 @@ static enum arrival attribute_one(struct client *client, const struct running *r
         *err = client->seeker.why;
         return REFUSED;
     }
+    if (glance != NULL)
+        glance_note(glance, running, found);
     return place_add(place, rules, running->statement, found, err) ? ARRIVED : REFUSED;
 }
 
@@ -306,6 +309,7 @@ static enum arrival find_place(struct client *client, const struct message *mess
                                  .stores = shared->stores };
     const struct gate_pass *keep = client->passes;
     const struct stream_finder directory = { .find = finder_find, .who = client };
+    struct glance *glance = client->loop->glance;
     struct surroundings around;
     struct around memory;
     struct gate *closed = NULL;
@@ -321,6 +325,7 @@ static enum arrival find_place(struct client *client, const struct message *mess
 
         if (will_be_refused(client, message))
             return ARRIVED;
+        glance_unread(glance, &rules, message, touches);
         if (!place_add_unparsed(place, &rules, touches, err))
             return REFUSED;
         if (place->write)
@@ -363,15 +368,16 @@ static enum arrival find_place(struct client *client, const struct message *mess
             named = store_of_tables(client, statement);
             rules.tables_store = named >= 0 ? &shared->stores->at[named] : NULL;
             look_at_comment(client, message, i, &around, &memory);
-            arrival = attribute_one(client, &running, &around, place, &rules, err);
+            arrival = attribute_one(client, &running, &around, place, &rules,
+                                    message->asks_only ? NULL : glance, err);
             if (arrival != ARRIVED) {
                 gates_retreat(&client->passes, keep, clock_ms());
                 return arrival;
             }
             look_back(&client->attribution, &around, &memory);
+            if (!message->asks_only)
+                glance_rehearse(glance, client, &rules, &running, &client->attribution, named >= 0);
             writes = statement->class == CLASS_WRITE || statement->locks;
-            if (client->attribution.tenancy == TENANCY_UNKNOWN)
-                stats_add(client->loop->stats, STAT_UNATTRIBUTED, 1);
             if (writes && client->attribution.tenancy != TENANCY_NONE)
                 answer = ask_gates(client, place, &closed);
         }
@@ -580,6 +586,7 @@ enum arrival arrive_at(struct client *client, const struct message *message, str
     int index, waiting = -1;
 
     *server = NULL;
+    glance_begin(client->loop->glance);
     if (has_bad_news(client, err))
         return REFUSED;
     arrival = find_store(client, message, &index, &waiting, err);
@@ -595,6 +602,8 @@ enum arrival arrive_at(struct client *client, const struct message *message, str
         if (arrival == WAITING) /* asked again when it goes on: a login must not hold up a drain */
             wait_for(client, EV_JOIN, (unsigned)index);
     }
+    if (arrival != WAITING)
+        glance_end(client->loop->glance, client, arrival == ARRIVED);
     if (arrival != ARRIVED && client->passes != NULL && client->passes != keep)
         gates_retreat(&client->passes, keep, clock_ms());
     for (struct gate_pass *pass = client->passes; arrival == ARRIVED && pass != keep; pass = pass->next)

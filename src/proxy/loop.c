@@ -98,6 +98,7 @@ static void on_publish(struct loop *loop, struct publish_letter *letter)
     loop->ready = loop->ready || letter->ready;
     finder_follow(loop->finder, catalogue_changed);
     gates_follow(loop->gates, loop->table, clock_ms());
+    glance_follow(loop->glance, loop->table);
     ears_follow(loop->ears);
     letter->loop = loop->index;
     letter_reply(&letter->letter);
@@ -318,6 +319,7 @@ bool loop_start(struct loop *loop, const struct proxy_shared *shared, struct pro
     loop->mailbox = shared->switchboard->loops[index];
     loop->gates = gates_new(index);
     loop->planner = planner_new(shared->tenant_setting);
+    loop->glance = glance_new();
     loop->remember = remember_new();
     loop->derive = derive_new(DERIVED_KEYS_MAX);
     loop->guess = guess_new();
@@ -325,8 +327,8 @@ bool loop_start(struct loop *loop, const struct proxy_shared *shared, struct pro
     loop->ears = ears_new(loop);
     loop->finder = finder_new(loop);
     if (loop->ears == NULL || loop->finder == NULL || loop->gates == NULL || loop->planner == NULL ||
-        loop->remember == NULL || loop->derive == NULL || loop->guess == NULL || loop->auth_query == NULL ||
-        !make_blank(loop) || !make_handles(loop) || !lend_start(loop))
+        loop->glance == NULL || loop->remember == NULL || loop->derive == NULL || loop->guess == NULL ||
+        loop->auth_query == NULL || !make_blank(loop) || !make_handles(loop) || !lend_start(loop))
         return error_no_memory(err);
     if (pthread_create(&loop->thread, NULL, loop_main, loop) != 0)
         return error_set(err, "53000", "cannot start an event loop's thread");
@@ -338,6 +340,7 @@ void loop_join(struct loop *loop)
     pthread_join(loop->thread, NULL);
     uv_loop_close(&loop->uv);
     gates_free(loop->gates);
+    glance_free(loop->glance);
     planner_free(loop->planner);
     remember_free(loop->remember);
     lend_done(loop);

@@ -14,6 +14,7 @@
 #include "proxy/cancel.h"
 #include "proxy/client.h"
 #include "proxy/derive.h"
+#include "proxy/glance.h"
 #include "proxy/guess.h"
 #include "proxy/pool.h"
 #include "proxy/remember.h"
@@ -62,6 +63,7 @@ struct loop {
     struct ears *ears;
     struct finder *finder;
     struct planner *planner;
+    struct glance *glance;
     struct route_table *table;
     struct catalogue *catalogue;
     struct bind_scratch scratch;

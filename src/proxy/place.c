@@ -12,8 +12,11 @@ void place_init(struct place *place)
 
 const struct store *place_of_tenant(const struct place_rules *rules, const char *tenant)
 {
-    const struct route *route = route_table_get(rules->table, tenant);
+    const struct route *route;
 
+    if (rules->moved != NULL && strcmp(tenant, rules->moved->tenant) == 0)
+        return rules->moved->target;
+    route = route_table_get(rules->table, tenant);
     return route == NULL ? rules->default_store : route->store;
 }
 
@@ -34,10 +37,21 @@ bool place_go(struct place *place, const struct store *store, struct error *err)
     return true;
 }
 
+static bool somebody_is_away(const struct place_rules *rules)
+{
+    size_t away = route_table_away_count(rules->table);
+
+    if (rules->moved == NULL)
+        return away > 0;
+    return away - (rules->moved->store != rules->default_store) +
+               (rules->moved->target != rules->default_store) >
+           0;
+}
+
 static bool add_unknown_write(struct place *place, const struct place_rules *rules, const char *why,
                               struct error *err)
 {
-    if (route_table_away_count(rules->table) > 0 && rules->reject_unattributed) {
+    if (somebody_is_away(rules) && rules->reject_unattributed) {
         error_set(err, "0A000", "unattributed_write: cannot tell which tenant's rows this statement writes");
         error_detail(err, "%s. A tenant lives outside the default store, so a guess could misplace an event.",
                      why == NULL ? "Nothing in or around the statement names a tenant" : why);

@@ -34,6 +34,8 @@ struct place_rules {
     /* A transaction that keeps its snapshots: it goes on reading where it read first. NULL: there is none. */
     const struct txn *snapshots;
     const struct stores *stores; /* only for `snapshots` */
+    /* As if this tenant's cutover had been: it lives at its target. NULL: as it is. */
+    const struct route *moved;
 };
 
 void place_init(struct place *place);

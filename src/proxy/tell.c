@@ -408,5 +408,11 @@ void tell(struct loop *loop, struct show_letter *letter)
     case SHOW_PLANS:
         tell_plans(loop->planner, rows);
         break;
+    case SHOW_SEEN:
+        seen_tell(loop->glance->seen, rows);
+        break;
+    case SHOW_FINDINGS:
+        seen_tell_findings(loop->glance->seen, rows);
+        break;
     }
 }

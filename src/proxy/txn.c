@@ -43,6 +43,7 @@ void txn_reset(struct txn *txn)
     txn->first_sync = 0;
     txn->tenant[0] = '\0';
     txn->several = false;
+    memset(txn->paper, 0, sizeof txn->paper);
 }
 
 bool txn_note(struct txn *txn, struct slice statement)
@@ -193,6 +194,9 @@ bool txn_release(struct txn *txn, const char *name)
     for (size_t i = 0; i < txn->branch_count; i++)
         if (txn->branches[i].wrote_depth > txn->savepoint_count)
             txn->branches[i].wrote_depth = (unsigned)txn->savepoint_count;
+    for (size_t i = 0; i < PAPER_MAX; i++)
+        if (txn->paper[i].depth > txn->savepoint_count)
+            txn->paper[i].depth = (unsigned)txn->savepoint_count;
     return true;
 }
 
@@ -209,6 +213,9 @@ bool txn_rollback_to(struct txn *txn, const char *name)
     for (size_t i = 0; i < txn->branch_count; i++) /* all that it wrote came behind the savepoint */
         if (txn->branches[i].wrote_depth > (size_t)at)
             txn->branches[i].wrote = false;
+    for (size_t i = 0; i < PAPER_MAX; i++)
+        if (txn->paper[i].depth > (size_t)at)
+            txn->paper[i] = (struct paper){ 0 };
     return true;
 }
 
@@ -277,6 +284,7 @@ void txn_chain(struct txn *txn, bool failed)
     txn->failed = txn->lost = false;
     txn->tenant[0] = '\0';
     txn->several = false;
+    memset(txn->paper, 0, sizeof txn->paper);
     if (store < 0)
         return;
     branch = txn_join(txn, store);

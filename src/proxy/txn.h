@@ -21,6 +21,8 @@
 #include "route/table.h"
 #include "sql/plan.h"
 
+enum { PAPER_MAX = 8 }; /* tenants in dual_write that are rehearsed at a time */
+
 struct savepoint {
     char *name;
     size_t journal_count; /* entries that stood before it */
@@ -41,6 +43,13 @@ struct branch {
         *routes; /* used, in a block: as they were at first; NULL: all tenants at home. Owned */
 };
 
+/* Where the transaction would have written if a tenant had moved (glance.h). */
+struct paper {
+    uint32_t serial; /* of the rehearsal; another one's: nowhere yet */
+    int writer;      /* the store's index */
+    unsigned depth;  /* the savepoints that stood before its first write */
+};
+
 struct txn {
     bool open;
     uint64_t first_sync; /* open: the number of the first ReadyForQuery that is due in the block */
@@ -58,6 +67,7 @@ struct txn {
     size_t journal_count, journal_bytes;
     struct savepoint *savepoints;
     size_t savepoint_count;
+    struct paper paper[PAPER_MAX];
 };
 
 void txn_init(struct txn *txn);

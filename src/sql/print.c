@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/utf8.h"
 #include "sql/token.h"
 
 /* FNV-1a: of what is cut off. Whoever can make two long statements with the same sum fools himself. */
@@ -17,18 +16,17 @@ static uint64_t sum(struct slice text)
     return sum;
 }
 
-/* As it is; what is not UTF-8 by its number, so that two names stay two. */
+/* What is not ASCII by its numbers: a name in any encoding, for tables of any encoding, and two names stay
+ * two. */
 static void put_text(struct slice text, struct buf *out)
 {
-    for (size_t at = 0; at < text.bytes;) {
-        size_t bytes = utf8_bytes(text.at + at, text.bytes - at);
-        unsigned char c = (unsigned char)text.at[at];
+    for (size_t i = 0; i < text.bytes; i++) {
+        unsigned char c = (unsigned char)text.at[i];
 
-        if (bytes == 0 || c < ' ')
+        if (c < ' ' || c >= 0x7f)
             buf_append_format(out, "\\x%02x", (unsigned)c);
         else
-            buf_append(out, text.at + at, bytes);
-        at += bytes == 0 ? 1 : bytes;
+            buf_append(out, text.at + i, 1);
     }
 }
 
@@ -47,7 +45,7 @@ static void put_token(const struct token *token, struct slice shape, struct buf 
         buf_append_text(out, "$n");
         break;
     case TOKEN_COMMENT: /* a shape has no other */
-        buf_append_text(out, ", …");
+        buf_append_text(out, ", ...");
         break;
     default:
         put_text((struct slice){ shape.at + token->begin, token->end - token->begin }, out);
@@ -59,11 +57,8 @@ static void put_cut(struct slice all, struct buf *out)
     char tail[32] = "";
     size_t keep = all.bytes;
 
-    if (all.bytes > PRINT_BYTES_MAX) {
-        keep = PRINT_BYTES_MAX - (size_t)snprintf(tail, sizeof tail, " … #%016" PRIx64, sum(all));
-        while (keep > 0 && ((unsigned char)all.at[keep] & 0xC0) == 0x80)
-            keep--;
-    }
+    if (all.bytes > PRINT_BYTES_MAX)
+        keep = PRINT_BYTES_MAX - (size_t)snprintf(tail, sizeof tail, " ... #%016" PRIx64, sum(all));
     buf_append(out, all.at, keep);
     buf_append_text(out, tail);
 }
@@ -104,6 +99,8 @@ const char *print_source(const struct plan_statement *statement)
 {
     if (!(statement->tables & (TABLES_EVENT | TABLES_COMPANION)))
         return NULL;
+    if (statement->stream_count > 0 && (statement->tenants_partial || statement->tenant_count == 0))
+        return "stream";
     if (statement->rows_unseen)
         return "none: its rows come from elsewhere";
     if (statement->tenants_partial)

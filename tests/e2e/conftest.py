@@ -43,7 +43,8 @@ def clusters(workspace):
     """(shared, dedicated): started once per test process, with a database to copy from."""
     made = []
     for name in ("shared", "dedicated"):
-        cluster = Cluster(workspace, name, settings={"wal_level": "logical"})
+        cluster = Cluster(workspace, name, settings={"wal_level": "logical",
+                                                     "shared_preload_libraries": "pg_stat_statements"})
         cluster.create()
         cluster.start()
         eventstore.create_roles(cluster)

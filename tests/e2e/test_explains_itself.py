@@ -1,6 +1,7 @@
 """What pgshunt makes of a statement, it tells: EXPLAIN ROUTE of one, SHOW PLANS of all that it has read."""
 import uuid
 
+import psycopg
 import pytest
 
 from conftest import OTHER, TENANT, connect
@@ -79,3 +80,212 @@ def test_plans_are_shown_by_shape_without_any_content(proxy, stores):
     select = next(plan for plan in plans if "actor_id =" in plan["shape"].replace("=", " =").replace("  ", " "))
     assert (select["class"], select["tenant"], select["hits"] + select["misses"]) == ("read", "literal", 3)
     assert select["parse_us"] > 0 and select["last_used"] is not None
+
+
+# --- feeds over all tenants -------------------------------------------------------------------------------------------
+
+FEED = "SELECT * FROM events WHERE global_position > {} ORDER BY global_position LIMIT 10"
+
+
+def shapes(proxy, what):
+    return [row for row in proxy.admin("SHOW SHAPES") if row["what"] == what]
+
+
+def in_the_way(proxy, identity):
+    """The checks that hold up a cutover, by name."""
+    return [row["check"] for row in proxy.check_cutover(identity)[1] if not row["ok"]]
+
+
+def test_a_cutover_waits_until_each_feed_is_accepted(proxy, stores, moving):
+    proxy.wait_cutover_ready(moving, accept=False)
+    with connect(proxy, stores) as conn:
+        for position in range(3):
+            conn.execute(FEED.format(position))
+    ready, rows = proxy.check_cutover(moving)
+    feed = next(row for row in rows if row["check"] == "feed")
+    assert not ready and feed["status"] == "blocker" and "3 times" in feed["found"]
+    assert "limit ?" in feed["found"] and "without the tenant's new rows" in feed["found"]
+    for force in ("", " FORCE"):
+        with pytest.raises(psycopg.Error) as refusal:
+            proxy.admin(f"CUTOVER MIGRATION '{moving}'{force}")
+        assert refusal.value.sqlstate == "55000" and "ACCEPT SHAPE" in str(proxy.check_cutover(moving))
+
+    seen = shapes(proxy, "feed")
+    assert len(seen) == 1 and seen[0]["count"] == 3 and not seen[0]["accepted"] and seen[0]["why"]
+    proxy.admin(f"ACCEPT SHAPE {seen[0]['n']} REASON 'it reads both'")
+    accepted = shapes(proxy, "feed")[0]
+    assert accepted["accepted"] and accepted["reason"] == "it reads both" and accepted["accepted_by"]
+    assert in_the_way(proxy, moving) == []
+    proxy.admin(f"WITHDRAW SHAPE {seen[0]['n']}")
+    assert in_the_way(proxy, moving) == ["feed"]
+    proxy.admin(f"ACCEPT SHAPE {seen[0]['n']}")
+    assert proxy.cutover(moving, accept=False)[0]["state"] == "migrated"
+    audited = stores.shared.rows(stores.dbname, "SELECT event_type FROM pgshunt.migration_audit_log"
+                                                " WHERE event_type LIKE 'shape%' ORDER BY id")
+    assert [row[0] for row in audited] == ["shape_accepted", "shape_withdrawn", "shape_accepted"]
+
+
+def test_a_feed_keeps_its_number_and_its_acceptance_over_a_restart(proxy, stores):
+    stores.fill({TENANT: 5})
+    with connect(proxy, stores) as conn:
+        conn.execute(FEED.format(1))
+        conn.execute("SELECT count(*) FROM events")
+    first = shapes(proxy, "feed")
+    assert len(first) == 2
+    proxy.admin(f"ACCEPT SHAPE {first[0]['n']} REASON 'known'")
+    proxy.stop()
+    proxy.start()
+    with connect(proxy, stores) as conn:
+        conn.execute(FEED.format(2))
+    again = {row["n"]: row for row in shapes(proxy, "feed")}
+    assert again.keys() == {row["n"] for row in first}
+    assert again[first[0]["n"]]["count"] == 2 and again[first[0]["n"]]["reason"] == "known"
+    assert not again[first[1]["n"]]["accepted"], "seen before the restart, and still to be accepted"
+    with pytest.raises(psycopg.Error) as refusal:
+        proxy.admin("ACCEPT SHAPE 4711")
+    assert refusal.value.sqlstate == "42704"
+
+
+def test_a_statement_without_a_tenant_is_logged_by_shape_once(proxy, stores):
+    with connect(proxy, stores) as conn:
+        for value in range(20):
+            conn.execute(f"UPDATE events SET actor_id = '{MARK}' WHERE version = {value}")
+    found = shapes(proxy, "unattributed_write")
+    assert len(found) == 1 and found[0]["count"] == 20 and MARK not in str(found)
+    logged = [line for line in proxy.log().splitlines() if "unattributed_write" in line and "actor_id" in line]
+    assert len(logged) == 1 and MARK not in logged[0]
+    totals = {row["name"]: row["value"] for row in proxy.admin("SHOW TOTALS")}
+    assert totals["unattributed"] == 20
+
+
+# --- the rehearsal on paper -------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def ledgered(stores):
+    """A table that nobody has declared: it lives in the default store."""
+    stores.shared.execute(stores.dbname, "CREATE TABLE accounts (id int, note text)")
+    stores.shared.execute(stores.dbname, "GRANT ALL ON accounts TO PUBLIC")
+
+
+def conflicts(proxy, identity):
+    """What the rehearsal has found, as CHECK CUTOVER tells it: [(after the cutover, shape), …]."""
+    rows = proxy.check_cutover(identity)[1]
+    return sorted(tuple(row["found"].split("after the cutover: ", 1)[1].split(": ", 1)[-1].split(": ", 1))
+                  for row in rows if row["check"] == "rehearsal" and not row["ok"])
+
+
+def test_what_would_fail_after_the_cutover_is_told_before(proxy, stores, moving, ledgered):
+    with connect(proxy, stores) as conn:
+        with conn.transaction():
+            append(conn, TENANT, version=900)
+            conn.execute("INSERT INTO accounts VALUES (1, 'in the same transaction')")
+        conn.execute(f"SELECT 1 FROM events JOIN accounts ON true WHERE tenant_id = '{TENANT}'")
+        conn.execute("DELETE FROM events WHERE version = 4711")
+        with conn.transaction():
+            append(conn, TENANT, version=901)
+            conn.execute("SELECT max(global_position) FROM events")
+    found = {row["what"]: row for row in proxy.admin("SHOW SHAPES")}
+    assert found["cross_store_transaction"]["shape"].startswith("insert into accounts")
+    assert "accounts" in found["cross_store_statement"]["shape"]
+    assert found["cross_store_transaction"]["tenants"] == TENANT
+    assert "max" in found["missed_rows"]["shape"]
+    assert in_the_way(proxy, moving) == ["rehearsal"] * 4
+    proxy.accept_shapes()
+    assert proxy.cutover(moving, accept=False)[0]["state"] == "migrated"
+    with connect(proxy, stores) as conn:         # and so it is
+        for statement in (f"SELECT 1 FROM events JOIN accounts ON true WHERE tenant_id = '{TENANT}'",
+                          "DELETE FROM events WHERE version = 4711"):
+            with pytest.raises(psycopg.Error) as refusal:
+                conn.execute(statement)
+            assert refusal.value.sqlstate == "0A000"
+        with pytest.raises(psycopg.Error) as refusal, conn.transaction():
+            append(conn, TENANT, version=902)
+            conn.execute("INSERT INTO accounts VALUES (1, 'in the same transaction')")
+        assert "cross_store_transaction" in str(refusal.value)
+
+
+def test_a_rehearsal_raises_no_false_alarm(proxy, stores, moving, ledgered):
+    """All of it works after the cutover, too."""
+    def work():
+        with connect(proxy, stores) as conn:
+            with conn.transaction():                                    # reads elsewhere, writes in one store
+                conn.execute("SELECT count(*) FROM accounts")
+                append(conn, TENANT, version=uuid.uuid4().int % 1000000 + 1000)
+                conn.execute("SELECT count(*) FROM accounts")
+            with conn.transaction():                                    # what is undone does not count
+                with pytest.raises(ZeroDivisionError), conn.transaction():
+                    conn.execute("INSERT INTO accounts VALUES (1, 'x')")
+                    raise ZeroDivisionError
+                append(conn, TENANT, version=uuid.uuid4().int % 1000000 + 1000)
+            with conn.transaction():                                    # nothing of the tenant's
+                append(conn, OTHER, version=uuid.uuid4().int % 1000000 + 1000)
+                conn.execute("INSERT INTO accounts VALUES (1, 'x')")
+            append(conn, TENANT, version=uuid.uuid4().int % 1000000 + 1000)   # two transactions are two
+            conn.execute("INSERT INTO accounts VALUES (1, 'x')")
+            conn.execute(f"SELECT 1 FROM events WHERE tenant_id = '{TENANT}' AND version = 1")
+
+    work()
+    assert proxy.admin("SHOW SHAPES") == []
+    proxy.wait_cutover_ready(moving, accept=False)
+    proxy.cutover(moving, accept=False)
+    work()
+
+
+def test_a_prepared_statement_is_rehearsed_by_its_values(proxy, stores, moving):
+    with connect(proxy, stores) as conn:
+        for tenants in ([OTHER, OTHER], [TENANT, OTHER]):
+            conn.execute("SELECT count(*) FROM events WHERE tenant_id IN (%s, %s)", [uuid.UUID(t) for t in tenants],
+                         prepare=True)
+    found = proxy.admin("SHOW SHAPES")
+    assert [(row["what"], row["count"]) for row in found] == [("cross_store_statement", 1)]
+    assert "$n" in found[0]["shape"]
+
+
+# --- CHECK COVERAGE ---------------------------------------------------------------------------------------------------
+
+def test_coverage_lists_every_shape_on_declared_tables(proxy, stores, ledgered):
+    for cluster in (stores.shared, stores.dedicated):
+        cluster.execute(stores.dbname, "CREATE EXTENSION pg_stat_statements")
+    # Past pgshunt: one that names its tenant, one that does not, one on another table.
+    stores.shared.rows(stores.dbname, f"SELECT version FROM events WHERE tenant_id = '{TENANT}' AND version = 1")
+    stores.shared.rows(stores.dbname, "SELECT version FROM events WHERE payload IS NULL")
+    stores.shared.rows(stores.dbname, "SELECT id FROM accounts")
+    with connect(proxy, stores) as conn:
+        append(conn, TENANT, payload=f'{{"a": "{MARK}"}}')
+        conn.execute(FEED.format(1))
+        conn.execute("SELECT id FROM accounts")
+        conn.execute(f"SET app.tenant_id = '{TENANT}'")
+        conn.execute("SELECT max(version) FROM events")
+    covered = proxy.admin("CHECK COVERAGE")
+    assert MARK not in str(covered) and "accounts" not in str(covered)
+    shape = {row["shape"].split(" where")[0].split(" (")[0].split("(event_id")[0]: row for row in covered}
+    assert shape["insert into events"]["status"] == "found" and shape["insert into events"]["tenant"] == "parameter"
+    assert shape["insert into events"]["source"] == "pgshunt" and shape["insert into events"]["calls"] == 1
+    assert (shape["select max(version) from events"]["tenant"], shape["select max(version) from events"]["status"]) \
+        == ("setting", "found")
+    feed = shape["select * from events"]
+    assert (feed["status"], feed["unattributed"], feed["class"]) == ("unexplained", 1, "read") and feed["n"]
+    past = [row for row in covered if row["source"] == "pg_stat_statements"]
+    by_status = {row["status"]: row for row in past}
+    assert by_status["found"]["tenant"] == "parameter" and "tenant_id" in by_status["found"]["shape"]
+    assert "payload" in by_status["unexplained"]["shape"] and "pgshunt has not" in by_status["unexplained"]["why"]
+
+    notices = []
+    with proxy.admin_connect() as conn:
+        conn.add_notice_handler(lambda notice: notices.append(notice.message_primary))
+        identity = conn.execute(f"START MIGRATION TENANT '{TENANT}' TO 'dedicated'").fetchone()["id"]
+    assert any("CHECK COVERAGE" in notice for notice in notices)
+    proxy.wait_state(identity, "dual_write")
+    proxy.admin(f"ACCEPT SHAPE {feed['n']}")
+    assert [row["status"] for row in proxy.admin("CHECK COVERAGE") if row["n"] == feed["n"]] == ["accepted"]
+    proxy.wait_cutover_ready(identity, accept=False)
+
+
+def test_coverage_remembers_what_an_earlier_process_has_seen(proxy, stores):
+    with connect(proxy, stores) as conn:
+        conn.execute("SELECT count(*) FROM events")
+    proxy.stop()
+    proxy.start()
+    covered = proxy.admin("CHECK COVERAGE")
+    assert [(row["source"], row["status"], row["shape"]) for row in covered] \
+        == [("recorded", "unexplained", "select count(*) from events")]

@@ -17,7 +17,7 @@ static const struct command_values none = { 0, NULL };
 static void describe(const struct command *command, char *text, size_t bytes)
 {
     static const char *const slots[SLOTS] = { "tenant", "id",    "source",  "target",
-                                              "reason", "state", "seconds", "rest" };
+                                              "reason", "state", "seconds", "n", "rest" };
     size_t used = 0;
 
     text[0] = '\0';
@@ -85,6 +85,10 @@ static const struct {
       "id=a cutover_timeout_ms:30000" },
     { "CHECK CUTOVER 'a'", COMMAND_CHECK_CUTOVER, "id=a" },
     { "ABORT MIGRATION 'a'", COMMAND_ABORT_MIGRATION, "id=a" },
+    { "ACCEPT SHAPE 7", COMMAND_ACCEPT_SHAPE, "n=7" },
+    { "accept shape 7 reason 'it reads both'", COMMAND_ACCEPT_SHAPE, "reason=it reads both n=7" },
+    { "WITHDRAW SHAPE '7'", COMMAND_WITHDRAW_SHAPE, "n=7" },
+    { "SHOW SHAPES", COMMAND_SHOW_SHAPES, "" },
     { "ABORT MIGRATION 'a' PURGE TARGET", COMMAND_ABORT_MIGRATION, "id=a" },
     { "ABORT MIGRATION 'a' REASON 'too slow; again'", COMMAND_ABORT_MIGRATION,
       "id=a reason=too slow; again" },
@@ -144,7 +148,7 @@ static const struct {
 } bad[] = {
     { "NONSENSE", "42601", "character 1", "SHOW HELP" },
     { "NONSENSE", "42601",
-      "expected SHOW, START, CHECK, CUTOVER, ABORT, WATCH, WAIT, EXPLAIN, RELOAD or SHUTDOWN", "" },
+      "expected SHOW, START, CHECK, CUTOVER, ABORT, WATCH, WAIT, EXPLAIN, ACCEPT, WITHDRAW, RELOAD or SHUTDOWN", "" },
     { "NONSENSE", "42601", "found NONSENSE", "" },
     { "SHOW", "42601", "end of command", "SHOW HELP" },
     { "SHOW NONSENSE", "42601", "MIGRATIONS", "" },

@@ -1,4 +1,4 @@
-/* test_print.c - a shape as people read it: no content, one name per shape, bounded, UTF-8. */
+/* test_print.c - a shape as people read it: no content, one name per shape, bounded, ASCII. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/utf8.h"
 #include "sql/print.h"
 
 static void print(struct slice text, struct buf *out)
@@ -69,7 +68,7 @@ static void folded_rows_are_one_name(void **state)
     print(slice_of("insert into t values (1, 'a'), (2, 'b')"), &two);
     print(slice_of("insert into t values (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd')"), &many);
     assert_string_equal(buf_text(&two), buf_text(&many));
-    assert_non_null(strstr(buf_text(&many), "…"));
+    assert_non_null(strstr(buf_text(&many), ", ..."));
     buf_done(&two);
     buf_done(&many);
 }
@@ -87,12 +86,8 @@ static void a_long_one_is_cut_and_stays_itself(void **state)
         buf_init(&out[i]);
         print(slice_of(sql[i]), &out[i]);
         assert_true(buf_bytes(&out[i]) <= PRINT_BYTES_MAX);
-        for (size_t at = 0; at < buf_bytes(&out[i]);) {
-            size_t bytes = utf8_bytes(buf_text(&out[i]) + at, buf_bytes(&out[i]) - at);
-
-            assert_true(bytes > 0);
-            at += bytes;
-        }
+        for (size_t at = 0; at < buf_bytes(&out[i]); at++)
+            assert_true((unsigned char)buf_text(&out[i])[at] < 0x7f);
     }
     assert_string_equal(buf_text(&out[0]), buf_text(&out[1]));
     assert_string_not_equal(buf_text(&out[0]), buf_text(&out[2]));
