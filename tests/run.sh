@@ -5,6 +5,8 @@
 #   ./tests/run.sh clang                the same build by clang, with -Werror
 #   ./tests/run.sh fuzz                 libFuzzer targets, some seconds each
 #   ./tests/run.sh e2e [PYTEST ARGS]    stories on real servers (build-test: with failpoints)
+#   ./tests/run.sh tls [PYTEST ARGS]    the same stories with TLS wherever it can be; not part of everything
+#   ./tests/run.sh presets              clients and statements of real event stores, through their presets (tests/presets)
 #   ./tests/run.sh compat               drivers, libpq_pipeline, part of PostgreSQL's own regression suite (tests/compat)
 #   ./tests/run.sh asan [PYTEST ARGS]   unit tests and stories under ASan + UBSan + LSan
 # The last line is "N passed, N failed"; exit code 0 only if nothing failed.
@@ -81,6 +83,22 @@ suite_e2e() {
   stories build-test tests/e2e "stories" "$@"
 }
 
+suite_tls() {
+  build build-test -Dfailpoints=true || return
+  PGSHUNT_TLS=1 stories build-test tests/e2e "stories, over TLS" "$@"
+}
+
+suite_presets() {
+  build build-test -Dfailpoints=true || return
+  if bash tests/presets/install.sh >"$results/presets.log" 2>&1; then
+    count add "$tally" "clients of event stores from npm" 1 0
+  else
+    tail -n 40 "$results/presets.log"
+    count add "$tally" "clients of event stores from npm" 0 1
+  fi
+  stories build-test tests/presets "stories of the presets" "$@"
+}
+
 compare() { # part, arguments...: the last line of it counts
   local part=$1 log=$results/compat-$1.log line status
   headline "compat: $*"
@@ -117,10 +135,12 @@ case $suite in
   clang) suite_clang ;;
   fuzz)  suite_fuzz ;;
   e2e)   suite_e2e "$@" ;;
+  tls)   suite_tls "$@" ;;
+  presets) suite_presets "$@" ;;
   compat) suite_compat ;;
   asan)  suite_asan "$@" ;;
-  all)   suite_unit; suite_clang; suite_fuzz; suite_e2e "$@"; suite_compat; suite_asan "$@" ;;
-  *)     sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  all)   suite_unit; suite_clang; suite_fuzz; suite_e2e "$@"; suite_presets; suite_compat; suite_asan "$@" ;;
+  *)     sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 echo
 count sum "$tally"

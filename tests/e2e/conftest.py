@@ -142,6 +142,13 @@ def moved(proxy, stores):
     return proxy.move(TENANT, "dedicated")
 
 
+def pytest_collection_modifyitems(items):
+    if os.environ.get("PGSHUNT_TLS") == "1":
+        for item in items:
+            if item.get_closest_marker("plain"):
+                item.add_marker(pytest.mark.skip(reason="there is TLS"))
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """A story that fails shows the end of its pgshunt's log."""

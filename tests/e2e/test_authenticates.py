@@ -61,6 +61,7 @@ def test_plain_passwords_answer_every_way_a_store_may_ask(make_proxy, stores, as
     assert refusal(proxy, stores, "by_scram", "wrong")["C"] == "28P01"
 
 
+@pytest.mark.plain
 def test_a_plain_password_is_not_told_to_a_store_over_an_open_line(make_proxy, stores, asked):
     proxy = make_proxy(users={"by_password": PASSWORD}).start()
     error = refusal(proxy, stores, "by_password")

@@ -46,6 +46,7 @@ def test_with_ssl_preferred_goes_on_without(proxy, stores):
         assert conn.execute("SELECT 1").fetchone() == (1,)
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("code", [wire.SSL_REQUEST, wire.GSSENC_REQUEST])
 def test_an_encryption_request_is_answered_no_and_the_startup_follows(proxy, stores, code):
     with wire.RawClient(proxy.port) as client:
@@ -54,6 +55,7 @@ def test_an_encryption_request_is_answered_no_and_the_startup_follows(proxy, sto
         assert client.login(APP, APP_PASSWORD, stores.dbname)[-1].kind == "Z"
 
 
+@pytest.mark.plain
 def test_gss_then_ssl_then_startup(proxy, stores):
     with wire.RawClient(proxy.port) as client:
         for code in (wire.GSSENC_REQUEST, wire.SSL_REQUEST):

@@ -58,6 +58,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.plain
 def test_refused_as_the_server_does(proxy, stores):
     differences = {}
     for name, data in REFUSED.items():
@@ -70,6 +71,7 @@ def test_refused_as_the_server_does(proxy, stores):
     assert differences == {}
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("code", [wire.SSL_REQUEST, wire.GSSENC_REQUEST])
 def test_encryption_is_asked_for_once(proxy, stores, code):
     seen = []
@@ -88,6 +90,7 @@ def test_bytes_behind_a_gss_request(proxy):
     assert (said["C"], said["M"]) == ("08P01", "received unencrypted data after GSSAPI encryption request")
 
 
+@pytest.mark.plain
 def test_both_kinds_in_any_order(proxy, stores):
     for codes in ((wire.SSL_REQUEST, wire.GSSENC_REQUEST), (wire.GSSENC_REQUEST, wire.SSL_REQUEST)):
         with wire.RawClient(proxy.port) as client:

@@ -1,4 +1,6 @@
 """A store of one library behind a preset, and a tenant that moves by hand: its route, and its rows."""
+import uuid
+
 from eventstore import APP, OWNER
 from pgcluster import wait_until
 
@@ -46,6 +48,10 @@ def move(proxy, stores, tenant, tables, anew=None):
                           [tenant])
     wait_until("the route is known", lambda: any(row["store_id"] == "dedicated"
                                                  for row in proxy.admin(f"SHOW ROUTE '{tenant}'")))
+
+
+def new_id():
+    return uuid.uuid4()
 
 
 def counts(stores, table, column, tenant):
