@@ -41,7 +41,7 @@ enum {
     AUTH_QUERY_LINE_MAX = 4096,   /* logins that wait for it */
     AUTH_QUERY_TIMEOUT_MS = 5000, /* a store that answers later is unavailable */
     DERIVED_KEYS_MAX = 4096, /* passwords whose SCRAM keys a loop has at hand; a user may need one per store */
-    SERVER_RESET_TIMEOUT_MS = 5000,  /* server_reset_query: a connection that takes longer is closed */
+    SERVER_TEND_TIMEOUT_MS = 5000,   /* server_reset_query, server_check_query: then the connection is closed */
     SERVER_LOGIN_TIMEOUT_MS = 15000, /* a store that does not answer a login by then is unavailable */
     LOG_LINE_BYTES_MAX = 8192,      /* a longer line is cut: one line is one write() from the stack */
     CONFIG_LINE_BYTES_MAX = 8192,   /* a configuration line with its line end; a longer one is an error */

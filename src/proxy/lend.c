@@ -10,8 +10,8 @@
 #include "base/config.h"
 #include "proxy/loop.h"
 #include "proxy/lost.h"
-#include "proxy/reset.h"
 #include "proxy/server_say.h"
+#include "proxy/tend.h"
 #include "wire/read.h"
 #include "wire/write.h"
 
@@ -98,15 +98,9 @@ static void open_more(struct loop *loop, struct pool *pool)
 
 static void attach(struct client *client, struct server *server)
 {
-    const struct pool_rules *rules = pools_rules(client->loop->pools);
-    const char *query = config_text(client->loop->settings->config, CONFIG_SERVER_CHECK_QUERY);
-    uint64_t idle_ms = clock_ms() - server->seat.idle_since_ms;
-
     server->client = client;
     client->servers[server->store->index] = server;
     client->lent++;
-    if (query[0] != '\0' && idle_ms >= rules->check_after_ms)
-        server_say(server, slice_of(query));
 }
 
 enum arrival lend_server(struct client *client, const struct store *store, struct error *err)
@@ -118,7 +112,8 @@ enum arrival lend_server(struct client *client, const struct store *store, struc
         error_no_memory(err);
         return REFUSED;
     }
-    seat = pool->line == NULL ? pool_lend(pool, client->number) : NULL; /* first come, first served */
+    /* First come, first served. */
+    seat = pool->line == NULL ? pool_lend(pool, client->number, clock_ms()) : NULL;
     if (seat != NULL) {
         attach(client, of_seat(seat));
         return ARRIVED;
@@ -128,7 +123,10 @@ enum arrival lend_server(struct client *client, const struct store *store, struc
         return REFUSED;
     }
     pool_wait(pool, &client->line, clock_ms());
-    open_more(client->loop, pool);
+    if (pool->idle != NULL)
+        note_due(client->loop, pool); /* to be checked first, or for others who stand before it */
+    else
+        open_more(client->loop, pool);
     return WAITING;
 }
 
@@ -176,29 +174,37 @@ void lend_login(struct client *client)
     }
 }
 
-static void serve_waiter(struct pool *pool, struct pool_waiter *waiter)
+/* False: nothing that could be lent. */
+static bool serve_waiter(struct pool *pool, struct pool_waiter *waiter)
 {
     struct client *client = of_waiter(waiter);
     struct pool_seat *seat;
 
-    pool_unwait(waiter);
     if (client->state == CLIENT_LOGIN) {
+        pool_unwait(waiter);
         welcome(client, pool);
-        return;
+        return true;
     }
-    seat = pool_lend(pool, client->number);
+    seat = pool_lend(pool, client->number, clock_ms());
+    if (seat == NULL)
+        return false;
+    pool_unwait(waiter);
     attach(client, of_seat(seat));
     client_retry(client);
+    return true;
 }
 
 static void serve(struct loop *loop, struct pool *pool)
 {
     size_t turns = pool->waiting_count; /* whoever comes back to the line waits for the next round */
+    struct pool_seat *seat;
 
-    while (turns-- > 0 && pool->line != NULL && pool->idle != NULL)
-        serve_waiter(pool, pool->line);
+    while (turns > 0 && pool->line != NULL && pool->idle != NULL && serve_waiter(pool, pool->line))
+        turns--;
+    while ((seat = pool_doubt(pool, clock_ms())) != NULL)
+        tend_check(of_seat(seat));
     open_more(loop, pool);
-    if (pool->line != NULL && pool->idle != NULL)
+    if (turns == 0 && pool->line != NULL && pool->idle != NULL)
         note_due(loop, pool);
 }
 
@@ -322,10 +328,12 @@ static void leave_one(struct client *client, struct server *server)
         return;
     }
     detach(client, server);
-    if (at_rest && reset_is_possible(server) && !pool_must_close(&server->seat, clock_ms()))
-        reset_begin(server);
-    else
+    if (!at_rest || !tend_can_reset(server) || pool_must_close(&server->seat, clock_ms())) {
         server_close(server);
+        return;
+    }
+    pool_tend(&server->seat);
+    tend_reset(server);
 }
 
 void lend_leave(struct client *client)
@@ -509,8 +517,8 @@ void lend_sweep(struct loop *loop)
         next = server->next_of_loop;
         if (server->client != NULL || server->seat.pool == NULL)
             continue;
-        if (server->resetting_ms != 0)
-            reset_expired(server);
+        if (server->tended != TENDED_NOT)
+            tend_expired(server);
         else
             server_expired(server);
     }
@@ -521,6 +529,8 @@ void lend_sweep(struct loop *loop)
 
 static struct pool_rules read_rules(const struct config *config)
 {
+    bool checks = config_text(config, CONFIG_SERVER_CHECK_QUERY)[0] != '\0';
+
     return (struct pool_rules){
         .min_size = (unsigned)config_number(config, CONFIG_MIN_POOL_SIZE),
         .reserve_after_ms = 1000 * (uint64_t)config_number(config, CONFIG_RESERVE_POOL_TIMEOUT),
@@ -528,7 +538,8 @@ static struct pool_rules read_rules(const struct config *config)
         .lifetime_ms_max = 1000 * (uint64_t)config_number(config, CONFIG_SERVER_LIFETIME),
         .wait_ms_max = 1000 * (uint64_t)config_number(config, CONFIG_QUERY_WAIT_TIMEOUT),
         .retry_after_ms = 1000 * (uint64_t)config_number(config, CONFIG_SERVER_LOGIN_RETRY),
-        .check_after_ms = 1000 * (uint64_t)config_number(config, CONFIG_SERVER_CHECK_DELAY),
+        .check_after_ms =
+            checks ? 1000 * (uint64_t)config_number(config, CONFIG_SERVER_CHECK_DELAY) : UINT64_MAX,
     };
 }
 

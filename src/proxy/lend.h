@@ -5,7 +5,7 @@
  *
  * A server is given back when its transaction has ended (ReadyForQuery 'I'), it owes nothing, nothing is on
  * its way to it (also no cancel), and it is not pinned. One that is pinned, or has names of the client's own,
- * is reset when the client leaves (reset.h). It is never given back in a transaction: it is closed. */
+ * is reset when the client leaves (tend.h). It is never given back in a transaction: it is closed. */
 #ifndef PGSHUNT_PROXY_LEND_H
 #define PGSHUNT_PROXY_LEND_H
 

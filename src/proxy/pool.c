@@ -8,8 +8,9 @@
 #include "base/buf.h"
 
 enum {
-    LOOK_AT_MAX = 8,   /* idle seats that are compared before the first one is taken */
-    LONG_WAIT_MS = 100 /* for a client; and as long a seat is idle before it is given up for others */
+    CHECK_GOOD_FOR_MS = 1000, /* what was checked, or has just logged in, need not be again */
+    LOOK_AT_MAX = 8,          /* idle seats that are compared before the first one is taken */
+    LONG_WAIT_MS = 100        /* for a client; and as long a seat is idle before it is given up for others */
 };
 
 struct pools {
@@ -136,7 +137,7 @@ void pool_leave(struct pool *pool)
 
 static size_t seat_count(const struct pool *pool)
 {
-    return pool->opening_count + pool->idle_count + pool->lent_count;
+    return pool->opening_count + pool->idle_count + pool->lent_count + pool->tended_count;
 }
 
 void pools_sweep(struct pools *pools)
@@ -177,12 +178,24 @@ static void unline(struct pool_seat *seat)
     seat->pool->idle_count--;
 }
 
-struct pool_seat *pool_lend(struct pool *pool, uint64_t client)
+/* Nobody knows whether the server is still there. What was checked is for whoever waited for it. */
+static bool is_doubtful(const struct pool_seat *seat, uint64_t now_ms)
 {
-    struct pool_seat *seat, *best = pool->idle;
+    uint64_t idle_ms = now_ms - seat->idle_since_ms;
+
+    return idle_ms >= seat->pool->home->rules.check_after_ms &&
+           !(seat->checked && idle_ms < CHECK_GOOD_FOR_MS);
+}
+
+struct pool_seat *pool_lend(struct pool *pool, uint64_t client, uint64_t now_ms)
+{
+    struct pool_seat *seat, *best = NULL;
     int looked = 0;
 
     DL_FOREACH(pool->idle, seat) {
+        if (is_doubtful(seat, now_ms)) /* the others are idle for longer */
+            break;
+        best = best == NULL ? seat : best;
         if (seat->last_client == client) {
             best = seat;
             break;
@@ -196,6 +209,26 @@ struct pool_seat *pool_lend(struct pool *pool, uint64_t client)
     best->state = SEAT_LENT;
     pool->lent_count++;
     return best;
+}
+
+struct pool_seat *pool_doubt(struct pool *pool, uint64_t now_ms)
+{
+    struct pool_seat *seat = pool->idle;
+
+    if (seat == NULL || !is_doubtful(seat, now_ms) ||
+        pool->waiting_count <= pool->opening_count + pool->tended_count)
+        return NULL;
+    unline(seat);
+    seat->state = SEAT_TENDED;
+    pool->tended_count++;
+    return seat;
+}
+
+void pool_tend(struct pool_seat *seat)
+{
+    seat->state = SEAT_TENDED;
+    seat->pool->lent_count--;
+    seat->pool->tended_count++;
 }
 
 void pool_wait(struct pool *pool, struct pool_waiter *waiter, uint64_t now_ms)
@@ -235,7 +268,11 @@ void pool_back(struct pool_seat *seat, uint64_t client, uint64_t now_ms)
 {
     struct pool *pool = seat->pool;
 
-    pool->lent_count--;
+    seat->checked = seat->state == SEAT_TENDED;
+    if (seat->checked)
+        pool->tended_count--;
+    else
+        pool->lent_count--;
     seat->state = SEAT_IDLE;
     seat->last_client = client;
     seat->idle_since_ms = now_ms;
@@ -253,7 +290,7 @@ static bool must_rest(const struct pool *pool, uint64_t now_ms)
 bool pool_may_open(struct pool *pool, uint64_t now_ms)
 {
     const struct pool_rules *rules = &pool->home->rules;
-    bool wanted = pool->waiting_count > pool->opening_count + pool->idle_count ||
+    bool wanted = pool->waiting_count > pool->opening_count + pool->idle_count + pool->tended_count ||
                   (pool->client_count > 0 && seat_count(pool) < rules->min_size);
     bool reserve = pool->line != NULL && now_ms - pool->line->since_ms >= rules->reserve_after_ms;
 
@@ -284,6 +321,7 @@ void pool_opened(struct pool_seat *seat, uint64_t now_ms)
     pool->opening_count--;
     seat->state = SEAT_IDLE;
     seat->idle_since_ms = now_ms;
+    seat->checked = true;
     DL_PREPEND(pool->idle, seat);
     pool->idle_count++;
 }
@@ -303,6 +341,8 @@ void pool_gone(struct pool_seat *seat)
         pool->opening_count--;
     else if (seat->state == SEAT_IDLE)
         unline(seat);
+    else if (seat->state == SEAT_TENDED)
+        pool->tended_count--;
     else
         pool->lent_count--;
     seat->pool = NULL;
@@ -319,8 +359,10 @@ bool pool_is_down(const struct pool *pool, uint64_t now_ms)
 
 void pool_look(struct pool *pool, uint64_t now_ms)
 {
-    mark_longing(pool, pool->line != NULL && pool->waiting_count > pool->opening_count + pool->idle_count &&
-                           now_ms - pool->line->since_ms >= LONG_WAIT_MS && !must_rest(pool, now_ms));
+    mark_longing(pool,
+                 pool->line != NULL &&
+                     pool->waiting_count > pool->opening_count + pool->idle_count + pool->tended_count &&
+                     now_ms - pool->line->since_ms >= LONG_WAIT_MS && !must_rest(pool, now_ms));
 }
 
 struct pool_seat *pool_yield(const struct pool *pool, uint64_t now_ms)

@@ -27,10 +27,10 @@ struct pool_rules {
     uint64_t idle_ms_max, lifetime_ms_max;
     uint64_t wait_ms_max;
     uint64_t retry_after_ms;
-    uint64_t check_after_ms;
+    uint64_t check_after_ms; /* UINT64_MAX: never */
 };
 
-enum seat_state { SEAT_OPENING, SEAT_IDLE, SEAT_LENT };
+enum seat_state { SEAT_OPENING, SEAT_IDLE, SEAT_LENT, SEAT_TENDED };
 
 struct pool_seat {
     struct pool *pool; /* NULL: in no pool */
@@ -38,6 +38,7 @@ struct pool_seat {
     struct pool_seat *prev, *next; /* IDLE: the one used last is the first */
     uint64_t opened_ms, idle_since_ms;
     uint64_t last_client; /* who had it last: it needs nothing to be made like that one */
+    bool checked;         /* it has answered just before it became idle */
 };
 
 struct pool_waiter {
@@ -54,7 +55,7 @@ struct pool {
     struct quota *quota;
     struct pool_seat *idle;
     struct pool_waiter *line;
-    size_t opening_count, idle_count, lent_count, waiting_count;
+    size_t opening_count, idle_count, lent_count, tended_count, waiting_count;
     size_t client_count; /* that know it: it may not go */
     bool starved;        /* as its quota has been told, here and below */
     bool longing;
@@ -82,12 +83,17 @@ void pools_sweep(struct pools *pools);
 
 /* ---- borrowing ---- */
 
-/* An idle seat, now LENT: best one that `client` had last. NULL: none is idle. */
-struct pool_seat *pool_lend(struct pool *pool, uint64_t client);
+/* An idle seat, now LENT: best one that `client` had last. NULL: none is idle, or they must be checked. */
+struct pool_seat *pool_lend(struct pool *pool, uint64_t client, uint64_t now_ms);
+/* An idle seat that somebody waits for and that has been idle for too long to be trusted, now TENDED: to be
+ * checked. NULL: none, or enough of them are on their way. */
+struct pool_seat *pool_doubt(struct pool *pool, uint64_t now_ms);
+/* LENT, now TENDED: nobody has it, and it must be reset before somebody does. */
+void pool_tend(struct pool_seat *seat);
 void pool_wait(struct pool *pool, struct pool_waiter *waiter, uint64_t now_ms); /* at the end of the line */
 void pool_unwait(struct pool_waiter *waiter);                                   /* fine if it does not wait */
 /* It comes back from `client`. True: it must be closed instead (too old, too many, or somebody starves):
- * still LENT. */
+ * still LENT, or TENDED. */
 bool pool_must_close(const struct pool_seat *seat, uint64_t now_ms);
 void pool_back(struct pool_seat *seat, uint64_t client, uint64_t now_ms);
 

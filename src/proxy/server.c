@@ -13,7 +13,7 @@
 #include "proxy/lost.h"
 #include "proxy/owed.h"
 #include "proxy/relay.h"
-#include "proxy/reset.h"
+#include "proxy/tend.h"
 #include "wire/read.h"
 #include "wire/write.h"
 
@@ -321,8 +321,8 @@ static void on_came(struct stream *stream, size_t bytes)
     server->loop->tallies[server->store->index].total[TALLY_SENT_BYTES] += bytes;
     if (server->state == SERVER_LOGIN)
         run_login(server);
-    else if (server->client == NULL && server->resetting_ms != 0)
-        reset_came(server);
+    else if (server->client == NULL && server->tended != TENDED_NOT)
+        tend_came(server);
     else if (server->client == NULL)
         lend_came(server);
     else

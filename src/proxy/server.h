@@ -36,6 +36,8 @@ enum server_state {
 
 struct request; /* owed.h */
 
+enum tended { TENDED_NOT, TENDED_RESET, TENDED_CHECK };
+
 struct server {
     struct stream stream; /* first, as in struct client */
     struct loop *loop;
@@ -76,7 +78,8 @@ struct server {
     struct pool_seat seat;  /* pool_mode = transaction: its place in a pool */
     const char *pinned;     /* why it stays with its client; NULL: it does not */
     bool spoilt;            /* … and what it carries ends with it only: DISCARD ALL does not undo it */
-    uint64_t resetting_ms;  /* since when it forgets what its client has left (reset.h); 0: it does not */
+    enum tended tended;     /* what it is told while it works for nobody (tend.h) … */
+    uint64_t tended_ms;     /* … and since when */
     bool made_stale;        /* PostgreSQL has said that a shared statement means something else by now */
     bool doubtful;          /* the transaction runs something that could not be read */
     struct wear *wear;      /* settings it has been given since its login … */

@@ -347,7 +347,7 @@ static void tell_pools(struct loop *loop, struct rows *rows, const struct now *n
     }
     DL_FOREACH2(loop->servers, server, next_of_loop) {
         bool ready = server->state == SERVER_READY;
-        bool working = server->client != NULL || server->resetting_ms != 0;
+        bool working = server->client != NULL || server->tended != TENDED_NOT;
         const int counts[5] = { 0, 0, ready && working, ready && !working, !ready };
 
         pool_row(rows, server->store->name, server->identity->database, server->identity->user, counts, 0,

@@ -26,11 +26,13 @@ def server(stores):
     cluster.execute("postgres", "SELECT pg_reload_conf()")
 
 
-@pytest.fixture(params=["home", "away"])
+@pytest.fixture(params=["home", "away", "away, pool_mode = transaction"])
 def proxy_before(request, server, make_proxy, stores):
-    proxy = make_proxy(users={"app": "app's secret", USER: PASSWORD}).start()
+    """A pool of one server, where it is shared: a replication connection is not among those that it counts."""
+    mode = {"pool_mode": "transaction", "default_pool_size": 1} if "transaction" in request.param else {}
+    proxy = make_proxy(users={"app": "app's secret", USER: PASSWORD}, settings={"pgshunt": mode}).start()
     stores.fill({TENANT: 20, OTHER: 10})
-    if request.param == "away":
+    if request.param.startswith("away"):
         proxy.move(TENANT, "dedicated")
     return proxy
 

@@ -11,6 +11,8 @@
 
 static const struct store shared = { .name = "shared", .index = 0 }, other = { .name = "other", .index = 1 };
 
+#define NEVER UINT64_MAX
+
 struct play {
     struct quotas *quotas;
     struct pools *pools;
@@ -54,7 +56,8 @@ static void open_seat(struct pool *pool, struct pool_seat *seat, uint64_t now_ms
 
 static void a_pool_is_of_user_database_and_startup_parameters(void **state)
 {
-    struct play play = begin((struct quota_limits){ .pool_size = 1 }, (struct pool_rules){ 0 });
+    struct play play =
+        begin((struct quota_limits){ .pool_size = 1 }, (struct pool_rules){ .check_after_ms = NEVER });
     struct pool *pool = join(play.pools, &shared, "app", "-c a=1");
 
     (void)state;
@@ -71,7 +74,8 @@ static void a_pool_is_of_user_database_and_startup_parameters(void **state)
 
 static void whoever_had_it_last_gets_it_again(void **state)
 {
-    struct play play = begin((struct quota_limits){ .pool_size = 9 }, (struct pool_rules){ 0 });
+    struct play play =
+        begin((struct quota_limits){ .pool_size = 9 }, (struct pool_rules){ .check_after_ms = NEVER });
     struct pool *pool = join(play.pools, &shared, "app", "");
     struct pool_seat seats[3];
 
@@ -81,12 +85,12 @@ static void whoever_had_it_last_gets_it_again(void **state)
         open_seat(pool, &seats[i], 0);
     }
     for (uint64_t client = 1; client <= 3; client++)
-        assert_non_null(pool_lend(pool, client));
-    assert_null(pool_lend(pool, 4));
+        assert_non_null(pool_lend(pool, client, 10));
+    assert_null(pool_lend(pool, 4, 10));
     for (int i = 0; i < 3; i++)
         pool_back(&seats[i], (uint64_t)i + 1, 10);
-    assert_ptr_equal(pool_lend(pool, 1), &seats[0]);
-    assert_ptr_equal(pool_lend(pool, 9), &seats[2]); /* else the one used last: the others may go */
+    assert_ptr_equal(pool_lend(pool, 1, 10), &seats[0]);
+    assert_ptr_equal(pool_lend(pool, 9, 10), &seats[2]); /* else the one used last: the others may go */
     for (int i = 0; i < 3; i++)
         pool_gone(&seats[i]);
     assert_int_equal(quota_count(pool->quota), 0);
@@ -95,8 +99,9 @@ static void whoever_had_it_last_gets_it_again(void **state)
 
 static void opens_for_those_who_wait_up_to_its_size(void **state)
 {
-    struct play play = begin((struct quota_limits){ .pool_size = 2, .reserve_size = 1 },
-                             (struct pool_rules){ .reserve_after_ms = 100, .wait_ms_max = 1000 });
+    struct play play =
+        begin((struct quota_limits){ .pool_size = 2, .reserve_size = 1 },
+              (struct pool_rules){ .reserve_after_ms = 100, .wait_ms_max = 1000, .check_after_ms = NEVER });
     struct pool *pool = join(play.pools, &shared, "app", "");
     struct pool_waiter waiters[4] = { 0 };
     struct pool_seat seats[3] = { 0 };
@@ -125,8 +130,8 @@ static void opens_for_those_who_wait_up_to_its_size(void **state)
 
 static void rests_after_a_failure(void **state)
 {
-    struct play play =
-        begin((struct quota_limits){ .pool_size = 2 }, (struct pool_rules){ .retry_after_ms = 100 });
+    struct play play = begin((struct quota_limits){ .pool_size = 2 },
+                             (struct pool_rules){ .retry_after_ms = 100, .check_after_ms = NEVER });
     struct pool *pool = join(play.pools, &shared, "app", "");
     struct pool_waiter waiter = { 0 };
     struct pool_seat seat = { 0 };
@@ -153,7 +158,8 @@ static void rests_after_a_failure(void **state)
 
 static void a_pool_that_starves_gets_its_turn(void **state)
 {
-    struct play play = begin((struct quota_limits){ .pool_size = 1 }, (struct pool_rules){ 0 });
+    struct play play =
+        begin((struct quota_limits){ .pool_size = 1 }, (struct pool_rules){ .check_after_ms = NEVER });
     struct pool *rich = join(play.pools, &shared, "app", "-c a=1"),
                 *poor = join(play.pools, &shared, "app", "");
     struct pool_waiter waits = { 0 }, waits_too = { 0 };
@@ -162,7 +168,7 @@ static void a_pool_that_starves_gets_its_turn(void **state)
     (void)state;
     assert_true(pool_may_warm(rich, 1));
     open_seat(rich, &seat, 1);
-    assert_non_null(pool_lend(rich, 1));
+    assert_non_null(pool_lend(rich, 1, 10));
     assert_false(pool_must_close(&seat, 2));
     pool_wait(rich, &waits_too, 2);
     assert_false(pool_must_close(&seat, 2)); /* who waits here has this one to wait for */
@@ -189,7 +195,8 @@ static void the_old_and_the_idle_go(void **state)
 {
     struct play play =
         begin((struct quota_limits){ .pool_size = 5 },
-              (struct pool_rules){ .min_size = 1, .idle_ms_max = 100, .lifetime_ms_max = 1000 });
+              (struct pool_rules){
+                  .min_size = 1, .idle_ms_max = 100, .lifetime_ms_max = 1000, .check_after_ms = NEVER });
     struct pool *pool = join(play.pools, &shared, "app", "");
     struct pool_seat first, second;
 
@@ -204,7 +211,7 @@ static void the_old_and_the_idle_go(void **state)
     pool_gone(&first);
     assert_null(pool_outlived(pool, 500)); /* the last one stays */
     assert_ptr_equal(pool_outlived(pool, 1050), &second);
-    assert_non_null(pool_lend(pool, 1));
+    assert_non_null(pool_lend(pool, 1, 10));
     assert_true(pool_must_close(&second, 1050));
     pool_gone(&second);
     end(&play);
@@ -212,8 +219,8 @@ static void the_old_and_the_idle_go(void **state)
 
 static void a_store_has_its_own_limit(void **state)
 {
-    struct play play =
-        begin((struct quota_limits){ .pool_size = 5, .store_max = 2 }, (struct pool_rules){ 0 });
+    struct play play = begin((struct quota_limits){ .pool_size = 5, .store_max = 2 },
+                             (struct pool_rules){ .check_after_ms = NEVER });
     struct pool *app = join(play.pools, &shared, "app", ""), *boss = join(play.pools, &shared, "boss", "");
     struct pool *away = join(play.pools, &other, "app", "");
 
@@ -232,8 +239,8 @@ static void a_store_has_its_own_limit(void **state)
 
 static void a_user_has_a_limit_at_each_store(void **state)
 {
-    struct play play =
-        begin((struct quota_limits){ .pool_size = 5, .user_max = 2 }, (struct pool_rules){ 0 });
+    struct play play = begin((struct quota_limits){ .pool_size = 5, .user_max = 2 },
+                             (struct pool_rules){ .check_after_ms = NEVER });
     struct pool *app = join(play.pools, &shared, "app", ""), *boss = join(play.pools, &shared, "boss", "");
     struct pool *away = join(play.pools, &other, "app", "");
 
@@ -261,7 +268,8 @@ static void what_is_beyond_a_lowered_limit_goes_when_it_is_free(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof fewer / sizeof fewer[0]; i++) {
-        struct play play = begin((struct quota_limits){ .pool_size = 3 }, (struct pool_rules){ 0 });
+        struct play play =
+            begin((struct quota_limits){ .pool_size = 3 }, (struct pool_rules){ .check_after_ms = NEVER });
         struct pool *pool = join(play.pools, &shared, "app", "");
         struct pool_seat seats[3];
 
@@ -269,7 +277,7 @@ static void what_is_beyond_a_lowered_limit_goes_when_it_is_free(void **state)
             assert_true(pool_may_warm(pool, 0));
             open_seat(pool, &seats[j], 0);
         }
-        assert_ptr_equal(pool_lend(pool, 1), &seats[2]);
+        assert_ptr_equal(pool_lend(pool, 1, 10), &seats[2]);
         assert_false(pool_must_close(&seats[2], 1));
         assert_null(pool_outlived(pool, 1));
         quotas_limit(play.quotas, &fewer[i]);
@@ -287,7 +295,7 @@ static void what_is_beyond_a_lowered_limit_goes_when_it_is_free(void **state)
 static void a_reserve_in_use_is_not_too_many(void **state)
 {
     struct play play = begin((struct quota_limits){ .pool_size = 1, .reserve_size = 1 },
-                             (struct pool_rules){ .reserve_after_ms = 5 });
+                             (struct pool_rules){ .reserve_after_ms = 5, .check_after_ms = NEVER });
     struct pool *pool = join(play.pools, &shared, "app", "");
     struct pool_seat first, second;
 
@@ -306,7 +314,8 @@ static void a_reserve_in_use_is_not_too_many(void **state)
 
 static void what_is_idle_is_for_those_who_wait_long_elsewhere(void **state)
 {
-    struct play play = begin((struct quota_limits){ .pool_size = 2 }, (struct pool_rules){ 0 });
+    struct play play =
+        begin((struct quota_limits){ .pool_size = 2 }, (struct pool_rules){ .check_after_ms = NEVER });
     struct pool *busy = join(play.pools, &shared, "app", "-c a=1"),
                 *idle = join(play.pools, &shared, "app", "");
     struct pool_waiter waiter = { 0 };
@@ -315,7 +324,7 @@ static void what_is_idle_is_for_those_who_wait_long_elsewhere(void **state)
     (void)state;
     assert_true(pool_may_warm(busy, 0));
     open_seat(busy, &working, 0);
-    assert_ptr_equal(pool_lend(busy, 1), &working);
+    assert_ptr_equal(pool_lend(busy, 1, 10), &working);
     assert_true(pool_may_warm(idle, 0));
     open_seat(idle, &free, 0);
     pool_wait(busy, &waiter, 100);
@@ -339,6 +348,39 @@ static void what_is_idle_is_for_those_who_wait_long_elsewhere(void **state)
     end(&play);
 }
 
+static void what_was_idle_for_long_is_checked_first(void **state)
+{
+    struct play play =
+        begin((struct quota_limits){ .pool_size = 2 }, (struct pool_rules){ .check_after_ms = 100 });
+    struct pool *pool = join(play.pools, &shared, "app", "");
+    struct pool_waiter waiter = { 0 };
+    struct pool_seat seats[2];
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_true(pool_may_warm(pool, 0));
+        open_seat(pool, &seats[i], 0);
+    }
+    assert_ptr_equal(pool_lend(pool, 1, 500), &seats[1]); /* it has logged in just now */
+    pool_back(&seats[1], 1, 500);
+    assert_ptr_equal(pool_lend(pool, 2, 599), &seats[1]);
+    pool_back(&seats[1], 1, 600);
+    assert_null(pool_lend(pool, 1, 2000));
+    assert_null(pool_doubt(pool, 2000)); /* nobody waits for it */
+    pool_wait(pool, &waiter, 2000);
+    assert_ptr_equal(pool_doubt(pool, 2000), &seats[1]);
+    assert_null(pool_doubt(pool, 2000)); /* one waits, one is on its way */
+    assert_false(pool_may_open(pool, 2000));
+    pool_back(&seats[1], 1, 2001);
+    assert_ptr_equal(pool_lend(pool, 2, 2500), &seats[1]); /* checked, though idle for long again */
+    pool_unwait(&waiter);
+    pool_gone(&seats[0]);
+    pool_tend(&seats[1]);
+    pool_gone(&seats[1]); /* it has not come back from there */
+    assert_int_equal(quota_count(pool->quota), 0);
+    end(&play);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +391,7 @@ int main(void)
         cmocka_unit_test(a_pool_that_starves_gets_its_turn),
         cmocka_unit_test(the_old_and_the_idle_go),
         cmocka_unit_test(a_store_has_its_own_limit),
+        cmocka_unit_test(what_was_idle_for_long_is_checked_first),
         cmocka_unit_test(a_user_has_a_limit_at_each_store),
         cmocka_unit_test(what_is_idle_is_for_those_who_wait_long_elsewhere),
         cmocka_unit_test(what_is_beyond_a_lowered_limit_goes_when_it_is_free),

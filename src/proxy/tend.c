@@ -1,5 +1,5 @@
-/* reset.c - see reset.h. */
-#include "proxy/reset.h"
+/* tend.c - see tend.h. */
+#include "proxy/tend.h"
 
 #include <string.h>
 #include <strings.h>
@@ -14,9 +14,9 @@
 
 static const char EVERYTHING[] = "DISCARD ALL";
 
-static const char *query_of(const struct server *server)
+static const char *text_of(const struct server *server, enum config_key key)
 {
-    return config_text(server->loop->settings->config, CONFIG_SERVER_RESET_QUERY);
+    return config_text(server->loop->settings->config, key);
 }
 
 static bool is_everything(const char *query)
@@ -28,30 +28,49 @@ static bool is_everything(const char *query)
     return bytes == sizeof EVERYTHING - 1 && strncasecmp(query, EVERYTHING, bytes) == 0;
 }
 
-bool reset_is_possible(const struct server *server)
+bool tend_can_reset(const struct server *server)
 {
-    return query_of(server)[0] != '\0' && !server->spoilt;
+    return text_of(server, CONFIG_SERVER_RESET_QUERY)[0] != '\0' && !server->spoilt;
 }
 
-void reset_begin(struct server *server)
+/* Without memory it is closed already. */
+static void say(struct server *server, const char *query)
 {
-    const char *query = query_of(server);
-
-    server->resetting_ms = clock_ms();
-    if (!is_everything(query))
+    if (server->state == SERVER_READY)
         server_say(server, slice_of(query));
-    if (server->state == SERVER_READY) /* else there was no memory, and it is closed */
-        server_say(server, slice_of(EVERYTHING));
+}
+
+static void begin(struct server *server)
+{
     if (server->state != SERVER_READY)
         return;
     stream_start(&server->stream); /* its client may have been slow */
     stream_flush(&server->stream);
 }
 
+void tend_reset(struct server *server)
+{
+    const char *query = text_of(server, CONFIG_SERVER_RESET_QUERY);
+
+    server->tended = TENDED_RESET;
+    server->tended_ms = clock_ms();
+    if (!is_everything(query))
+        say(server, query);
+    say(server, EVERYTHING);
+    begin(server);
+}
+
+void tend_check(struct server *server)
+{
+    server->tended = TENDED_CHECK;
+    server->tended_ms = clock_ms();
+    say(server, text_of(server, CONFIG_SERVER_CHECK_QUERY));
+    begin(server);
+}
+
 /* As after its login. */
 static void forget(struct server *server)
 {
-    server->resetting_ms = 0;
     server->pinned = NULL;
     made_done(&server->made);
     server->made_stale = false;
@@ -65,7 +84,8 @@ static void forget(struct server *server)
 static void give_up(struct server *server, const char *what, struct slice text)
 {
     log_line(server->loop->shared->log, LOG_WARN, "proxy",
-             "server_reset_query: a connection of user \"%s\" to store \"%s\" is closed: %s%.*s",
+             "%s: a connection of user \"%s\" to store \"%s\" is closed: %s%.*s",
+             server->tended == TENDED_RESET ? "server_reset_query" : "server_check_query",
              server->identity->user, server->store->name, what, (int)text.bytes, text.at);
     server_close(server);
 }
@@ -99,7 +119,7 @@ static bool on_message(struct server *server, const struct msg *msg)
     return true; /* rows, notices, what it has listened to until now: for nobody */
 }
 
-void reset_came(struct server *server)
+void tend_came(struct server *server)
 {
     struct msg msg;
     struct error err;
@@ -115,12 +135,14 @@ void reset_came(struct server *server)
             server_break(server, &err);
         return;
     }
-    forget(server);
-    lend_return(server, 0);
+    if (server->tended == TENDED_RESET)
+        forget(server);
+    server->tended = TENDED_NOT;
+    lend_return(server, server->seat.last_client);
 }
 
-void reset_expired(struct server *server)
+void tend_expired(struct server *server)
 {
-    if (server->resetting_ms != 0 && clock_ms() - server->resetting_ms >= SERVER_RESET_TIMEOUT_MS)
+    if (clock_ms() - server->tended_ms >= SERVER_TEND_TIMEOUT_MS)
         give_up(server, "it does not answer", slice_of(""));
 }
