@@ -2,7 +2,7 @@
 -- $1 text[]: schemas, $2 text[]: tables.
 -- n (1 …), kind: t the table itself, p a partition or inheritance child of it, h another relation of that name;
 -- nspname, relname, relkind; usual: an unqualified name may mean this schema although the client has set no search_path;
--- of_role: "$user" may mean it; attname (of h: none), type: of a domain the type below it, anyenum for an enum, 0 where equal
+-- of_role: "$user" may mean it; attname (of h: none), type: of a domain the type at its bottom, anyenum for an enum, 0 where equal
 -- texts and equal values are not the same (a collation that takes several texts for one, a numeric that rounds whole
 -- numbers); whether it is computed from other columns. A table that is not there has no row.
 WITH RECURSIVE wanted AS (
@@ -34,8 +34,7 @@ SELECT p.n, p.kind, s.nspname, c.relname, c.relkind,
        r.oid IS NOT NULL,
        a.attname,
        CASE WHEN NOT coalesce(l.collisdeterministic, true) THEN 0
-            WHEN b.oid = 'numeric'::regtype AND greatest(a.atttypmod, y.typtypmod) > -1
-                 AND (greatest(a.atttypmod, y.typtypmod) - 4) & 1024 <> 0 THEN 0
+            WHEN b.oid = 'numeric'::regtype AND b.typmod > -1 AND (b.typmod - 4) & 1024 <> 0 THEN 0
             WHEN b.typtype = 'e' THEN 'anyenum'::regtype
             ELSE b.oid END,
        a.attgenerated <> ''
@@ -45,6 +44,13 @@ SELECT p.n, p.kind, s.nspname, c.relname, c.relkind,
   LEFT JOIN pg_roles r ON r.rolname = s.nspname
   LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND p.kind <> 'h'
   LEFT JOIN pg_collation l ON l.oid = a.attcollation
-  LEFT JOIN pg_type y ON y.oid = a.atttypid
-  LEFT JOIN pg_type b ON b.oid = CASE y.typtype WHEN 'd' THEN y.typbasetype ELSE y.oid END
+  LEFT JOIN LATERAL (
+       WITH RECURSIVE chain AS (
+              SELECT t.oid, t.typtype, t.typbasetype, a.atttypmod AS typmod, t.typtypmod AS below
+                FROM pg_type t WHERE t.oid = a.atttypid
+              UNION ALL
+              SELECT t.oid, t.typtype, t.typbasetype, chain.below, t.typtypmod
+                FROM chain JOIN pg_type t ON t.oid = chain.typbasetype WHERE chain.typtype = 'd'
+            )
+       SELECT oid, typtype, typmod FROM chain WHERE typtype <> 'd') b ON true
  ORDER BY p.n, p.kind = 'h', p.kind = 'p', s.nspname, c.relname, a.attnum

@@ -108,6 +108,7 @@ bool attribute_set_value(const struct plan_statement *statement, struct slice te
 
 /* The canonical form of a tenant: uuid in lower case, integers without leading zeros or sign '+', text as it
  * is. false: not a value of that type, or TENANT_BYTES_MAX or longer. */
+bool tenant_type_is_known(uint32_t type_oid); /* anyenum stands for every enum */
 bool tenant_canonical(uint32_t type_oid, struct slice text, char out[TENANT_BYTES_MAX]);
 bool tenant_from_binary(uint32_t type_oid, struct slice bytes, char out[TENANT_BYTES_MAX]);
 

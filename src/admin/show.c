@@ -194,7 +194,7 @@ bool show_canonical_tenant(const struct view *view, const char *given, char tena
 
     if (strlen(given) >= TENANT_BYTES_MAX)
         return error_set(err, "22001", "a tenant has at most %d bytes", TENANT_BYTES_MAX - 1);
-    if (type == 0) {
+    if (type == 0 || !tenant_type_is_known(type)) { /* whoever reads the table itself says what is wrong */
         memcpy(tenant, given, strlen(given) + 1);
         return true;
     }

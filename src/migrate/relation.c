@@ -106,6 +106,12 @@ static bool fill_column(struct relation_column *column, const struct event_names
     column->identity_always = flag(result, row, 4);
     column->not_null = flag(result, row, 5);
     column->has_default = flag(result, row, 6);
+    column->tenant_type = (uint32_t)strtoul(value(result, row, 7), NULL, 10);
+    column->odd = flag(result, row, 8)   ? "has a collation that takes several texts for one"
+                  : flag(result, row, 9) ? "rounds whole numbers"
+                  : flag(result, row, 10)
+                      ? "is of a domain over an enum, for which PostgreSQL has no operator ="
+                      : NULL;
     if (!copy_text(&column->name, value(result, row, 0), err) ||
         !copy_text(&column->type, value(result, row, 1), err))
         return false;

@@ -15,6 +15,9 @@ struct relation_column {
     char *name;
     char *type; /* format_type() */
     uint32_t type_oid;
+    uint32_t tenant_type; /* of a domain the type below it, any enum TYPE_ENUM; 0: equal texts and equal
+                             values are not the same, `odd` says why */
+    const char *odd;      /* a static text; NULL: nothing */
     bool generated;       /* GENERATED ALWAYS AS (…) STORED: not copied */
     bool identity_always; /* needs OVERRIDING SYSTEM VALUE */
     bool not_null;

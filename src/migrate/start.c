@@ -37,6 +37,27 @@ static bool take_options(struct runner *r, struct error *err)
 
 /* The tenant as the tables write it: by the type of the target's tenant column (the source's is the same, or
  * the tables do not fit). */
+static bool tenant_type_fits(const struct relation_column *column, struct error *err)
+{
+    enum { BPCHAR_OID = 1042 /* pg_type.dat */ };
+
+    if (column->odd != NULL)
+        error_set(err, "0A000", "column \"%s\" %s: its tenants cannot be moved", column->name, column->odd);
+    else if (column->tenant_type == BPCHAR_OID)
+        error_set(err, "0A000",
+                  "column \"%s\" is of type %s, which takes blanks at the end for nothing: its "
+                  "tenants cannot be moved",
+                  column->name, column->type);
+    else if (!tenant_type_is_known(column->tenant_type))
+        error_set(err, "0A000", "column \"%s\" is of type %s: its tenants cannot be moved", column->name,
+                  column->type);
+    else
+        return true;
+    return error_hint(err,
+                      "A tenant column is a uuid, text, varchar, an integer, a numeric, an enum, or a domain "
+                      "over one of them, where equal values have one text only.");
+}
+
 static bool take_tenant(struct runner *r, struct error *err)
 {
     const struct relation *rel = &r->m.target_rel;
@@ -52,8 +73,10 @@ static bool take_tenant(struct runner *r, struct error *err)
     for (size_t i = 0; i < rel->column_count; i++) {
         if (!rel->columns[i].is_tenant)
             continue;
+        if (!tenant_type_fits(&rel->columns[i], err))
+            return false;
         if (r->start->tenant[0] != '\0' &&
-            tenant_canonical(rel->columns[i].type_oid, slice_of(r->start->tenant), r->m.tenant))
+            tenant_canonical(rel->columns[i].tenant_type, slice_of(r->start->tenant), r->m.tenant))
             return true;
         return error_set(err, "22P02", "\"%.100s\" is not a tenant: column \"%s\" is of type %s",
                          r->start->tenant, rel->columns[i].name, rel->columns[i].type);

@@ -142,6 +142,11 @@ static bool canonical_integer(uint32_t type_oid, struct slice text, char out[TEN
     return errno == 0 && *end == '\0' && integer_fits(type_oid, value) && write_integer(value, out);
 }
 
+bool tenant_type_is_known(uint32_t type_oid)
+{
+    return type_family(type_oid) != FAMILY_NONE;
+}
+
 bool tenant_canonical(uint32_t type_oid, struct slice text, char out[TENANT_BYTES_MAX])
 {
     char uuid[UUID_TEXT_BYTES];
