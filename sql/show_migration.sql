@@ -9,7 +9,7 @@ SELECT line.name, line.value
             'total_events', 'events_copied', 'progress_percentage', 'sync_lag_events', 'source_position',
             'target_position', 'error_message', 'error_severity', 'error_recoverability', 'route_store',
             'route_state', 'route_generation', 'created_by', 'created_at', 'started_at', 'bulk_copy_started_at',
-            'bulk_copy_completed_at', 'dual_write_started_at', 'cutover_started_at', 'completed_at', 'updated_at',
+            'bulk_copy_completed_at', 'dual_write_started_at', 'cutover_started_at', 'completed_at', 'settled_at', 'updated_at',
             'abort_requested_at', 'abort_reason']),
         unnest(ARRAY[m.id::text, m.tenant_id, m.source_store_id, m.target_store_id, m.state, m.paused_from,
             m.owner_instance, m.owner_epoch::text, m.total_events::text, m.events_copied::text,
@@ -17,7 +17,7 @@ SELECT line.name, line.value
             m.target_position::text, m.error_message, m.error_severity, m.error_recoverability, r.store_id,
             r.migration_state, r.generation::text, m.created_by, m.created_at::text, m.started_at::text,
             m.bulk_copy_started_at::text, m.bulk_copy_completed_at::text, m.dual_write_started_at::text,
-            m.cutover_started_at::text, m.completed_at::text, m.updated_at::text, m.abort_requested_at::text,
+            m.cutover_started_at::text, m.completed_at::text, m.settled_at::text, m.updated_at::text, m.abort_requested_at::text,
             m.abort_reason])
     ) WITH ORDINALITY AS basic (name, value, at)
     UNION ALL

@@ -41,6 +41,14 @@ static void take_news(struct control *c, struct runner_letter *news)
         LL_APPEND(c->slots, &news->letter);
         control_grant_slots(c);
         return;
+    case RUNNER_SWITCHED:
+        running = control_find_running(c, news->migration);
+        if (running != NULL) {
+            running->has_slot = false;
+            running->switched = true;
+            control_grant_slots(c);
+        }
+        break;
     case RUNNER_ENDED:
         running = control_find_running(c, news->migration);
         if (running != NULL)
@@ -396,10 +404,13 @@ bool control_start(const struct control_setup *setup, struct control **control, 
     c->on_letters = on_letters;
     c->lease_ms = (uint64_t)config_number(setup->config, CONFIG_LEASE_MS);
     name_instance(c);
-    c->ledger_setup = (struct ledger_setup){ .conninfo = control_conninfo(setup->config, setup->stores),
-                                             .schema = config_text(setup->config, CONFIG_CONTROL_SCHEMA),
-                                             .instance = c->instance,
-                                             .default_store = stores_default(setup->stores)->name };
+    c->ledger_setup =
+        (struct ledger_setup){ .conninfo = control_conninfo(setup->config, setup->stores),
+                               .schema = config_text(setup->config, CONFIG_CONTROL_SCHEMA),
+                               .instance = c->instance,
+                               .default_store = stores_default(setup->stores)->name,
+                               .in_default_store =
+                                   config_text(setup->config, CONFIG_CONTROL_CONNINFO)[0] == '\0' };
     if (!build(c, err)) {
         control_free(c);
         return false;

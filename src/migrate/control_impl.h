@@ -16,6 +16,7 @@ enum { CONTROL_INSTANCE_BYTES = 200 };
 struct running {
     struct runner *runner;
     bool ended, has_slot;
+    bool switched; /* its tenant has moved: it takes no requests any more */
     struct running *next;
 };
 

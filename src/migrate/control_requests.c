@@ -47,7 +47,8 @@ static void pass_to_runner(struct control *c, struct control_request *request,
     struct running *running = control_find_running(c, found->id);
     struct error err;
 
-    if (running != NULL && !running->ended && mailbox_post(runner_mailbox(running->runner), &request->letter))
+    if (running != NULL && !running->ended && !running->switched &&
+        mailbox_post(runner_mailbox(running->runner), &request->letter))
         return;
     if (request->verb == CONTROL_ABORT && found->state == MIGRATION_FAILED && running == NULL) {
         control_start_runner(c, found->id, request);

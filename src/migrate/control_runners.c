@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "migrate/control_impl.h"
+#include "migrate/sqltext.h"
 #include "sql_embedded.h"
 
 struct running *control_find_running(struct control *c, const char *id)
@@ -80,9 +81,19 @@ void control_join_ended(struct control *c)
 /* Migrations without a runner that are ours to carry on: after a start, or when another instance is gone. */
 bool control_adopt_orphans(struct control *c, struct error *err)
 {
-    const char *const values[] = { c->instance };
-    PGresult *result = pg_query(ledger_pg(c->ledger), sql_find_orphans, 1, values, err);
+    struct buf stores;
+    PGresult *result = NULL;
 
+    buf_init(&stores);
+    for (size_t i = 0; i < c->setup.stores->count; i++)
+        sqltext_array_add(&stores, c->setup.stores->at[i].name);
+    sqltext_array_end(&stores);
+    if (buf_failed(&stores))
+        error_no_memory(err);
+    else
+        result = pg_query(ledger_pg(c->ledger), sql_find_orphans, 2,
+                          (const char *[]){ c->instance, buf_text(&stores) }, err);
+    buf_done(&stores);
     if (result == NULL)
         return false;
     for (int row = 0; row < PQntuples(result); row++) {

@@ -499,7 +499,8 @@ bool copier_move_sequence(struct migration *m, struct error *err)
 bool copier_finish(struct migration *m, uint64_t generation, struct error *err)
 {
     char highest[24] = "0", epoch[24], generation_text[24];
-    const char *const values[] = { highest, m->id, epoch, generation_text };
+    const char *const values[] = { highest,         m->id,     epoch,
+                                   generation_text, m->tenant, m->target == m->default_store ? "f" : "t" };
     bool sequence = m->target_rel.sequence != NULL, ours;
     PGresult *result;
 
@@ -508,7 +509,7 @@ bool copier_finish(struct migration *m, uint64_t generation, struct error *err)
     snprintf(epoch, sizeof epoch, "%" PRIu64, m->epoch);
     snprintf(generation_text, sizeof generation_text, "%" PRIu64, generation);
     sequence = sequence && strcmp(highest, "0") != 0;
-    result = ask(m, false, sequence ? sql_copy_finish : sql_copy_finish_only, 4, values, err);
+    result = ask(m, false, sequence ? sql_copy_finish : sql_copy_finish_only, 6, values, err);
     if (result == NULL)
         return false;
     ours = PQgetvalue(result, 0, 0)[0] == 't';

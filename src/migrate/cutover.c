@@ -368,8 +368,9 @@ static bool cutover_switch(struct cutover *cut, struct error *err)
     if (!failpoint("cutover.before_switch", err))
         return false;
     snprintf(details, sizeof details, "{\"lock_tries\": %u}", cut->tries);
-    outcome = ledger_switch(r->ledger, r->id, r->m.epoch, r->routed.generation, cut->request->operator_name,
-                            details, &r->routed, err);
+    outcome = ledger_switch(r->ledger, r->id, r->m.epoch, r->routed.generation,
+                            r->m.target == r->m.default_store && r->setup->ledger->in_default_store,
+                            cut->request->operator_name, details, &r->routed, err);
     cut->step_us[STEP_SWITCH] = now_us() - begun_us;
     if (outcome == LEDGER_DONE)
         r->state = MIGRATION_MIGRATED;
@@ -408,6 +409,22 @@ static bool drop_gates(struct runner *r)
     return true;
 }
 
+/* A tenant that comes home: the store's entry that it lives elsewhere goes before any held write does. */
+static bool let_in(struct runner *r)
+{
+    struct error err;
+
+    while (!runner_let_in(r, &err)) {
+        runner_letters(r);
+        if (r->stopping)
+            return false;
+        log_error(r->setup->log, LOG_ERROR, "runner", &err,
+                  "migration %s: store \"%s\" does not let the tenant in yet", r->id, r->m.target->name);
+        pg_nap(&r->m.wake, 50);
+    }
+    return true;
+}
+
 static bool cutover_release(struct cutover *cut)
 {
     uint64_t begun_us = now_us();
@@ -416,7 +433,7 @@ static bool cutover_release(struct cutover *cut)
 
     if (!failpoint("cutover.before_release", &err))
         log_error(cut->r->setup->log, LOG_WARN, "runner", &err, "migration %s", cut->r->id);
-    if (!tell_everybody(cut->r) || !drop_gates(cut->r))
+    if (!let_in(cut->r) || !tell_everybody(cut->r) || !drop_gates(cut->r))
         return false;
     cut->opened_us = now_us();
     cut->step_us[STEP_RELEASE] = cut->opened_us - begun_us;
@@ -455,6 +472,7 @@ bool cutover_settle(struct runner *r, struct error *err)
     if (switched)
         r->state = MIGRATION_MIGRATED;
     r->tap_to_open = !switched;
+    r->guards_checked = false;
     return failpoint("cutover.after_settle", err);
 }
 
@@ -512,7 +530,7 @@ bool cutover_recover(struct runner *r, struct error *err)
     if (!r->tap_to_open && !cutover_settle(r, err))
         return false;
     if (r->state == MIGRATION_MIGRATED) {
-        r->over = tell_everybody(r) && drop_gates(r);
+        r->over = let_in(r) && tell_everybody(r) && drop_gates(r);
         log_completed(r);
         return true;
     }
@@ -562,6 +580,8 @@ static void revert(struct cutover *cut, struct error *why)
     if (r->state != MIGRATION_CUTOVER_PAUSED && r->state != MIGRATION_MIGRATED)
         return; /* nothing was changed yet */
     r->taken_back_for = *why;
+    r->guards_checked =
+        false; /* the target may have let the tenant in: the next round of the mirror says no */
     if (error_is(why, "57014"))
         runner_log(r, LOG_WARN, "Cutover timeout", "cutover",
                    cut->closed_us == 0 ? 0 : (now_us() - cut->closed_us) / 1000, 0, why);

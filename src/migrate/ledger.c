@@ -96,7 +96,7 @@ bool ledger_is_broken(const struct ledger *ledger)
 /* --- the schema --- */
 
 /* In order; the version is the place in this list, from 1. */
-static const char *const versions[] = { sql_control_001, sql_control_002 };
+static const char *const versions[] = { sql_control_001, sql_control_002, sql_control_003 };
 
 enum { VERSIONS = sizeof versions / sizeof versions[0] };
 
@@ -377,7 +377,7 @@ bool ledger_announce(struct ledger *ledger, const char *id, uint64_t epoch, stru
 }
 
 enum ledger_outcome ledger_switch(struct ledger *ledger, const char *id, uint64_t epoch, uint64_t generation,
-                                  const char *operator_name, const char *details,
+                                  bool let_in, const char *operator_name, const char *details,
                                   struct ledger_routed *routed, struct error *err)
 {
     struct number epoch_text, generation_text;
@@ -386,13 +386,14 @@ enum ledger_outcome ledger_switch(struct ledger *ledger, const char *id, uint64_
                                    number_text(&generation_text, (int64_t)generation),
                                    operator_name,
                                    details,
-                                   ledger->setup->instance };
+                                   ledger->setup->instance,
+                                   let_in ? "t" : "f" };
     bool fine;
 
     pg_set_deadline(ledger->pg, clock_ms() + SWITCH_MS_MAX);
-    fine =
-        fetch_routed(ledger, "SELECT generation, others_alive FROM migration_switch($1, $2, $3, $4, $5, $6)",
-                     6, values, routed, err);
+    fine = fetch_routed(ledger,
+                        "SELECT generation, others_alive FROM migration_switch($1, $2, $3, $4, $5, $6, $7)",
+                        7, values, routed, err);
     pg_set_deadline(ledger->pg, 0);
     if (fine)
         return LEDGER_DONE;

@@ -16,6 +16,8 @@ struct ledger_setup { /* borrowed as long as a ledger made with it */
     const char *schema;
     const char *instance; /* who we are in owner_instance and proxy_instances */
     const char *default_store;
+    bool in_default_store; /* the control tables are in the default store's database, beside its
+                              pgshunt.tenancy */
 };
 
 bool ledger_open(const struct ledger_setup *setup, const char *application_name, const struct pg_wake *wake,
@@ -83,10 +85,11 @@ bool ledger_announce(struct ledger *ledger, const char *id, uint64_t epoch, stru
 
 enum ledger_outcome { LEDGER_DONE, LEDGER_REFUSED, LEDGER_UNKNOWN };
 
-/* The switch. REFUSED: somebody changed the route or the migration, nothing was switched. UNKNOWN: the
- * commit's reply was lost; ask ledger_take_back() on a new connection. */
+/* The switch. `let_in`: the default store's guard learns by the same commit that the tenant is back. REFUSED:
+ * somebody changed the route or the migration, nothing was switched. UNKNOWN: the commit's reply was lost;
+ * ask ledger_take_back() on a new connection. */
 enum ledger_outcome ledger_switch(struct ledger *ledger, const char *id, uint64_t epoch, uint64_t generation,
-                                  const char *operator_name, const char *details,
+                                  bool let_in, const char *operator_name, const char *details,
                                   struct ledger_routed *routed, struct error *err);
 /* Waits for a switch that may still be committing and decides: `switched`, or dual_write under a new epoch.
  */

@@ -15,7 +15,7 @@ struct migration_settings { /* configuration, overridden by START … WITH, stor
                              */
     int64_t batch_size, max_bulk_copy_rate, dual_write_timeout_minutes, cutover_max_lag_events,
         cutover_timeout_ms, cutover_lock_ms, write_hold_timeout_ms, mirror_poll_ms, copy_segment_seconds;
-    bool allow_empty;
+    bool allow_empty, guard;
     char position_mode[16];
 };
 
@@ -31,6 +31,7 @@ struct migration {
     char id[UUID_TEXT_BYTES];
     char tenant[TENANT_BYTES_MAX];
     const struct store *source, *target;
+    const struct store *default_store; /* of tenants without a route */
     uint64_t epoch;
     struct migration_settings settings;
     const struct event_names *names;

@@ -324,7 +324,7 @@ static void carry_on(struct runner *r)
     }
 }
 
-static void refuse_requests(struct runner *r)
+void runner_refuse_requests(struct runner *r)
 {
     struct letter *letter, *next;
     struct error err;
@@ -366,7 +366,11 @@ static void *runner_main(void *who)
         leave(r);
     }
     cutover_end_move(r);
-    refuse_requests(r);
+    runner_refuse_requests(r);
+    if (r->state == MIGRATION_MIGRATED && !r->stopping) {
+        runner_hand_over(r);
+        runner_refuse_requests(r);
+    }
     if (r->mirror != NULL)
         mirror_free(r->mirror);
     migration_disconnect(&r->m);
@@ -400,6 +404,7 @@ static void runner_init(struct runner *r, const struct runner_setup *setup, cons
     snprintf(r->m.id, sizeof r->m.id, "%s", id);
     r->m.names = setup->names;
     r->m.control_schema = setup->ledger->schema;
+    r->m.default_store = stores_default(setup->stores);
     r->m.log = setup->log;
     r->m.wake = (struct pg_wake){ mailbox_fd(r->mailbox), runner_letters, r };
     r->cursor.high = -1;

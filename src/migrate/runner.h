@@ -33,9 +33,10 @@ struct runner_setup { /* borrowed until runner_join() */
 enum runner_news {
     RUNNER_PUBLISH, /* runner → control: the tenant's route is this now; answered when every loop has applied
                        it */
-    RUNNER_SLOT,  /* runner → control: may I copy? answered when fewer than max_concurrent_migrations do */
-    RUNNER_ENDED, /* runner → control: join me */
-    RUNNER_LOOK,  /* control → runner: somebody changed your row by hand */
+    RUNNER_SLOT, /* runner → control: may I copy? answered when fewer than max_concurrent_migrations do */
+    RUNNER_SWITCHED, /* runner → control: the tenant has moved; only its source is still tidied up */
+    RUNNER_ENDED,    /* runner → control: join me */
+    RUNNER_LOOK,     /* control → runner: somebody changed your row by hand */
 };
 struct runner_letter {
     struct letter letter;
@@ -84,6 +85,7 @@ struct runner {
     bool gates_made;    /* on every loop */
     bool gates_claimed; /* under an epoch of this claim */
     bool tap_checked;
+    bool guards_checked;         /* both stores know where the tenant lives, and have their guards */
     bool settling;               /* a cutover's outcome is not known: the row is not claimed before it is */
     bool tap_to_open;            /* a cutover that was not switched has left it shut, perhaps */
     struct error taken_back_for; /* why its last cutover is on its way back */
@@ -142,6 +144,7 @@ bool runner_mirror(struct runner *r, bool *more, struct error *err);
 
 void runner_log(struct runner *r, enum log_level level, const char *event, const char *operation,
                 uint64_t duration_ms, int64_t events, const struct error *err);
+void runner_refuse_requests(struct runner *r); /* whoever still asks something of a migration that is over */
 void runner_answer(struct control_request *request, struct rows *rows, const struct error *err);
 
 /* runner_post.c */
@@ -152,6 +155,12 @@ bool runner_tell_control(struct runner *r, enum runner_news news, const struct r
 bool runner_own(struct runner *r, struct error *err);
 bool runner_make_gates(struct runner *r, struct error *err);
 bool runner_prepare(struct runner *r, struct error *err);
+/* runner_guard.c: both stores' guards, before a copy and after every claim or cutover that was taken back;
+ * the target lets a tenant in that comes home, between the switch and the release; and, when writes have been
+ * released, the source's shut tap gives way to its guard (until done, or stopped). */
+bool runner_check_guards(struct runner *r, struct error *err);
+bool runner_let_in(struct runner *r, struct error *err);
+void runner_hand_over(struct runner *r);
 /* runner_mirror.c */
 bool runner_write_progress(struct runner *r, struct error *err);  /* at most once per second */
 bool runner_read_lag(struct runner *r, struct error *err);        /* the same */

@@ -53,13 +53,16 @@ static bool claim(struct runner *r, struct error *err)
         return false;
     if (!found) {
         r->over = true;
-        if (ledger_look(r->ledger, r->id, &record, &found, err) && found)
+        if (ledger_look(r->ledger, r->id, &record, &found, err) && found) {
             r->state = record.state;
+            if (r->state == MIGRATION_MIGRATED && !take_record(r, &record, err))
+                r->m.source = NULL;
+        }
         return error_set(err, "55000", "migration %s has come to its end: it is %s", r->id,
                          migration_state_name(r->state));
     }
     /* Whatever was done under the old epoch is refused from now on: everything is claimed again. */
-    r->connected = r->abort_written = r->announced = false;
+    r->connected = r->abort_written = r->announced = r->guards_checked = false;
     r->gates_claimed = false;
     if (!take_record(r, &record, err))
         return false;
@@ -187,5 +190,6 @@ static bool check_tap(struct runner *r, struct error *err)
 /* A gate stands on every loop before the tap does (DESIGN §2). */
 bool runner_prepare(struct runner *r, struct error *err)
 {
-    return runner_make_gates(r, err) && connect_stores(r, err) && check_tap(r, err);
+    return runner_make_gates(r, err) && connect_stores(r, err) && runner_check_guards(r, err) &&
+           check_tap(r, err);
 }

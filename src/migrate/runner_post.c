@@ -76,6 +76,7 @@ static void take_news(struct runner *r, struct runner_letter *letter)
     case RUNNER_LOOK:
         r->look = true;
         break;
+    case RUNNER_SWITCHED:
     case RUNNER_ENDED:
         break;
     }
@@ -147,7 +148,8 @@ bool runner_tell_control(struct runner *r, enum runner_news news, const struct r
         return error_no_memory(err);
     letter->letter.kind = LETTER_RUNNER;
     letter->letter.drop = runner_letter_drop;
-    letter->letter.reply_to = news == RUNNER_ENDED ? NULL : mailbox_take(r->mailbox);
+    letter->letter.reply_to =
+        news == RUNNER_ENDED || news == RUNNER_SWITCHED ? NULL : mailbox_take(r->mailbox);
     letter->news = news;
     memcpy(letter->migration, r->id, sizeof letter->migration);
     if (route != NULL)

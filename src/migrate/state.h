@@ -11,7 +11,7 @@
  * BULK_COPY       the tap stands; rows move behind the cursor; writes go to the source
  * DUAL_WRITE      the scan is done; what is captured is mirrored; writes go to the source
  * CUTOVER_PAUSED  gates close and open; the tap may be shut; the source is authoritative until the switch commits
- * MIGRATED        the route points to the target; the shut tap stays in the source
+ * MIGRATED        the route points to the target; the source's guard takes over from the shut tap
  * FAILED          the route is at the source; needs an operator
  * ROLLED_BACK     the route is at the source; no gate, no tap; the target's rows stay
  * PAUSED          the mirror stands still, the tap goes on capturing; the route is normal

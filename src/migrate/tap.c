@@ -7,100 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/failpoint.h"
+#include "migrate/ddl.h"
 #include "migrate/sqltext.h"
 #include "migrate/tap_text.h"
 #include "sql_embedded.h"
-
-enum {
-    LOCK_PATIENCE_MS = 60000, /* then the caller decides whether to go on trying */
-    LOCK_NAP_MS_MIN = 150,    /* between two tries, plus as much again by chance: writers go on meanwhile */
-    LOCK_NAP_MS_MAX = 2000,
-};
-
-/* One lock for making shared objects: CREATE … IF NOT EXISTS by two sessions at once can fail. "pgshunt" in
- * ASCII. */
-#define SETUP_LOCK "31636337386087028"
-
-/* --- short locks -------------------------------------------------------------------------------------- */
-
-/* An ordinary autovacuum worker would step aside after deadlock_timeout, for which our waiting is too short.
- */
-static void cancel_vacuum(struct migration *m, const char *pid)
-{
-    struct error err;
-
-    log_line(m->log, LOG_INFO, "tap", "cancelling autovacuum worker %s on %s", pid, m->source_rel.qualified);
-    if (!pg_run(m->source_pg, "SELECT pg_cancel_backend($1::int)", 1, &pid, &err))
-        log_error(m->log, LOG_DEBUG, "tap", &err, "could not cancel autovacuum worker %s", pid);
-}
-
-/* Logs who is in the way; `who` gets the first of them as text. */
-static void name_blockers(struct migration *m, char *who, size_t who_bytes)
-{
-    char oid[16];
-    struct error err;
-    PGresult *result;
-
-    snprintf(who, who_bytes, "somebody who has gone meanwhile");
-    snprintf(oid, sizeof oid, "%u", m->source_rel.oid);
-    result = pg_query(m->source_pg, sql_tap_blockers, 1, (const char *[]){ oid }, &err);
-    for (int row = 0; result != NULL && row < PQntuples(result); row++) {
-        const char *pid =
-            PQgetisnull(result, row, 0) ? "0 (prepared transaction)" : PQgetvalue(result, row, 0);
-        const char *note = PQgetvalue(result, row, 5)[0] == 't' ? ", autovacuum against wraparound" : "";
-
-        log_line(m->log, LOG_WARN, "tap",
-                 "%s of tenant %s waits for pid %s (user %s, application %s, transaction %s ms%s)",
-                 m->source_rel.qualified, m->tenant, pid, PQgetvalue(result, row, 1),
-                 PQgetvalue(result, row, 2), PQgetvalue(result, row, 3), note);
-        if (row == 0)
-            snprintf(who, who_bytes, "pid %s (user %s, application %s, transaction %s ms%s)", pid,
-                     PQgetvalue(result, row, 1), PQgetvalue(result, row, 2), PQgetvalue(result, row, 3),
-                     note);
-        if (PQgetvalue(result, row, 4)[0] == 't')
-            cancel_vacuum(m, pid);
-    }
-    PQclear(result);
-}
-
-static bool try_once(struct migration *m, const char *sql,
-                     bool (*inside)(struct migration *m, void *who, struct error *err), void *who,
-                     struct error *err)
-{
-    static const char begin[] = "BEGIN; SET LOCAL lock_timeout = '100ms'; SET LOCAL synchronous_commit = on";
-
-    if (pg_run(m->source_pg, begin, 0, NULL, err) && pg_run(m->source_pg, sql, 0, NULL, err) &&
-        (inside == NULL || inside(m, who, err)) && pg_run(m->source_pg, "COMMIT", 0, NULL, err))
-        return true;
-    pg_rollback(m->source_pg);
-    return false;
-}
-
-bool tap_with_short_locks(struct migration *m, const char *sql,
-                          bool (*inside)(struct migration *m, void *who, struct error *err), void *who,
-                          struct error *err)
-{
-    uint64_t until_ms = clock_ms() + LOCK_PATIENCE_MS;
-    uint64_t nap_ms = LOCK_NAP_MS_MIN;
-    char blocker[256];
-
-    while (!try_once(m, sql, inside, who, err)) {
-        if (!error_is(err, "55P03") && !error_is(err, "40P01"))
-            return false;
-        name_blockers(m, blocker, sizeof blocker);
-        if (clock_ms() > until_ms) {
-            error_set(err, "55P03", "table %s could not be locked for an instant", m->source_rel.qualified);
-            error_detail(err, "In the way: %s.", blocker);
-            return error_hint(err, "End the long transaction that has written the table, then try again.");
-        }
-        if (!pg_nap(&m->wake, nap_ms + clock_us() % nap_ms))
-            return error_set(err, "57014", "waiting for table %s was interrupted", m->source_rel.qualified);
-        nap_ms = nap_ms * 2 > LOCK_NAP_MS_MAX ? LOCK_NAP_MS_MAX : nap_ms * 2;
-    }
-    return true;
-}
 
 /* --- what stands already ------------------------------------------------------------------------------ */
 
@@ -192,16 +103,6 @@ static bool read_login(struct migration *m, char *login, size_t bytes, struct er
     return true;
 }
 
-static bool run_setup(struct migration *m, const struct buf *sql, struct error *err)
-{
-    if (pg_run(m->source_pg, "BEGIN; SELECT pg_advisory_xact_lock(" SETUP_LOCK ")", 0, NULL, err) &&
-        pg_run(m->source_pg, buf_text((struct buf *)sql), 0, NULL, err) &&
-        pg_run(m->source_pg, "COMMIT", 0, NULL, err))
-        return true;
-    pg_rollback(m->source_pg);
-    return false;
-}
-
 static bool make_schema(struct migration *m, struct error *err)
 {
     struct buf sql;
@@ -209,14 +110,20 @@ static bool make_schema(struct migration *m, struct error *err)
 
     buf_init(&sql);
     tap_text_expand(m, sql_tap_schema, &sql);
-    good = buf_failed(&sql) ? error_no_memory(err) : run_setup(m, &sql, err);
+    good = ddl_setup(m->source_pg, &sql, err);
     buf_done(&sql);
     return good;
 }
 
-static bool register_tap(struct migration *m, void *who, struct error *err)
+struct registering {
+    struct migration *m;
+    const struct tap_text *text;
+};
+
+static bool register_tap(void *who, struct error *err)
 {
-    const struct tap_text *text = who;
+    struct migration *m = ((struct registering *)who)->m;
+    const struct tap_text *text = ((struct registering *)who)->text;
     struct buf sql, fingerprint;
     char oid[16];
     PGresult *result = NULL;
@@ -243,9 +150,12 @@ static bool register_tap(struct migration *m, void *who, struct error *err)
 
 static bool make_tap(struct migration *m, struct tap_text *text, struct error *err)
 {
+    struct registering registering = { m, text };
+
     return failpoint("tap.before_install", err) && make_schema(m, err) &&
-           run_setup(m, &text->sequences, err) && run_setup(m, &text->function, err) &&
-           tap_with_short_locks(m, buf_text(&text->triggers), register_tap, text, err) &&
+           ddl_setup(m->source_pg, &text->sequences, err) && ddl_setup(m->source_pg, &text->function, err) &&
+           ddl_short(&(struct ddl_table)DDL_SOURCE(m), buf_text(&text->triggers), register_tap, &registering,
+                     err) &&
            failpoint("tap.after_install", err) && tap_try(m, &text->names, err);
 }
 
@@ -301,8 +211,34 @@ bool tap_install(struct migration *m, struct error *err)
 
 /* --- taking it off ------------------------------------------------------------------------------------ */
 
-static bool run_text(struct migration *m, const char *text, bool short_locks, struct error *err)
+struct owner {
+    struct migration *m;
+    const char *migration; /* NULL: whoever's it is */
+};
+
+/* Inside a transaction that changes a tap: 55000 if it is not that migration's (any more). */
+static bool is_owners(void *who, struct error *err)
 {
+    const struct owner *owner = who;
+    struct tap_names names;
+    PGresult *result;
+    bool owners;
+
+    if (owner->migration == NULL)
+        return true;
+    tap_names_of(owner->m, &names);
+    result = read_row(owner->m, &names, err);
+    if (result == NULL)
+        return false;
+    owners = PQntuples(result) == 1 && strcmp(PQgetvalue(result, 0, 1), owner->migration) == 0;
+    PQclear(result);
+    return owners ||
+           error_set(err, "55000", "the tap on tenant \"%s\" is another migration's", owner->m->tenant);
+}
+
+static bool run_text(struct owner *owner, const char *text, bool short_locks, struct error *err)
+{
+    struct migration *m = owner->m;
     struct buf sql;
     bool good;
 
@@ -311,17 +247,53 @@ static bool run_text(struct migration *m, const char *text, bool short_locks, st
     if (buf_failed(&sql))
         good = error_no_memory(err);
     else if (short_locks)
-        good = tap_with_short_locks(m, buf_text(&sql), NULL, NULL, err);
+        good = ddl_short(&(struct ddl_table)DDL_SOURCE(m), buf_text(&sql), is_owners, owner, err);
     else
-        good = run_setup(m, &sql, err);
+        good = is_owners(owner, err) && ddl_setup(m->source_pg, &sql, err);
     buf_done(&sql);
     return good;
 }
 
+static bool remove_tap(struct owner *owner, struct error *err)
+{
+    return sqltext_schema_ok(owner->m->control_schema, err) && run_text(owner, sql_tap_disable, true, err) &&
+           run_text(owner, sql_tap_drop, true, err) && run_text(owner, sql_tap_forget, false, err);
+}
+
 bool tap_remove(struct migration *m, struct error *err)
 {
-    return sqltext_schema_ok(m->control_schema, err) && run_text(m, sql_tap_disable, true, err) &&
-           run_text(m, sql_tap_drop, true, err) && run_text(m, sql_tap_forget, false, err);
+    struct owner anybody = { m, NULL };
+
+    return remove_tap(&anybody, err);
+}
+
+bool tap_remove_of(struct migration *m, const char *migration, struct error *err)
+{
+    struct owner owner = { m, migration };
+
+    return remove_tap(&owner, err);
+}
+
+bool tap_find(struct migration *m, char migration[UUID_TEXT_BYTES], struct error *err)
+{
+    struct tap_names names;
+    PGresult *result;
+    bool exists;
+
+    migration[0] = '\0';
+    error_clear(err);
+    if (!sqltext_schema_ok(m->control_schema, err) || !table_exists(m, "tap", &exists, err))
+        return false;
+    if (!exists)
+        return true;
+    tap_names_of(m, &names);
+    result = read_row(m, &names, err);
+    if (result == NULL)
+        return false;
+    if (PQntuples(result) == 1)
+        snprintf(migration, UUID_TEXT_BYTES, "%s", PQgetvalue(result, 0, 1));
+    PQclear(result);
+    return true;
 }
 
 bool tap_is_sound(struct migration *m, bool *sound, struct error *err)

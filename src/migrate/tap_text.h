@@ -27,11 +27,6 @@ void tap_text_done(struct tap_text *text);
 /* One of the texts that need only names (tap_disable, tap_drop, tap_forget). */
 void tap_text_expand(const struct migration *m, const char *sql, struct buf *out);
 
-/* Runs `sql` in a transaction that waits at most 100 ms for a lock, again and again with back-off, and logs
- * who is in the way; `inside` (may be NULL) is called before its COMMIT. 55P03 after a minute. */
-bool tap_with_short_locks(struct migration *m, const char *sql,
-                          bool (*inside)(struct migration *m, void *who, struct error *err), void *who,
-                          struct error *err);
 /* Tells an open tap that its owner has our epoch now, so that an earlier one can shut it no more (55000: a
  * later one has it). Whoever works on a migration does so first. */
 bool tap_claim(struct migration *m, struct error *err);
