@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin/explain_values.h"
 #include "admin/show.h"
 #include "sql/print.h"
 
@@ -78,9 +79,9 @@ static const char hint_name_it[] =
     "Say the tenant in the statement, in a comment of sqlcommenter's form, or by the tenant setting before "
     "it "
     "(SHOW CONFIG, routing.tenant_setting). A write that is refused can be split by tenant.";
-static const char hint_feed[] =
-    "If its reader can do without the rows of tenants that have moved: SHOW SHAPES, then ACCEPT SHAPE n. Else "
-    "restrict it to a tenant.";
+static const char hint_feed[] = "If its reader can do without the rows of tenants that have moved: SHOW "
+                                "SHAPES, then ACCEPT SHAPE n. Else "
+                                "restrict it to a tenant.";
 static const char hint_split[] =
     "Send one statement per store, each in a transaction of its own if it writes.";
 
@@ -117,7 +118,24 @@ static void judge_parameters(const struct explanation *e, struct verdict *verdic
 {
     verdict->action = "sent to the store of the tenant that its parameters say";
     snprintf(verdict->why, sizeof verdict->why, "%s says the tenant, and has no value here", e->parameters);
-    verdict->hint = "Bind values to see where they lead (psql: \\bind).";
+    verdict->hint = "EXPLAIN ROUTE … WITH VALUES ('…', …) shows where they lead.";
+}
+
+/* It names its stream, and no tenant. */
+static bool is_for_directory(const struct explanation *e)
+{
+    return e->plan->parsed && e->found->tenancy == TENANCY_UNKNOWN && e->statement->stream_count > 0 &&
+           e->parameters[0] == '\0';
+}
+
+static void judge_stream(const struct explanation *e, struct verdict *verdict)
+{
+    if (away_count(e) == 0) { /* nobody asks then: there is one store only */
+        verdict->store = stores_default(e->view->stores);
+        return;
+    }
+    verdict->action = "looked up in the stream directory, then sent to its tenant's store";
+    snprintf(verdict->why, sizeof verdict->why, "it names a stream, and not its tenant");
 }
 
 static void judge_unknown(const struct explanation *e, struct verdict *verdict)
@@ -213,6 +231,8 @@ static void judge(const struct explanation *e, struct verdict *verdict)
         judge_known(e, verdict);
     } else if (e->found->tenancy == TENANCY_UNKNOWN && e->parameters[0] != '\0') {
         judge_parameters(e, verdict);
+    } else if (is_for_directory(e)) {
+        judge_stream(e, verdict);
     } else if (e->found->tenancy == TENANCY_UNKNOWN) {
         judge_unknown(e, verdict);
     } else {
@@ -245,7 +265,7 @@ static void judge_after(const struct explanation *now, char *text, size_t bytes)
         if (!concerns(&e, e.moved))
             continue;
         judge(&e, &after);
-        if (e.parameters[0] != '\0')
+        if (e.parameters[0] != '\0' || is_for_directory(&e))
             snprintf(text, bytes, "%s", after.action);
         else if (after.store != NULL)
             snprintf(text, bytes, "%s to \"%s\"", after.action, after.store->name);
@@ -295,6 +315,7 @@ static void explanation_row(struct rows *rows, size_t number, const struct expla
     else
         tenants_value(rows, e->found);
     text_or_null(rows, by_parameter                          ? "parameter"
+                       : is_for_directory(e)                 ? evidence_name(EVIDENCE_STREAM)
                        : e->found->evidence == EVIDENCE_NONE ? NULL
                                                              : evidence_name(e->found->evidence));
     rows_text(rows, verdict.store == NULL || by_parameter ? NULL : verdict.store->name);
@@ -376,6 +397,7 @@ bool explain_route(const struct view *view, const struct command *command, const
 {
     struct slice text = slice_of(command->slots[SLOT_REST]);
     struct plan_context context = { .standard_conforming_strings = true, .encoding_safe = true };
+    struct explain_values values;
     struct plan *plan = NULL;
     struct shape shape;
     bool planned;
@@ -389,6 +411,12 @@ bool explain_route(const struct view *view, const struct command *command, const
         return error_hint(err,
                           "The log says why the store cannot be read; SHOW STORES says whether it answers.");
     }
+    if (!explain_values_read(&text, &values, err)) {
+        explain_values_done(&values);
+        return false;
+    }
+    if (values.params.count > 0)
+        params = &values.params;
     shape_init(&shape);
     planned = planner_plan(view->planner, text, &context, &shape, &plan);
     *rows = planned ? show_rows_new(command->info) : NULL;
@@ -396,6 +424,7 @@ bool explain_route(const struct view *view, const struct command *command, const
         explain_plan(view, text, plan, &shape, params, *rows);
     plan_give(plan);
     shape_done(&shape);
+    explain_values_done(&values);
     if (*rows != NULL && !rows_failed(*rows))
         return true;
     rows_free(*rows);

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "migrate/coverage_store.h"
+#include "migrate/settings.h"
 #include "sql/print.h"
 #include "sql_embedded.h"
 
@@ -17,7 +18,10 @@
 #define uthash_nonfatal_oom(entry) ((entry)->lost = true)
 #include <uthash.h>
 
-enum { TENANT_BYTES = 160 };
+enum {
+    TENANT_BYTES = 160,
+    NUMBERED_AT_ONCE = 100 /* of what only stores know, most frequent first: the control database keeps few */
+};
 
 struct entry {
     UT_hash_handle hh;
@@ -189,6 +193,57 @@ static bool add_told(void *who, const struct store_statement *told)
     return true;
 }
 
+/* What only the stores know and nobody can explain gets a number, to be accepted by. */
+static bool write_unnumbered(const struct listing *listing, struct buf *json)
+{
+    const struct entry *entry;
+    size_t count = 0;
+
+    for (entry = listing->table; entry != NULL && count < NUMBERED_AT_ONCE; entry = entry->hh.next) {
+        if (entry->unattributed == 0 || entry->recorded)
+            continue;
+        count++;
+        buf_append_text(json, buf_bytes(json) == 0 ? "[{\"what\":" : ",{\"what\":");
+        json_text(json, strcmp(entry->class, "write") == 0 ? "unattributed_write" : "feed");
+        buf_append_text(json, ",\"shape\":");
+        json_text(json, entry->shape);
+        buf_append_text(json, ",\"why\":");
+        json_text(json, entry->why);
+        buf_append_text(json, "}");
+    }
+    if (buf_bytes(json) > 0)
+        buf_append_text(json, "]");
+    return !buf_failed(json);
+}
+
+static bool number_all(struct listing *listing, const struct coverage_setup *setup, struct error *err)
+{
+    const char *values[1];
+    PGresult *result = NULL;
+    struct buf json;
+    bool fine;
+
+    buf_init(&json);
+    fine = write_unnumbered(listing, &json) || error_no_memory(err);
+    if (fine && buf_bytes(&json) > 0) {
+        values[0] = buf_text(&json);
+        result = pg_query(ledger_pg(setup->ledger), sql_coverage_number, 1, values, err);
+        fine = result != NULL;
+    }
+    for (int row = 0; fine && result != NULL && row < PQntuples(result); row++) {
+        struct entry *entry = entry_of(listing, PQgetvalue(result, row, 0));
+
+        if (entry == NULL) /* it is there: no memory for the question */
+            continue;
+        entry->recorded = true;
+        entry->n = strtoll(PQgetvalue(result, row, 1), NULL, 10);
+        entry->accepted = *PQgetvalue(result, row, 2) == 't';
+    }
+    PQclear(result);
+    buf_done(&json);
+    return fine;
+}
+
 /* ---- rows ---- */
 
 static void put_time(struct rows *rows, int64_t at_s)
@@ -289,7 +344,8 @@ bool coverage_check(const struct coverage_setup *setup, struct coverage *coverag
     coverage->rows = rows_new();
     fine = coverage->rows != NULL && add_all_seen(&listing, setup) ? true : error_no_memory(err);
     fine = fine && add_recorded(&listing, setup, err) &&
-           coverage_stores(setup, add_told, &listing, coverage->left_out, sizeof coverage->left_out, err);
+           coverage_stores(setup, add_told, &listing, coverage->left_out, sizeof coverage->left_out, err) &&
+           number_all(&listing, setup, err);
     if (fine)
         put_all(&listing, coverage);
     listing_done(&listing);

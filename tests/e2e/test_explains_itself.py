@@ -53,6 +53,11 @@ def test_explain_names_the_parameter_that_says_the_tenant(proxy):
     assert (said["class"], said["tenant"], said["evidence"], said["store"]) == ("write", "parameter 5", "parameter",
                                                                               None)
     assert "parameter 5 says the tenant" in said["why"]
+    said = explain(proxy, "SELECT * FROM events WHERE version = $1 AND tenant_id = $2"
+                          f" WITH VALUES (7, '{TENANT.upper()}')")
+    assert (said["tenant"], said["evidence"], said["store"]) == (TENANT, "parameter", "shared")
+    said = explain(proxy, "SELECT * FROM events WHERE tenant_id = $1 WITH VALUES (NULL)")
+    assert said["store"] == "shared" and said["tenant"] in (None, "(none)")
 
 
 def test_explain_tells_an_error_of_the_statement(proxy, stores):
@@ -269,6 +274,8 @@ def test_coverage_lists_every_shape_on_declared_tables(proxy, stores, ledgered):
     by_status = {row["status"]: row for row in past}
     assert by_status["found"]["tenant"] == "parameter" and "tenant_id" in by_status["found"]["shape"]
     assert "payload" in by_status["unexplained"]["shape"] and "pgshunt has not" in by_status["unexplained"]["why"]
+    proxy.admin(f"ACCEPT SHAPE {by_status['unexplained']['n']} REASON 'a report of ours'")
+    assert [row["status"] for row in proxy.admin("CHECK COVERAGE") if "payload is null" in row["shape"]] == ["accepted"]
 
     notices = []
     with proxy.admin_connect() as conn:

@@ -297,6 +297,48 @@ static void an_error_names_what_is_to_be_done(void **state)
     attribution_done(&attribution);
 }
 
+/* The same verdict, whether a tenant has moved or only on paper. */
+static void assert_same(const struct place_rules *real, const struct place_rules *paper)
+{
+    for (size_t i = 0; i < COUNT(one_cases); i++) {
+        struct place places[2];
+        struct error errs[2] = { 0 };
+        bool fine[2];
+
+        place_init(&places[0]);
+        place_init(&places[1]);
+        fine[0] = add_said(&places[0], real, &one_cases[i].said, &errs[0]);
+        fine[1] = add_said(&places[1], paper, &one_cases[i].said, &errs[1]);
+        if (fine[0] != fine[1] || places[0].store != places[1].store || places[0].write != places[1].write ||
+            places[0].unknown_write != places[1].unknown_write ||
+            strcmp(errs[0].message, errs[1].message) != 0)
+            fail_msg("one_cases %zu: \"%s\", on paper \"%s\"", i, errs[0].message, errs[1].message);
+    }
+}
+
+static void on_paper_is_as_it_will_be(void **state)
+{
+    struct route_table *moved = route_table_new(2);
+    struct route there = { .tenant = "a1", .store = &shared, .target = &dedicated_a };
+    struct route back = { .tenant = "a1", .store = &dedicated_a, .target = &shared };
+    struct place_rules at_home = { .table = nobody_is_away,
+                                   .default_store = &shared,
+                                   .reject_unattributed = true },
+                       away = at_home, paper;
+
+    (void)state;
+    add(moved, "a1", &dedicated_a);
+    route_table_seal(moved, &shared);
+    away.table = moved;
+    paper = at_home;
+    paper.moved = &there;
+    assert_same(&away, &paper);
+    paper = away;
+    paper.moved = &back;
+    assert_same(&at_home, &paper);
+    route_table_give(moved);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +348,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_read_but_names_no_declared_table_is_the_default_stores),
         cmocka_unit_test(a_message_goes_to_one_store_with_all_its_statements),
         cmocka_unit_test(an_error_names_what_is_to_be_done),
+        cmocka_unit_test(on_paper_is_as_it_will_be),
     };
 
     return cmocka_run_group_tests(tests, make_tables, give_tables);
