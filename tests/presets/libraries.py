@@ -5,7 +5,9 @@ A Library has
   schema             its own tables, and the tenant column that docs/presets.md adds where it has none
   said               how a session says its tenant where no statement does: None, or what it executes first
   append(conn, tenant, stream, version), read(conn, tenant, stream)    read: how many events, and the port of the server
-  tables             (name, tenant column) of what moves with a tenant, parents first; the event table is the last
+  tables             (name, tenant column) of what moves with a tenant, parents first
+  counted            the one of them with a row per event, if it is not the last
+  moved              what the new store needs beside the rows: one statement
   unattributed       what says no tenant: (statement, parameters)
 """
 import uuid
@@ -39,6 +41,9 @@ class EventsourcePy:
 
     def append(self, conn, tenant, stream, version):
         with conn.transaction():
+            seen = conn.execute("SELECT COALESCE(MAX(version), 0) FROM events WHERE aggregate_id = %s AND aggregate_type = %s",
+                                (stream_id(f"{tenant}/{stream}"), "Order")).fetchone()
+            assert seen == (version - 1,)
             conn.execute("INSERT INTO events (event_id, event_type, aggregate_type, aggregate_id, tenant_id, actor_id, version,"
                          " timestamp, payload, created_at) VALUES (%s, %s, %s, %s, %s, %s, %s, now(), %s, NOW())"
                          " RETURNING global_position",
@@ -219,4 +224,66 @@ class Axon:
                     " payloadType, payload) VALUES (%s,%s,%s,%s,%s,%s,%s)", ("e", "a", 1, "t", "t", "p", b""))
 
 
-LIBRARIES = (EventsourcePy(), Marten(), RailsEventStore(), PythonEventsourcing(), Akka(), Axon())
+class ElixirEventStore:
+    """Commanded's EventStore: lib/event_store/sql/init.ex, sql/statements/insert_events.sql.eex, query_stream_info and
+    query_stream_events_forward. One statement writes all four tables, and the row of $all."""
+    preset, events, said = "elixir-eventstore", {}, SET
+    schema = f"""
+        CREATE TABLE streams (stream_id bigserial PRIMARY KEY, stream_uuid text NOT NULL UNIQUE, stream_version bigint DEFAULT 0 NOT NULL,
+            stream_origin bigint DEFAULT 0 NOT NULL, created_at timestamptz DEFAULT now() NOT NULL, deleted_at timestamptz, {ADDED});
+        CREATE TABLE events (event_id uuid PRIMARY KEY, event_type text NOT NULL, causation_id uuid, correlation_id uuid,
+            data bytea NOT NULL, metadata bytea, created_at timestamptz DEFAULT now() NOT NULL, {ADDED});
+        CREATE TABLE stream_events (event_id uuid NOT NULL REFERENCES events, stream_id bigint NOT NULL REFERENCES streams,
+            stream_version bigint NOT NULL, original_stream_id bigint REFERENCES streams, original_stream_version bigint, {ADDED},
+            PRIMARY KEY (event_id, stream_id), UNIQUE (stream_id, stream_version));
+        INSERT INTO streams (stream_id, stream_uuid) VALUES (0, '$all')"""
+    tables = (("events", "tenant_id"), ("streams", "tenant_id"), ("stream_events", "tenant_id"))
+    counted = ("events", "tenant_id")
+    moved = "UPDATE streams SET stream_version = 1000 WHERE stream_id = 0"
+
+    # {stream}: an INSERT for a new stream, an UPDATE for one that is known.
+    INSERT = """
+        WITH new_events (event_id, event_type, causation_id, correlation_id, data, metadata, created_at, index, stream_version) AS (
+          VALUES (%s::uuid, %s, %s::uuid, %s::uuid, %s::bytea, %s::bytea, %s::timestamptz, %s::int, %s::bigint)),
+        events AS (
+          INSERT INTO public.events (event_id, event_type, causation_id, correlation_id, data, metadata, created_at)
+          SELECT event_id, event_type, causation_id, correlation_id, data, metadata, created_at FROM new_events),
+        stream AS ({stream}),
+        source_stream_events AS (
+          INSERT INTO public.stream_events (event_id, stream_id, stream_version, original_stream_id, original_stream_version)
+          SELECT new_events.event_id, stream.stream_id, new_events.stream_version, stream.stream_id, new_events.stream_version
+          FROM new_events, stream),
+        linked_stream AS (
+          UPDATE public.streams SET stream_version = stream_version + 1::bigint WHERE stream_id = 0
+          RETURNING stream_version - 1::bigint AS initial_stream_version)
+        INSERT INTO public.stream_events (event_id, stream_id, stream_version, original_stream_id, original_stream_version)
+        SELECT new_events.event_id, 0, linked_stream.initial_stream_version + new_events.index, stream.stream_id,
+               new_events.stream_version
+        FROM new_events, linked_stream, stream"""
+    NEW = "INSERT INTO public.streams (stream_uuid, stream_version) VALUES (%s, %s::bigint) RETURNING stream_id"
+    KNOWN = "UPDATE public.streams SET stream_version = stream_version + %s::bigint WHERE stream_id = %s::bigint RETURNING stream_id"
+
+    def info(self, conn, tenant, stream):
+        return conn.execute('SELECT stream_id, stream_uuid, stream_version, stream_origin, created_at, deleted_at FROM'
+                            ' "public".streams WHERE stream_uuid = %s', (f"{tenant}/{stream}",)).fetchone()
+
+    def append(self, conn, tenant, stream, version):
+        known = self.info(conn, tenant, stream)
+        event = (uuid.uuid4(), "Placed", None, None, b"{}", b"{}", "2024-01-01", 1, version)
+        named = (1, known[0]) if known else (f"{tenant}/{stream}", 1)
+        with conn.transaction():
+            conn.execute(self.INSERT.format(stream=self.KNOWN if known else self.NEW), event + named)
+
+    def read(self, conn, tenant, stream):
+        known = self.info(conn, tenant, stream)
+        return conn.execute(f"""
+            SELECT count(se.stream_version), {PORT} FROM "public".stream_events se
+            INNER JOIN "public".streams s ON s.stream_id = se.original_stream_id
+            INNER JOIN "public".events e ON se.event_id = e.event_id
+            WHERE se.stream_id = %s AND se.stream_version >= %s AND se.stream_version >= s.stream_origin""",
+                            (known[0], 0)).fetchone()
+
+    unattributed = ("INSERT INTO public.events (event_id, event_type, data) VALUES (gen_random_uuid(), 'P', '')", ())
+
+
+LIBRARIES = (ElixirEventStore(), EventsourcePy(), Marten(), RailsEventStore(), PythonEventsourcing(), Akka(), Axon())
