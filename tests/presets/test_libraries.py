@@ -57,6 +57,30 @@ def test_a_tenant_moves(library, proxy, stores):
     assert events(stores, library, OTHER) == (5, 0)
 
 
+MOVABLE = [library for library in LIBRARIES if len(library.tables) == 1]
+
+
+@pytest.mark.parametrize("library", MOVABLE, ids=[library.preset for library in MOVABLE], indirect=True)
+def test_a_migration(library, stores, make_proxy):
+    """START MIGRATION to its end, for those whose events stand in one table."""
+    moved.install(stores, library.schema)
+    proxy = moved.begin(make_proxy, library.preset, companion_tables="")
+    for tenant in (TENANT, OTHER):
+        with session(proxy, stores, library, tenant) as conn:
+            for version in (1, 2, 3):
+                library.append(conn, tenant, "order-1", version)
+    migration = proxy.start_migration(TENANT, "dedicated")
+    proxy.wait_state(migration, "dual_write")
+    with session(proxy, stores, library, TENANT) as conn:
+        library.append(conn, TENANT, "order-1", 4)
+        proxy.wait_cutover_ready(migration)
+        proxy.cutover(migration)
+        library.append(conn, TENANT, "order-1", 5)
+        assert library.read(conn, TENANT, "order-1") == (5, stores.dedicated.port)
+    assert events(stores, library, TENANT)[1] == 5
+    assert events(stores, library, OTHER) == (3, 0)
+
+
 def test_what_says_no_tenant_is_refused(library, proxy, stores):
     statement, parameters = library.unattributed
     with session(proxy, stores, library, None) as conn:

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 import moved
+from eventstore import OWNER
 from stand import OTHER, TENANT, connect
 
 DATABASE = Path(__file__).resolve().parents[2] / "build-compat/presets/node_modules/@eventide/message-db/database"
@@ -29,7 +30,8 @@ def install(stores, cluster):
             conn.execute("SET search_path = message_store, public")
             conn.execute(text.encode())
     cluster.execute(stores.dbname, "ALTER TABLE message_store.messages ADD COLUMN tenant_id text GENERATED ALWAYS AS"
-                                   f" (substring(stream_name from '{PATTERN}')) STORED")
+                                   f" (substring(stream_name from '{PATTERN}')) STORED;"
+                                   f"ALTER TABLE message_store.messages OWNER TO {OWNER}; GRANT USAGE ON SCHEMA message_store TO {OWNER}")
 
 
 @pytest.fixture
@@ -67,6 +69,21 @@ def test_a_tenant_moves(proxy, stores):
         assert names == {f"account-{OTHER}"}
     assert moved.counts(stores, *TABLES[0], TENANT) == (0, 5)
     assert moved.counts(stores, *TABLES[0], OTHER) == (5, 0)
+
+
+def test_a_migration(proxy, stores):
+    with session(proxy, stores) as conn:
+        for tenant in (TENANT, OTHER):
+            assert [write(conn, f"account-{tenant}") for _ in range(3)] == [0, 1, 2]
+        migration = proxy.start_migration(TENANT, "dedicated")
+        proxy.wait_state(migration, "dual_write")
+        assert write(conn, f"account-{TENANT}", 2) == 3
+        proxy.wait_cutover_ready(migration)
+        proxy.cutover(migration)
+        assert write(conn, f"account-{TENANT}", 3) == 4
+        assert len(conn.execute(READ, (f"account-{TENANT}", 0, 1000, None)).fetchall()) == 5
+    assert moved.counts(stores, *TABLES[0], TENANT)[1] == 5
+    assert moved.counts(stores, *TABLES[0], OTHER) == (3, 0)
 
 
 @pytest.mark.parametrize("stream", ["account", "account-17", "account-%s-x" % TENANT.upper(), TENANT])
