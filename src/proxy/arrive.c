@@ -38,6 +38,18 @@ static bool canonical(const struct client *client, const char *value, char out[T
     return value[0] == '\0' || tenant_canonical(tenant_type(client), slice_of(value), out);
 }
 
+/* The same, or as it stands where it is no such value: a table whose tenants are of another type may take it,
+ * and for the others it contradicts what the statement says. false: too long for either. */
+static bool keep(const struct client *client, const char *value, char out[TENANT_BYTES_MAX])
+{
+    if (canonical(client, value, out))
+        return true;
+    if (strlen(value) >= TENANT_BYTES_MAX)
+        return false;
+    strcpy(out, value);
+    return true;
+}
+
 void arrive_look_around(const struct client *client, struct surroundings *around, struct around *memory)
 {
     const struct loop *loop = client->loop;
@@ -45,7 +57,7 @@ void arrive_look_around(const struct client *client, struct surroundings *around
     enum session_value found = session_value(&client->session, loop->shared->tenant_setting, &value);
 
     memset(around, 0, sizeof *around);
-    around->setting_unknown = found == SESSION_UNKNOWN || !canonical(client, value, memory->setting) ||
+    around->setting_unknown = found == SESSION_UNKNOWN || !keep(client, value, memory->setting) ||
                               (found == SESSION_ABSENT && client->startup_tenant_unknown);
     around->setting_tenant = memory->setting;
     canonical(client, client->user_tenant, memory->user);
@@ -164,7 +176,7 @@ static void look_further(struct client *client, const struct message *message, s
         around->setting_unknown =
             statement->name == NULL || statement->local_unknown ||
             !attribute_set_value(statement, message->text, message->shape, message->params, &value) ||
-            !canonical(client, buf_text(&value), memory->setting);
+            !keep(client, buf_text(&value), memory->setting);
         buf_done(&value);
         break;
     case STATEMENT_EXECUTE:

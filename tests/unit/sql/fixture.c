@@ -93,12 +93,12 @@ struct schema *fixture_schema(void)
         .declared = true,
         .clear = true,
         .writes = true,
-        .tenant = { .declared = true, .position = 2, .name = strdup("tenant") },
+        .tenant = { .declared = true, .position = 2, .name = strdup("tenant"), .type_oid = OID_UUID },
     };
     schema->functions[1] = (struct schema_function){ .schema = strdup("es"),
                                                      .name = strdup("read_stream"),
                                                      .declared = true,
                                                      .clear = true,
-                                                     .tenant = { .declared = true, .position = 1 } };
+                                                     .tenant = { .declared = true, .position = 1, .type_oid = OID_UUID } };
     return schema;
 }

@@ -510,8 +510,8 @@ static const struct plan_case {
     { "select append_event('" T1 "')", STATEMENT_PLAIN, W, E, "?" },
     { "select append_event($5, gen_random_uuid())", STATEMENT_PLAIN, W, E, "?" },
     { "select append_event($5, variadic array[$1])", STATEMENT_PLAIN, W, E, "?" },
-    { "select append_event($5, $4)", STATEMENT_PLAIN, W, E, "?" }, /* of which type is it? */
-    { "select append_event($5, $4::uuid)", STATEMENT_PLAIN, W, E, "?" },
+    { "select append_event($5, $4)", STATEMENT_PLAIN, W, E, T1 }, /* binary, of the argument's type */
+    { "select append_event($5, $4::uuid)", STATEMENT_PLAIN, W, E, T1 },
     { "select other.append_event($5, $1)", STATEMENT_PLAIN, W, D, "-" },
     { "select append_event($5, e.tenant_id) from events e where e.tenant_id = '" T1 "'", STATEMENT_PLAIN, W,
       E, "?" },
