@@ -127,15 +127,16 @@ def writer_specs(shared, tenant, rate, number, first_styles, prefix, old_each=4,
 
 
 def load_plans(shared, proxy, rate):
-    """Half of the connections name the tenant in every statement; of the others, half say it at login, half by SET
-    LOCAL. asyncpg carries most of it, psycopg a little."""
-    styles = ["named", "startup", "named", "local"]
+    """Half of the connections write as eventsource-py does: the version is probed by the stream alone, no tenant anywhere,
+    and only the append names it. Of the others, half say the tenant at login, half by SET LOCAL. asyncpg carries most of
+    it, psycopg a little."""
+    styles = ["stream", "startup", "stream", "local"]
     moving, other = rate * 0.55, rate * 0.45 / len(BUSY)
     common = {"host": proxy.host, "port": proxy.port, "dbname": DBNAME, "user": eventstore.APP,
               "password": eventstore.APP_PASSWORD}
     by_psycopg = 6.0                   # appends/s and connection: this driver is the slower one
-    slow = writer_specs(shared, MOVING, 2 * by_psycopg, 2, ["named", "startup"], "psycopg-moving")
-    slow += writer_specs(shared, BUSY[0], 2 * by_psycopg, 2, ["named", "local"], "psycopg-busy")
+    slow = writer_specs(shared, MOVING, 2 * by_psycopg, 2, ["stream", "startup"], "psycopg-moving")
+    slow += writer_specs(shared, BUSY[0], 2 * by_psycopg, 2, ["stream", "local"], "psycopg-busy")
     fast = writer_specs(shared, MOVING, moving - 2 * by_psycopg, 8, styles, "asyncpg-moving")
     # Their old streams are not those of the psycopg writers: a stream has one writer.
     taken = {stream["id"] for spec in slow for stream in spec["streams"]}
@@ -147,10 +148,10 @@ def load_plans(shared, proxy, rate):
         for spec in specs:
             spec["streams"] = [stream for stream in spec["streams"] if stream["id"] not in taken]
         fast += specs
-    readers = [{"name": f"reader-{tenant[:4]}-{style}", "tenant": tenant, "style": style, "rate": 20}
-               for tenant in (MOVING, BUSY[0]) for style in ("named", "startup")]
-    return [{**common, "driver": "asyncpg", "writers": fast[:8], "readers": readers[:2]},
-            {**common, "driver": "asyncpg", "writers": fast[8:], "readers": readers[2:]},
+    readers = [{"name": f"reader-{tenant[:4]}-{style}", "tenant": tenant, "style": style, "rate": 14}
+               for tenant in (MOVING, BUSY[0]) for style in ("stream", "named", "startup")]
+    return [{**common, "driver": "asyncpg", "writers": fast[:8], "readers": readers[:3]},
+            {**common, "driver": "asyncpg", "writers": fast[8:], "readers": readers[3:]},
             {**common, "driver": "psycopg", "writers": slow, "readers": []}]
 
 
@@ -159,6 +160,7 @@ class Load:
 
     def __init__(self, workspace, plans):
         self.processes = []
+        self.begun = {}                # number -> a line that is not whole yet
         self.latest = []
         self.slowest_ms = 0.0
         workspace.at_end(self.kill)
@@ -179,6 +181,10 @@ class Load:
         self.slowest_ms = 0.0
         for number, (process, _) in enumerate(self.processes):
             for line in iter(process.stdout.readline, ""):
+                line = self.begun.pop(number, "") + line
+                if not line.endswith("\n"):      # the rest has not come yet
+                    self.begun[number] = line
+                    break
                 self.latest[number] = json.loads(line)
                 self.slowest_ms = max(self.slowest_ms, self.latest[number]["slowest_ms"])
             if process.poll() is not None:

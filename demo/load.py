@@ -23,23 +23,28 @@ from datetime import datetime, timezone
 AGGREGATE_TYPE = "Order"
 
 # How a connection says whose rows it means (evidence, as docs/architecture.md calls it).
+STREAM = "stream"      # as eventsource-py does: reads name a stream and no tenant, the append alone names the tenant
 NAMED = "named"        # every statement names the tenant
 STARTUP = "startup"    # options=-c app.tenant_id=… at login; the version is probed by the stream's id alone
 LOCAL = "local"        # SET LOCAL in every transaction; the version is probed by the stream's id alone
 
+BY_STREAM = "SELECT COALESCE(MAX(version), 0) FROM events WHERE aggregate_id = $1 AND aggregate_type = $2"
 PROBE = {
+    STREAM: BY_STREAM,
     NAMED: "SELECT coalesce(max(version), 0) FROM events"
            " WHERE tenant_id = $1 AND aggregate_id = $2 AND aggregate_type = $3",
-    STARTUP: "SELECT coalesce(max(version), 0) FROM events WHERE aggregate_id = $1 AND aggregate_type = $2",
-    LOCAL: "SELECT coalesce(max(version), 0) FROM events WHERE aggregate_id = $1 AND aggregate_type = $2",
+    STARTUP: BY_STREAM,
+    LOCAL: BY_STREAM,
 }
 APPEND = ("INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, tenant_id, actor_id, version,"
           " timestamp, payload) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING global_position")
+READ_BY_STREAM = ("SELECT version, global_position FROM events WHERE aggregate_id = $1 AND aggregate_type = $2"
+                  " ORDER BY version DESC LIMIT 20")
 READ_STREAM = {
+    STREAM: READ_BY_STREAM,
     NAMED: "SELECT version, global_position FROM events WHERE tenant_id = $1 AND aggregate_id = $2"
            " AND aggregate_type = $3 ORDER BY version DESC LIMIT 20",
-    STARTUP: "SELECT version, global_position FROM events WHERE aggregate_id = $1 AND aggregate_type = $2"
-             " ORDER BY version DESC LIMIT 20",
+    STARTUP: READ_BY_STREAM,
 }
 READ_FEED = ("SELECT global_position, event_id FROM events WHERE tenant_id = $1 AND global_position > $2"
              " ORDER BY global_position LIMIT 50")

@@ -84,6 +84,12 @@ struct attribution {
 void attribution_init(struct attribution *attribution);
 void attribution_done(struct attribution *attribution);
 
+/* Calls `visit` with the stream and the tenant of each row that a statement with `sown` writes, in its order;
+ * those that cannot be read are left out. */
+typedef void stream_visitor(void *who, struct slice key, const char *tenant);
+void attribute_each_row(const struct plan_statement *statement, struct slice text, const struct shape *shape,
+                        const struct parameters *params, stream_visitor *visit, void *who);
+
 /* `params` NULL: none (a $n then is unknown). false: conflicting_evidence (0A000) where strict, or no memory.
  */
 bool attribute(const struct plan_statement *statement, struct slice text, const struct shape *shape,

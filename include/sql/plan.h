@@ -141,6 +141,10 @@ struct plan_statement {
     size_t stream_count;
     struct stream_ref *streams;
     const char *stream_why_not; /* they are named, but do not tell a tenant; else NULL */
+    /* An INSERT … VALUES that names its rows' streams and tenants: where the columns of KEY_STREAM stand in a
+     * row, and last the tenant's. For what a commit shows; NULL: it is not so plain. */
+    struct tenant_ref *sown;
+    size_t sown_count;
     bool unsettles; /* may take a stream from its tenant: DELETE, TRUNCATE, an UPDATE of tenant or stream */
     struct pattern *pattern;         /* for tenant_ref.stream; NULL: no such */
     bool tenant_null;                /* some reference is IS NULL or a NULL in VALUES: "no tenant" */

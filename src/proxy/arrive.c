@@ -552,8 +552,6 @@ static enum arrival find_store(struct client *client, const struct message *mess
     arrival = client->routed ? find_place(client, message, place, err) : ARRIVED;
     if (client->state == CLIENT_LOOKING)
         finder_flush(client->loop->finder);
-    else
-        finder_forget(client);
     if (arrival != ARRIVED)
         return arrival;
     return branches_choose(client, place, index, err) ? ARRIVED : REFUSED;
@@ -616,6 +614,10 @@ enum arrival arrive_at(struct client *client, const struct message *message, str
     }
     if (arrival != WAITING)
         glance_end(client->loop->glance, client, arrival == ARRIVED);
+    /* What was looked up is true for this message, however long it has waited for a server; and a Parse that
+     * has looked at the Bind behind it has asked for that one. */
+    if (arrival != WAITING && !(arrival == ARRIVED && message->asks_only && message->params != NULL))
+        finder_forget(client);
     if (arrival != ARRIVED && client->passes != NULL && client->passes != keep)
         gates_retreat(&client->passes, keep, clock_ms());
     for (struct gate_pass *pass = client->passes; arrival == ARRIVED && pass != keep; pass = pass->next)

@@ -176,6 +176,7 @@ void book_savepoint(struct client *client, const struct plan_statement *statemen
             session_release(&client->session, (unsigned)txn->savepoint_count);
     } else {
         branches_tell(client, "ROLLBACK TO", name, store);
+        sow_drop(client);
         if (txn_rollback_to(txn, name))
             session_rollback_to(&client->session, (unsigned)txn->savepoint_count - 1);
     }
@@ -473,6 +474,8 @@ void book_message(struct client *client, const struct message *message, struct s
         failed = false;
         if (statement->kind != STATEMENT_PREPARE) /* runs nothing */
             txn_used(txn, txn_join(txn, client->last_store), statement, client->loop->table);
+        if (statement->kind != STATEMENT_PREPARE)
+            sow_note(client, &running);
         tell_others(client, statement, server->store->index);
         book_belongings(client, statement, server->store->index);
         book_one(client, message, i, server);

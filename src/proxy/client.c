@@ -100,6 +100,7 @@ static void let_go(struct client *client)
     admit_done(client);
     gate_unwait(&client->waiter);
     finder_forget(client);
+    sow_drop(client);
     hear_leave(client);
     gates_leave(&client->passes, UINT64_MAX,
                 clock_ms()); /* a backend that still works is the tap's lock's to find */

@@ -19,6 +19,7 @@
 #include "proxy/server.h"
 #include "proxy/session.h"
 #include "proxy/settings.h"
+#include "proxy/sow.h"
 #include "proxy/steps.h"
 #include "proxy/stream.h"
 #include "proxy/txn.h"
@@ -102,6 +103,7 @@ struct client {
 
     struct gate_pass *passes;
     struct gate_waiter waiter;
+    struct sow sow;        /* streams that its transaction writes */
     struct seeker seeker;  /* LOOKING: what the stream directory is asked */
     int waiting_store;     /* JOINING, SWITCHING */
     struct error lost_why; /* of the server lost last */

@@ -223,7 +223,9 @@ enum stream_answer finder_find(void *who, struct slice key, char tenant[TENANT_B
     struct seeker *seeker = &client->seeker;
 
     if (seeker->sought != NULL && seeker->generation != route_table_generation(client->loop->table))
-        finder_forget(client); /* who lives where has changed since */
+        finder_forget(client);               /* who lives where has changed since */
+    if (sow_find(&client->sow, key, tenant)) /* written by its own transaction */
+        return STREAM_TENANT;
     for (struct sought *sought = seeker->sought; sought != NULL; sought = sought->next)
         if (slice_equal(key_of(sought), key)) {
             memcpy(tenant, sought->tenant, sizeof sought->tenant);
@@ -253,6 +255,19 @@ void finder_clear(struct finder *finder)
 {
     finder->epoch++;
     directory_clear(finder->directory);
+}
+
+void finder_unsettle(struct finder *finder)
+{
+    const struct switchboard *switchboard = finder->loop->shared->switchboard;
+
+    finder_clear(finder);
+    for (unsigned i = 0; i < switchboard->loop_count; i++) {
+        struct loop_letter *letter = i == finder->loop->index ? NULL : loop_letter_new(LOOP_UNSETTLED);
+
+        if (letter != NULL)
+            letter_send(switchboard->loops[i], &letter->letter);
+    }
 }
 
 static void renew(struct finder *finder)

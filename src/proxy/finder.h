@@ -5,7 +5,8 @@
  *
  * The default store is asked first: a stream that is found there, resident or as a moved tenant's old rows,
  * ends the search. Then, all at once, the stores where tenants live that have moved. "Nobody" needs every
- * store's word, and is true for the one decision that follows, by the same routes. */
+ * store's word, and is true for the message that has asked, by the same routes: it could have run
+ * at that moment. */
 #ifndef PGSHUNT_PROXY_FINDER_H
 #define PGSHUNT_PROXY_FINDER_H
 
@@ -45,6 +46,7 @@ void finder_forget(struct client *client);
  * tenants. */
 void finder_keep(struct finder *finder, struct slice key, const char *tenant);
 void finder_clear(struct finder *finder);
+void finder_unsettle(struct finder *finder); /* the same, on all loops */
 
 void finder_follow(struct finder *finder, bool columns_changed); /* other routes, other columns */
 void finder_reset(struct finder *finder); /* RELOAD: forgets all it knows, connects anew */

@@ -161,6 +161,9 @@ static void on_own_letter(struct loop *loop, struct loop_letter *letter)
     case LOOP_DRAIN:
         drain_begin(loop);
         break;
+    case LOOP_UNSETTLED:
+        finder_clear(loop->finder);
+        break;
     }
     letter_reply(&letter->letter);
 }

@@ -83,7 +83,7 @@ struct loop {
 };
 
 /* Private letters of the loops (LETTER_LOOP). */
-enum loop_what { LOOP_SOCKET, LOOP_CANCEL, LOOP_CANCELLED, LOOP_SETTINGS, LOOP_DRAIN };
+enum loop_what { LOOP_SOCKET, LOOP_CANCEL, LOOP_CANCELLED, LOOP_SETTINGS, LOOP_DRAIN, LOOP_UNSETTLED };
 struct loop_letter {
     struct letter letter;
     enum loop_what what;

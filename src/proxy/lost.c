@@ -151,6 +151,7 @@ void lost_server(struct client *client, struct server *server)
         txn_reset(&client->txn);
         client->txn.lost = lost;
         session_rollback(&client->session, UINT64_MAX);
+        sow_drop(client);
         gates_leave(&client->passes, UINT64_MAX, clock_ms());
     }
     client->lent -= server->seat.pool != NULL;

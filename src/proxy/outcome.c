@@ -21,6 +21,8 @@ static void transaction_ended(struct client *client, struct server *server)
         session_rollback(&client->session, client->sync_seen);
     else
         session_commit(&client->session, client->sync_seen);
+    if (client->sow.count > 0 || client->sow.unsettles > 0)
+        sow_ended(client, client->outcome_failed);
     if (alike)
         join_wears(client, server);
     if (server != NULL && server->doubtful && !client->outcome_failed && client->shares)

@@ -156,3 +156,49 @@ bool key_each(const struct plan_statement *statement, struct slice text, const s
         fine = read_group(statement, &place, &index, &budget, visit, who, why);
     return fine;
 }
+
+/* ---- the rows of an INSERT ---- */
+
+/* One row: its holes stand in holes[]. */
+static void visit_row(const struct plan_statement *statement, struct value_place *place, const size_t *holes,
+                      struct buf *key, stream_visitor *visit, void *who)
+{
+    char text[TENANT_BYTES_MAX];
+    const char kind = KEY_STREAM;
+
+    buf_clear(key);
+    buf_append(key, &kind, 1);
+    for (size_t i = 0; i < statement->sown_count; i++) {
+        place->hole = holes[i];
+        if (value_read(place, &statement->sown[i], text) != VALUE_TENANT)
+            return;
+        if (i + 1 < statement->sown_count)
+            buf_append(key, text, strlen(text) + 1);
+    }
+    if (!buf_failed(key))
+        visit(who, buf_slice(key), text);
+}
+
+void attribute_each_row(const struct plan_statement *statement, struct slice text, const struct shape *shape,
+                        const struct parameters *params, stream_visitor *visit, void *who)
+{
+    struct value_place place = { .text = text, .shape = shape, .params = params };
+    size_t holes[STREAM_COLUMNS_MAX + 1], count = statement->sown_count;
+    struct buf key;
+    bool more = count > 0 && count <= STREAM_COLUMNS_MAX + 1;
+
+    for (size_t i = 0; more && i < count; i++) {
+        more = statement->sown[i].slot < shape->slot_count;
+        holes[i] = more ? shape->slots[statement->sown[i].slot].first : 0;
+    }
+    buf_init(&key);
+    for (size_t row = 0; more && row < STREAM_KEYS_MAX;
+         row++) { /* rows that fold have their holes in the same order */
+        visit_row(statement, &place, holes, &key, visit, who);
+        for (size_t i = 0; i < count; i++) {
+            holes[i] = shape->holes[holes[i]].next;
+            more = more && holes[i] != 0;
+        }
+    }
+    buf_done(&key);
+}

@@ -55,6 +55,7 @@ void plan_give(struct plan *plan)
         free(plan->statements[i].tenants);
         free(plan->statements[i].lengths);
         free(plan->statements[i].streams);
+        free(plan->statements[i].sown);
         pattern_give(plan->statements[i].pattern);
         free(plan->statements[i].arguments);
         free(plan->statements[i].types);

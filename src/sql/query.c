@@ -339,8 +339,10 @@ static void walk_insert(struct walk *walk, const PgQuery__InsertStmt *insert, co
         rows.defaulted = true; /* DEFAULT VALUES */
     else if (node_is(insert->select_stmt, NODE(SELECT_STMT)))
         walk_select(walk, insert->select_stmt->select_stmt, outer, scope.ctes, known ? &rows : NULL);
-    if (known)
+    if (known) {
         finish_rows(walk, &rows, target->reference);
+        stream_sow(walk, table, insert);
+    }
     if (insert->on_conflict_clause != NULL) {
         const PgQuery__OnConflictClause *conflict = insert->on_conflict_clause;
         struct source *excluded = walk_alloc(walk, sizeof *excluded);

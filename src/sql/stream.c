@@ -195,6 +195,70 @@ void stream_sum(struct walk *walk)
         drop(out);
 }
 
+/* ---- what an INSERT writes ---- */
+
+/* Where the column stands in a row of the INSERT. */
+static bool find_place(const struct schema_table *table, const PgQuery__InsertStmt *insert, const char *name,
+                       size_t *place, uint32_t *type_oid)
+{
+    size_t column = 0;
+
+    while (column < table->column_count && strcmp(table->columns[column].name, name) != 0)
+        column++;
+    if (column == table->column_count || type_family(table->columns[column].type_oid) == FAMILY_NONE)
+        return false;
+    *type_oid = table->columns[column].type_oid;
+    *place = column;
+    if (insert->n_cols == 0)
+        return true;
+    for (*place = 0; *place < insert->n_cols; ++*place)
+        if (node_is(insert->cols[*place], NODE(RES_TARGET)) &&
+            strcmp(insert->cols[*place]->res_target->name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool sow_one(struct walk *walk, const struct schema_table *table, const PgQuery__InsertStmt *insert,
+                    const PgQuery__List *row, const char *name, struct tenant_ref *ref)
+{
+    struct restriction evidence = { 0 };
+    uint32_t type_oid;
+    size_t place;
+
+    if (!find_place(table, insert, name, &place, &type_oid) || place >= row->n_items ||
+        !constant_of(walk, row->items[place], type_oid, 0, &evidence) || evidence.null ||
+        evidence.slots == NULL || evidence.slots->next != NULL)
+        return false;
+    *ref = evidence.slots->ref;
+    return true;
+}
+
+void stream_sow(struct walk *walk, const struct schema_table *table, const PgQuery__InsertStmt *insert)
+{
+    const struct schema_key *key = &walk->context->schema->keys[KEY_STREAM];
+    const PgQuery__SelectStmt *values =
+        node_is(insert->select_stmt, NODE(SELECT_STMT)) ? insert->select_stmt->select_stmt : NULL;
+    struct plan_statement *out = walk->out;
+    struct tenant_ref refs[STREAM_COLUMNS_MAX + 1];
+    size_t count = key->column_count;
+
+    if (table->class != TABLE_EVENT || table->read_only || count == 0 || key->why_not != NULL ||
+        values == NULL || values->n_values_lists != 1 || !node_is(values->values_lists[0], NODE(LIST)) ||
+        insert->on_conflict_clause != NULL || out->sown != NULL)
+        return;
+    for (size_t i = 0; i <= count; i++)
+        if (!sow_one(walk, table, insert, values->values_lists[0]->list,
+                     i < count ? key->columns[i] : table->columns[table->tenant_column].name, &refs[i]))
+            return;
+    out->sown = malloc((count + 1) * sizeof *refs);
+    if (out->sown == NULL) {
+        walk->failed = true;
+        return;
+    }
+    memcpy(out->sown, refs, (count + 1) * sizeof *refs);
+    out->sown_count = count + 1;
+}
+
 bool stream_is_assigned(const struct walk *walk, const struct schema_table *table,
                         PgQuery__Node *const *targets, size_t count)
 {

@@ -19,6 +19,9 @@ void stream_resolve(struct walk *walk, struct scope *scope, struct source *targe
 /* After the last reference: fills plan_statement.streams. */
 void stream_sum(struct walk *walk);
 
+/* Notes where the rows of an INSERT name their streams and tenants: plan_statement.sown. */
+void stream_sow(struct walk *walk, const struct schema_table *table, const PgQuery__InsertStmt *insert);
+
 /* Does SET give one of these columns (or the tenant's) another value? */
 bool stream_is_assigned(const struct walk *walk, const struct schema_table *table,
                         PgQuery__Node *const *targets, size_t count);

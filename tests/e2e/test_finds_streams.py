@@ -133,6 +133,52 @@ def test_what_is_remembered_is_not_asked_again(make_proxy, stores):
         assert conn.execute(PROBE, (new, TYPE)).fetchone() == (1, stores.dedicated.port)
 
 
+def test_a_commit_shows_whose_a_stream_is(make_proxy, stores):
+    """What is written through the proxy is known from then on, and not before it has committed."""
+    proxy = make_proxy(settings={"pgshunt": {"workers": 1}}).start()
+    with connect(proxy, stores) as conn, connect(proxy, stores) as other:
+        append(conn, TENANT)
+        proxy.move(TENANT, "dedicated")
+        made, undone, lost = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
+        with conn.transaction():
+            append(conn, TENANT, made)
+            assert conn.execute(PROBE, (made, TYPE)).fetchone() == (1, stores.dedicated.port)
+            assert other.execute(PROBE, (made, TYPE)).fetchone() == (0, stores.shared.port)
+        before = asked(proxy)[1]
+        assert other.execute(PROBE, (made, TYPE)).fetchone() == (1, stores.dedicated.port)
+        assert asked(proxy)[1] == before
+        with conn.transaction():
+            with pytest.raises(ZeroDivisionError), conn.transaction():
+                append(conn, TENANT, undone)
+                raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError), conn.transaction():
+            append(conn, TENANT, lost)
+            raise ZeroDivisionError
+        assert asked(proxy)[1] == before
+        for stream in (undone, lost):                  # nobody has them: whoever says so was asked
+            print(asked(proxy))
+            assert other.execute(PROBE, (stream, TYPE)).fetchone() == (0, stores.shared.port)
+        assert asked(proxy)[1] == before + 2
+        append(other, OTHER, lost)
+        assert conn.execute(PROBE, (lost, TYPE)).fetchone() == (1, stores.shared.port)
+
+
+def test_a_stream_that_changes_hands(proxy, stores, streams, app):
+    """Deleted, and written again by another tenant: every loop learns it."""
+    stream = streams[TENANT][0]
+    others = [connect(proxy, stores) for _ in range(6)]
+    for conn in others:
+        assert conn.execute(PROBE, (stream, TYPE)).fetchone() == (3, stores.dedicated.port)
+    stores.shared.execute(stores.dbname, "ALTER TABLE events DISABLE TRIGGER USER")        # as PURGE SOURCE will
+    stores.shared.execute(stores.dbname, "DELETE FROM events WHERE aggregate_id = %s", [stream])
+    app.execute("DELETE FROM events WHERE aggregate_id = %s AND aggregate_type = %s", (stream, TYPE))
+    append(app, OTHER, stream)
+    for conn in others:
+        wait_until("the loop has heard of it", lambda: conn.execute(PROBE, (stream, TYPE)).fetchone()
+                   == (1, stores.shared.port), 10, 0.05)
+        conn.close()
+
+
 def test_what_stands_around_must_not_contradict(proxy, stores, streams, app):
     app.execute(f"SET app.tenant_id = '{TENANT}'")
     assert app.execute(PROBE, (streams[TENANT][0], TYPE)).fetchone() == (3, stores.dedicated.port)

@@ -442,6 +442,53 @@ static void says_why_not(void **state)
     assert_string_equal(bench->asked, "");
 }
 
+static void note_row(void *who, struct slice key, const char *tenant)
+{
+    char *text = who;
+    const char *id = key.at + 1 + strlen(key.at + 1) + 1;
+
+    assert_int_equal(key.at[0], KEY_STREAM);
+    sprintf(text + strlen(text), "%s%s/%s=%s", text[0] == '\0' ? "" : " ", key.at + 1, id, tenant);
+}
+
+#define INTO "insert into events (aggregate_id, version, aggregate_type, tenant_id) "
+
+/* What a commit will show: which rows are whose streams'. */
+static void knows_what_an_insert_writes(void **state)
+{
+    struct bench *bench = *state;
+    static const struct {
+        const char *text, *rows;
+    } cases[] = {
+        { INTO "values ('" S1 "', 1, 'order', '" T1 "')", O(S1) "=" T1 },
+        { INTO "values ('" S1 "', 1, 'order', '" T1 "'), ('" S2 "', 1, 'cart', '" T2 "') returning version",
+          O(S1) "=" T1 " cart/" S2 "=" T2 },
+        { "insert into events values (default, '" NEW "', '" S1 "', 'order', 'made', '" T1 "', null, 1)",
+          O(S1) "=" T1 },
+        { "with made as (" INTO "values ('" S1 "', 1, 'order', '" T1 "') returning 1) select * from made",
+          O(S1) "=" T1 },
+        { INTO "values ('" S1 "', 1, 'order', null)", "" },
+        { INTO "values ('" S1 "', 1, upper('order'), '" T1 "')", "" },
+        { INTO "values ('" S1 "', 1, 'order', '" T1 "') on conflict do nothing",
+          "" }, /* perhaps it writes nothing */
+        { INTO "select '" S1 "', 1, 'order', '" T1 "' where false", "" },
+        { "insert into events (aggregate_id, tenant_id) values ('" S1 "', '" T1 "')", "" },
+        { "insert into snapshots (aggregate_id, aggregate_type, tenant_id) values ('" S1 "', 'order', '" T1
+          "')",
+          "" },
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char rows[1024] = "";
+
+        say(bench, cases[i].text, NULL, (struct surroundings){ 0 });
+        attribute_each_row(&bench->plan->statements[0], slice_of(cases[i].text), &bench->shape, NULL,
+                           note_row, rows);
+        if (strcmp(rows, cases[i].rows) != 0)
+            fail_msg("%s\n writes \"%s\"", cases[i].text, rows);
+    }
+}
+
 static void notes_what_unsettles(void **state)
 {
     struct bench *bench = *state;
@@ -474,6 +521,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(reads_parameters, setup, teardown),
         cmocka_unit_test_setup_teardown(stops_at_many, setup, teardown),
         cmocka_unit_test_setup_teardown(says_why_not, setup, teardown),
+        cmocka_unit_test_setup_teardown(knows_what_an_insert_writes, setup, teardown),
         cmocka_unit_test_setup_teardown(notes_what_unsettles, setup, teardown),
     };
 
