@@ -138,6 +138,15 @@ static void judge_stream(const struct explanation *e, struct verdict *verdict)
     snprintf(verdict->why, sizeof verdict->why, "it names a stream, and not its tenant");
 }
 
+/* A COPY whose rows are read. */
+static void judge_rows(const struct explanation *e, struct verdict *verdict)
+{
+    verdict->store = away_count(e) == 0 ? stores_default(e->view->stores) : NULL;
+    verdict->action = "sent to the store of its first row's tenant, and stopped at a row of another store";
+    snprintf(verdict->why, sizeof verdict->why,
+             "each of its rows says its tenant, unless something around it does");
+}
+
 static void judge_unknown(const struct explanation *e, struct verdict *verdict)
 {
     size_t away = away_count(e);
@@ -231,6 +240,8 @@ static void judge(const struct explanation *e, struct verdict *verdict)
         judge_known(e, verdict);
     } else if (e->found->tenancy == TENANCY_UNKNOWN && e->parameters[0] != '\0') {
         judge_parameters(e, verdict);
+    } else if (e->found->tenancy == TENANCY_UNKNOWN && e->statement->copy != NULL) {
+        judge_rows(e, verdict);
     } else if (is_for_directory(e)) {
         judge_stream(e, verdict);
     } else if (e->found->tenancy == TENANCY_UNKNOWN) {

@@ -101,6 +101,8 @@ const char *print_source(const struct plan_statement *statement)
         return NULL;
     if (statement->stream_count > 0 && (statement->tenants_partial || statement->tenant_count == 0))
         return "stream";
+    if (statement->copy != NULL)
+        return "row";
     if (statement->rows_unseen)
         return "none: its rows come from elsewhere";
     if (statement->tenants_partial)

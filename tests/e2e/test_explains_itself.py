@@ -6,6 +6,7 @@ import pytest
 
 from conftest import OTHER, TENANT, connect
 from events import append
+from pgcluster import wait_until
 
 MARK = "a payload that nobody may read"
 
@@ -296,3 +297,30 @@ def test_coverage_remembers_what_an_earlier_process_has_seen(proxy, stores):
     covered = proxy.admin("CHECK COVERAGE")
     assert [(row["source"], row["status"], row["shape"]) for row in covered] \
         == [("recorded", "unexplained", "select count(*) from events")]
+
+
+def test_a_pipeline_is_rehearsed_as_the_one_transaction_that_it_is(proxy, stores, moving, ledgered):
+    with connect(proxy, stores) as conn, conn.pipeline():
+        conn.execute("INSERT INTO accounts VALUES (1, 'x')")
+        conn.execute("UPDATE events SET actor_id = 'x' WHERE tenant_id = %s AND version = 1", [uuid.UUID(TENANT)])
+    with connect(proxy, stores) as conn, conn.pipeline() as pipeline:
+        conn.execute("DELETE FROM accounts")
+        pipeline.sync()
+        conn.execute("UPDATE events SET actor_id = 'y' WHERE tenant_id = %s AND version = 2", [uuid.UUID(TENANT)])
+    found = proxy.admin("SHOW SHAPES")
+    assert [(row["what"], row["count"]) for row in found] == [("cross_store_transaction", 1)]
+    assert found[0]["shape"].startswith("update events")
+
+
+def test_instances_share_what_they_have_found(make_proxy, stores):
+    one, other = make_proxy(), make_proxy()
+    one.start()
+    other.start()
+    for proxy in (one, other):
+        with connect(proxy, stores) as conn:
+            conn.execute(FEED.format(1))
+    wait_until("what the other has found is known", lambda: shapes(one, "feed")[0]["instances"] == 2)
+    found = shapes(one, "feed")
+    assert len(found) == 1 and found[0]["count"] == 2
+    other.admin(f"ACCEPT SHAPE {found[0]['n']} REASON 'said there'")
+    assert shapes(one, "feed")[0]["reason"] == "said there"
