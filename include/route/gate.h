@@ -26,7 +26,8 @@ struct gate_pass {
     struct gate_pass *older, *younger; /* the gate's list */
     int32_t backend_pid;
     uint64_t since_ms;
-    uint64_t sync; /* the owner's: which ReadyForQuery ends it (client.c) */
+    uint64_t sync;    /* the owner's: which ReadyForQuery ends it (client.c) */
+    bool provisional; /* until it is known of whom the rows are: gates_settle() */
 };
 
 /* Somebody who waits. Embedded in the client; at most one gate at a time. */
@@ -56,12 +57,16 @@ struct gate_ask {
     uint64_t first_sync; /* the first one due in this transaction: a pass from before it is another
                             transaction's */
     bool lease_valid;    /* false: every gate counts as closed */
+    bool provisional;    /* the tenant is not known yet, and will be: new passes may be given back */
     uint64_t now_ms;
 };
 /* May a transaction write rows of `tenant` (NULL: unknown, every gate is asked)? GO: it has a pass in *passes
  * for every gate concerned. HOLD: *closed is where to wait. */
 enum gate_answer gates_enter(struct gates *gates, const char *tenant, const struct gate_ask *ask,
                              struct gate_pass **passes, struct gate **closed);
+/* It is known now that rows of `tenant` (NULL: of nobody's) are written: gives back, silently, the
+ * provisional passes of all others. */
+void gates_settle(struct gate_pass **passes, const char *tenant, uint64_t now_ms);
 /* Gives back, silently, the passes in front of `keep` (the list's head before a gates_enter() that did not
  * say GO): who waits at one gate must not hold up the drain of another. */
 void gates_retreat(struct gate_pass **passes, const struct gate_pass *keep, uint64_t now_ms);

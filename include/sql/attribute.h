@@ -67,6 +67,7 @@ enum evidence {
     EVIDENCE_SETTING,
     EVIDENCE_USER,
     EVIDENCE_PATTERN, /* the declared pattern on the id of a stream */
+    EVIDENCE_ROW, /* of a COPY */
 };
 
 struct attribution {
@@ -95,6 +96,14 @@ void attribute_each_row(const struct plan_statement *statement, struct slice tex
 bool attribute(const struct plan_statement *statement, struct slice text, const struct shape *shape,
                const struct parameters *params, const struct surroundings *around, struct attribution *out,
                struct error *err);
+
+/* A COPY whose rows are read (statement->copy), before any row: what stands around it says whose they must be
+ * (the transaction's tenant does not). KNOWN or UNKNOWN. */
+bool attribute_before_rows(const struct plan_statement *statement, const struct surroundings *around,
+                           struct attribution *out, struct error *err);
+/* One row of it: its tenant in canonical form, NULL: it has none. */
+bool attribute_row(const struct plan_statement *statement, const char *tenant,
+                   const struct surroundings *around, struct attribution *out, struct error *err);
 
 enum comment_reading { COMMENT_NONE, COMMENT_TENANT, COMMENT_UNKNOWN };
 

@@ -113,6 +113,7 @@ struct plan_option {
 
 /* COPY … FROM STDIN whose rows have the tenant in one of their columns (sql/copy.h). */
 struct plan_copy {
+    size_t table;             /* its index in the schema */
     unsigned columns, column; /* of a row; which of them, from 0 */
     bool listed;              /* the statement names its columns; else they are the table's, in its order */
     bool doubtful;            /* and some that the table seems not to have: the server may refuse it */

@@ -37,6 +37,7 @@ void write_parse_complete(struct buf *out);
 void write_bind_complete(struct buf *out);
 void write_close_complete(struct buf *out);
 void write_no_data(struct buf *out);
+void write_copy_in_response(struct buf *out, bool binary, unsigned columns);
 void write_parameter_description_empty(struct buf *out);
 /* severity "ERROR", "FATAL", …: S, V, C, M, then D and H where the error has them. */
 void write_error(struct buf *out, const char *severity, const struct error *err);
@@ -68,5 +69,8 @@ void write_password(struct buf *out, struct slice password);
 void write_sasl_initial(struct buf *out, const char *mechanism, struct slice data);
 void write_sasl_response(struct buf *out, struct slice data);
 void write_copy_fail(struct buf *out, const char *why);
+/* A statement without parameters, results as text. */
+void write_bind_plain(struct buf *out, struct slice portal, struct slice name);
+void write_execute(struct buf *out, struct slice portal);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "proxy/branches.h"
+#include "proxy/copy_row.h"
 #include "proxy/execute.h"
 #include "proxy/join.h"
 #include "proxy/hear.h"
@@ -14,6 +15,7 @@
 #include "proxy/planning.h"
 #include "proxy/owed.h"
 #include "proxy/twophase.h"
+#include "sql/copy.h"
 #include "wire/write.h"
 
 /* ---- attribution ---- */
@@ -87,7 +89,7 @@ const struct store *arrive_home(struct client *client)
 
 /* ---- gates ---- */
 
-static struct gate_ask asks(const struct client *client, const struct place *place)
+struct gate_ask arrive_gate_ask(const struct client *client, const struct place *place)
 {
     const struct server *server = place->store == NULL ? NULL : client->servers[place->store->index];
 
@@ -110,8 +112,9 @@ static enum gate_answer ask_gates(struct client *client, const struct place *pla
 
     if (gates_count(gates) == 0)
         return GATE_GO;
-    ask = asks(client, place);
-    if (place->unknown_write)
+    ask = arrive_gate_ask(client, place);
+    ask.provisional = found->tenancy == TENANCY_UNKNOWN && place->rows && !place->unknown_write;
+    if (place->unknown_write || ask.provisional)
         return gates_enter(gates, NULL, &ask, &client->passes, closed);
     for (size_t i = 0; i < found->tenant_count && answer == GATE_GO; i++)
         answer = gates_enter(gates, found->tenants[i], &ask, &client->passes, closed);
@@ -135,11 +138,11 @@ static enum gate_answer place_lock(struct client *client, struct place *place,
         return GATE_GO;
     place->store = place_of_tenant(rules, tenant);
     place->write = true;
-    ask = asks(client, place);
+    ask = arrive_gate_ask(client, place);
     return gates_enter(client->loop->gates, tenant, &ask, &client->passes, closed);
 }
 
-static enum arrival hold(struct client *client, struct gate *closed)
+enum arrival arrive_hold(struct client *client, struct gate *closed)
 {
     stats_add(client->loop->stats, STAT_HELD, 1);
     client_enter(client, EV_HOLD);
@@ -149,7 +152,7 @@ static enum arrival hold(struct client *client, struct gate *closed)
 
 /* ---- where to ---- */
 
-static void look_at_comment(const struct client *client, const struct message *message, size_t index,
+void arrive_look_at_comment(const struct client *client, const struct message *message, size_t index,
                             struct surroundings *around, struct around *memory)
 {
     const char *key = attribute_comment_key(client->loop->shared->tenant_setting);
@@ -272,6 +275,38 @@ static bool place_cursor(const struct client *client, const struct plan_statemen
     return portal == NULL || place_go(place, &client->loop->shared->stores->at[portal->store], err);
 }
 
+struct place_rules arrive_rules(const struct client *client)
+{
+    const struct proxy_shared *shared = client->loop->shared;
+    bool keeps = client->txn.open && client->txn.isolation != 'c';
+
+    return (struct place_rules){ .table = client->loop->table,
+                                 .default_store = stores_default(shared->stores),
+                                 .reject_unattributed = client->loop->settings->reject_unattributed,
+                                 .snapshots = keeps ? &client->txn : NULL,
+                                 .stores = shared->stores };
+}
+
+static bool attribute_running(struct client *client, const struct message *message,
+                              const struct running *running, const struct surroundings *around,
+                              struct error *err)
+{
+    const struct plan_statement *statement = running->statement;
+
+    if (statement->copy != NULL && message->row != NULL)
+        return copy_row_attribute(statement, message->row, around, &client->attribution, err);
+    if (statement->copy != NULL && message->rows_are_read)
+        return attribute_before_rows(statement, around, &client->attribution, err);
+    return attribute(statement, running->text, running->shape, running->params, around, &client->attribution,
+                     err);
+}
+
+/* Of whom the statement is, its rows will say: until then there is nothing to be counted. */
+static bool rows_will_tell(const struct place_rules *rules, const struct attribution *found)
+{
+    return rules->rows_are_read && found->tenancy == TENANCY_UNKNOWN;
+}
+
 /* Once a transaction has been attributed, what in it says nothing belongs to the same tenant: also behind a
  * statement of the same message. */
 static void look_back(const struct attribution *found, struct surroundings *around, struct around *memory)
@@ -289,13 +324,14 @@ static void look_back(const struct attribution *found, struct surroundings *arou
 
 /* One statement's tenants, and where they are. WAITING: the stream directory is being asked. `glance` NULL:
  * nothing runs yet. */
-static enum arrival attribute_one(struct client *client, const struct running *running,
-                                  const struct surroundings *around, struct place *place,
-                                  const struct place_rules *rules, struct glance *glance, struct error *err)
+static enum arrival attribute_one(struct client *client, const struct message *message,
+                                  const struct running *running, const struct surroundings *around,
+                                  struct place *place, const struct place_rules *rules, struct glance *glance,
+                                  struct error *err)
 {
     struct attribution *found = &client->attribution;
 
-    if (!attribute(running->statement, running->text, running->shape, running->params, around, found, err))
+    if (!attribute_running(client, message, running, around, err))
         return REFUSED;
     if (found->tenancy == TENANCY_ASKED) {
         client_enter(client, EV_LOOK);
@@ -305,7 +341,7 @@ static enum arrival attribute_one(struct client *client, const struct running *r
         *err = client->seeker.why;
         return REFUSED;
     }
-    if (glance != NULL)
+    if (glance != NULL && !rows_will_tell(rules, found))
         glance_note(glance, running, found);
     return place_add(place, rules, running->statement, found, err) ? ARRIVED : REFUSED;
 }
@@ -315,10 +351,7 @@ static enum arrival find_place(struct client *client, const struct message *mess
                                struct error *err)
 {
     const struct proxy_shared *shared = client->loop->shared;
-    struct place_rules rules = { .table = client->loop->table,
-                                 .default_store = stores_default(shared->stores),
-                                 .reject_unattributed = client->loop->settings->reject_unattributed,
-                                 .stores = shared->stores };
+    struct place_rules rules = arrive_rules(client);
     const struct gate_pass *keep = client->passes;
     const struct stream_finder directory = { .find = finder_find, .who = client };
     struct glance *glance = client->loop->glance;
@@ -328,8 +361,8 @@ static enum arrival find_place(struct client *client, const struct message *mess
     enum gate_answer answer = GATE_GO;
     enum arrival arrival;
 
-    if (client->txn.open && client->txn.isolation != 'c' && !message->asks_only)
-        rules.snapshots = &client->txn;
+    if (message->asks_only)
+        rules.snapshots = NULL;
     if (place_asked(client, message, place, &rules))
         return ARRIVED;
     if (message->plan == NULL || !message->plan->parsed) {
@@ -379,26 +412,29 @@ static enum arrival find_place(struct client *client, const struct message *mess
                 continue;
             named = store_of_tables(client, statement);
             rules.tables_store = named >= 0 ? &shared->stores->at[named] : NULL;
-            look_at_comment(client, message, i, &around, &memory);
-            arrival = attribute_one(client, &running, &around, place, &rules,
+            arrive_look_at_comment(client, message, i, &around, &memory);
+            rules.rows_are_read = statement->copy != NULL && message->rows_are_read && message->row == NULL;
+            arrival = attribute_one(client, message, &running, &around, place, &rules,
                                     message->asks_only ? NULL : glance, err);
             if (arrival != ARRIVED) {
                 gates_retreat(&client->passes, keep, clock_ms());
                 return arrival;
             }
             look_back(&client->attribution, &around, &memory);
-            if (!message->asks_only)
+            if (!message->asks_only && !rows_will_tell(&rules, &client->attribution))
                 glance_rehearse(glance, client, &rules, &running, &client->attribution, named >= 0);
             writes = statement->class == CLASS_WRITE || statement->locks;
             if (writes && client->attribution.tenancy != TENANCY_NONE)
                 answer = ask_gates(client, place, &closed);
         }
     }
+    if (place->rows && place->store == NULL) /* rows of others stop it */
+        place->store = rules.default_store;
     if (answer == GATE_GO)
         return ARRIVED;
     gates_retreat(&client->passes, keep, clock_ms());
     if (answer == GATE_HOLD)
-        return hold(client, closed);
+        return arrive_hold(client, closed);
     error_no_memory(err);
     return REFUSED;
 }

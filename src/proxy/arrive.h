@@ -6,6 +6,8 @@
 
 #include "proxy/client.h"
 
+struct copy_row;
+
 struct message {
     struct plan *plan; /* NULL: could not be read */
     struct slice text;
@@ -15,7 +17,10 @@ struct message {
     bool call; /* FunctionCall: a function by its oid. What it does is not known, as of SELECT f() */
     const struct store *at; /* it must go there: an open portal; NULL: it is to be found out */
     bool asks_only;         /* Parse: nothing runs yet */
-    bool runs_prepare;      /* a Bind of what SQL's PREPARE made: `plan` and `text` are the PREPARE's */
+    bool rows_are_read; /* every row of its COPYs will be looked at before the server has it (copying.h) */
+    const struct copy_row
+        *row;          /* … and of this COPY the first one has been, before any store has been chosen */
+    bool runs_prepare; /* a Bind of what SQL's PREPARE made: `plan` and `text` are the PREPARE's */
 };
 
 enum arrival { ARRIVED, WAITING, REFUSED };
@@ -36,6 +41,13 @@ struct around { /* the memory behind struct surroundings */
     char setting[TENANT_BYTES_MAX], user[TENANT_BYTES_MAX], comment[TENANT_BYTES_MAX];
     char transaction[TENANT_BYTES_MAX];
 };
+/* The same for the comment of statement `index`. */
+void arrive_look_at_comment(const struct client *client, const struct message *message, size_t index,
+                            struct surroundings *around, struct around *memory);
+struct place_rules arrive_rules(const struct client *client);
+struct gate_ask arrive_gate_ask(const struct client *client, const struct place *place);
+/* The client waits at that gate; WAITING. */
+enum arrival arrive_hold(struct client *client, struct gate *closed);
 void arrive_look_around(const struct client *client, struct surroundings *around, struct around *memory);
 
 #endif

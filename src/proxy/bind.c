@@ -1,9 +1,11 @@
 /* bind.c - see bind.h. Of a Bind only the parameters that say the tenant are read. */
 #include "proxy/bind.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "proxy/book.h"
+#include "proxy/copy_open.h"
 #include "proxy/extended.h"
 #include "proxy/local.h"
 #include "proxy/loop.h"
@@ -36,6 +38,20 @@ static bool bind_local(struct client *client, const struct msg *msg, const struc
     return extended_say(client, msg, write_bind_complete);
 }
 
+/* For its Execute. */
+static bool remember_copy(struct client *client, const struct message *message, struct slice portal,
+                          const struct server *server, struct error *err)
+{
+    char *name = strndup(portal.at, portal.bytes);
+    bool good = name != NULL && copying_begin(client, message, name);
+
+    free(name);
+    if (!good)
+        return error_no_memory(err);
+    client->copying->ask = arrive_gate_ask(client, &client->place);
+    return copy_open_fits(client, message->plan, server, err);
+}
+
 static bool run_bind(struct client *client, const struct msg *msg, struct bind *bind,
                      struct prepared *prepared)
 {
@@ -60,9 +76,14 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
     }
     if (extended_refuse_failed(client, msg, prepared == NULL ? NULL : prepared->plan))
         return true;
+    if (prepared != NULL && copy_open_waits(client, &message))
+        return bind_local(client, msg, bind, prepared);
+    message.rows_are_read = copying_can_read(client, &message);
     arrival = arrive_at(client, &message, &server, &err);
     if (arrival != ARRIVED)
         return extended_stays(client, msg, arrival, &err);
+    if (message.rows_are_read && !remember_copy(client, &message, bind->portal, server, &err))
+        return extended_refuse(client, msg, &err);
     if (client->local_portal != NULL && slice_is(bind->portal, client->local_portal))
         local_drop_portal(client);
     extended_make_sure(server, prepared, there);
@@ -74,8 +95,10 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
     if (bind->portal.bytes > 0 && client->txn.open)
         txn_join(&client->txn, client->last_store)->kept = true; /* the unnamed one ends with the next Bind */
     cursors_note(&client->cursors, bind->portal,
-                 &(struct cursor){
-                     .store = (int)server->store->index, .ends = ends, .sync = client_ends_with(client) });
+                 &(struct cursor){ .store = (int)server->store->index,
+                                   .ends = ends,
+                                   .copies = message.rows_are_read,
+                                   .sync = client_ends_with(client) });
     extended_forward_named(client, server, msg, 'B', bind->name, there);
     return true;
 }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "proxy/cancel.h"
+#include "proxy/copying.h"
 #include "proxy/drain.h"
 #include "proxy/lend.h"
 #include "proxy/hear.h"
@@ -71,6 +72,7 @@ static void client_free(struct client *client)
     txn_reset(&client->txn);
     cursors_done(&client->cursors);
     local_drop_portal(client);
+    copying_end(client);
     shape_done(&client->shape);
     attribution_done(&client->attribution);
     execute_arguments_done(&client->arguments);
@@ -180,6 +182,8 @@ static bool idle_step(struct client *client)
         pass_rest(client);
         return client->passing_bytes == 0;
     }
+    if (copying_has_more(client))
+        return copying_more(client);
     result = msg_peek(&client->stream.in, &msg, &err);
     if (result == WIRE_MSG && !msg_is_frontend(msg.type)) {
         error_set(&err, "08P01", "invalid frontend message type %d", (unsigned char)msg.type);
@@ -417,7 +421,8 @@ void client_cancel(struct client *client, struct cancel_asker asker)
     struct server *server = client->answering < 0 ? NULL : client->servers[client->answering];
 
     stats_add(client->loop->stats, STAT_CANCELS, 1);
-    if (client->state == CLIENT_HELD || client->state == CLIENT_JOINING || client->state == CLIENT_LOOKING) {
+    if (client->state == CLIENT_HELD || client->state == CLIENT_JOINING || client->state == CLIENT_LOOKING ||
+        copying_is_deferred(client)) {
         gate_unwait(&client->waiter);
         client->refused = true;
         error_set(&client->refused_why, "57014", "canceling statement due to user request");

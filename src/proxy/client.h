@@ -96,6 +96,8 @@ struct client {
     struct plan *local_plan;
     struct slice local_text; /* owned */
 
+    struct copying *copying; /* its COPY FROM STDIN, where rows are read; NULL: there is none */
+
     struct ear *ear; /* not an application: hosts that ear's connection */
     bool listening;  /* in the line of those who listen */
     struct client *prev_listening, *next_listening;

@@ -13,6 +13,7 @@
 struct cursor {
     int store;
     bool ends;     /* runs what ends a transaction */
+    bool copies;   /* a COPY whose rows are read */
     uint64_t sync; /* the ReadyForQuery that at the earliest ends its transaction */
 };
 

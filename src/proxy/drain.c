@@ -3,11 +3,13 @@
 
 #include "base/clock.h"
 #include "proxy/client.h"
+#include "proxy/copying.h"
 #include "proxy/loop.h"
 
 static bool is_owed_answers(const struct client *client)
 {
-    if (client->answering >= 0 || client->sync_seen != client->sync_sent || client->passing_bytes > 0)
+    if (client->answering >= 0 || client->sync_seen != client->sync_sent || client->passing_bytes > 0 ||
+        copying_is_deferred(client))
         return true;
     for (size_t i = 0; i < client->loop->shared->stores->count; i++)
         if (client->servers[i] != NULL && client->servers[i]->visible > 0)

@@ -1,6 +1,7 @@
 /* idle.c - see idle.h. The loop's cached clock is precise enough, and costs nothing per message. */
 #include "proxy/idle.h"
 
+#include "proxy/copying.h"
 #include "proxy/loop.h"
 
 void idle_began(struct client *client)
@@ -52,7 +53,7 @@ bool idle_check(struct client *client)
         cancel_send_last(server);
         return end_it(client, "57014", "query_timeout");
     }
-    if (client->state != CLIENT_IDLE)
+    if (client->state != CLIENT_IDLE || copying_is_deferred(client))
         return true; /* it is we who let it wait */
     if (client->tx_status != 'I' && is_over(since_ms, now_ms, settings->idle_transaction_timeout_s))
         return end_it(client, "25P03", "idle_transaction_timeout");

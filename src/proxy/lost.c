@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "proxy/branches.h"
+#include "proxy/copying.h"
 #include "proxy/hear.h"
 #include "proxy/loop.h"
 #include "proxy/outcome.h"
@@ -134,6 +135,7 @@ void lost_server(struct client *client, struct server *server)
             client_fail(client, &why);
         return;
     }
+    copying_failed(client, server);
     if (owed)
         answer_for(client, server, &why);
     else if (!again && !server->warm && index == client->last_store && index == client->home_store &&

@@ -18,6 +18,8 @@ struct request {
     bool capture;       /* silent: the first column of its row goes to server->captured */
     bool expect_error;  /* silent: it is meant to fail */
     bool quietly;       /* silent: whatever becomes of it, nobody asks */
+    bool copies;        /* COPY FROM STDIN; `local`, if any, is the error to be told instead of the CopyFail's */
+    bool copy_said;     /* … whose CopyInResponse the client has had from us */
     bool ends;          /* ends a transaction: if its answer is lost, nobody knows whether it was committed */
     uint64_t serial;    /* P, and Q of a PREPARE alone: which prepared statement */
     struct buf local;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "proxy/copying.h"
 #include "proxy/extended.h"
 #include "proxy/local.h"
 #include "proxy/loop.h"
@@ -44,6 +45,7 @@ static enum arrival arrive_for_parse(struct client *client, const struct msg *ms
     bind.params.types = client->loop->scratch.types;
     bind.params.type_count = parse->type_count;
     message.params = &bind.params;
+    message.rows_are_read = copying_can_read(client, &message);
     return arrive_at(client, &message, server, err);
 }
 

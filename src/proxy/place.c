@@ -123,6 +123,8 @@ bool place_add(struct place *place, const struct place_rules *rules, const struc
         return false;
     if (attribution->tenancy == TENANCY_NONE)
         return true;
+    if (attribution->tenancy == TENANCY_UNKNOWN && rules->rows_are_read)
+        return place->write = place->rows = true;
     if (attribution->tenancy == TENANCY_UNKNOWN)
         return writes ? add_unknown_write(place, rules, attribution->why, err)
                       : place_go(place, rules->default_store, err);

@@ -12,6 +12,7 @@ struct place {
     const struct store *store; /* NULL: any store will do (neutral) */
     bool write;                /* writes or locks rows of event or companion tables: gates must be asked */
     bool unknown_write;        /* … of tenants that could not be told: every gate */
+    bool rows;                 /* … of a COPY whose rows will tell as they come */
     bool changes;              /* some statement of it writes or locks, whatever it is */
     bool begins;               /* BEGIN, START TRANSACTION */
     bool ends, rolls_back;     /* a COMMIT, ROLLBACK, PREPARE TRANSACTION is among them; only ROLLBACKs are */
@@ -31,6 +32,7 @@ struct place_rules {
     const struct store *default_store;
     const struct store *tables_store; /* of the statement's temporary tables; NULL: the default store */
     bool reject_unattributed;         /* unattributed_writes = reject */
+    bool rows_are_read;               /* the statement is a COPY, and every row of it is looked at */
     /* A transaction that keeps its snapshots: it goes on reading where it read first. NULL: there is none. */
     const struct txn *snapshots;
     const struct stores *stores; /* only for `snapshots` */

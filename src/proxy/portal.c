@@ -1,6 +1,9 @@
 /* portal.c - see portal.h. */
 #include "proxy/portal.h"
 
+#include <string.h>
+
+#include "proxy/copy_open.h"
 #include "proxy/extended.h"
 #include "proxy/local.h"
 #include "proxy/loop.h"
@@ -51,11 +54,27 @@ bool portal_describe(struct client *client)
     return true;
 }
 
+static bool defer_copy(struct client *client, const struct msg *msg)
+{
+    struct message message = { .plan = client->local_plan,
+                               .text = client->local_text,
+                               .shape = &client->shape };
+    const char *strings = report_slot(&client->session.reported, REPORT_STANDARD_CONFORMING_STRINGS);
+
+    if (!shape_read(&client->shape, message.text, strings == NULL || strcmp(strings, "off") != 0) ||
+        !copy_open_defer(client, &message, client->local_portal))
+        return extended_no_memory(client, msg);
+    buf_consume(&client->stream.in, msg->total_bytes);
+    return true;
+}
+
 static bool execute_local(struct client *client, const struct msg *msg)
 {
     struct buf answer;
     bool done;
 
+    if (client->local_plan->statements[0].kind == STATEMENT_COPY_IN)
+        return defer_copy(client, msg);
     buf_consume(&client->stream.in, msg->total_bytes);
     buf_init(&answer);
     done = local_run(client, &client->local_plan->statements[0], client->local_text, &answer);
@@ -72,6 +91,7 @@ bool portal_execute(struct client *client)
     struct read body;
     struct slice portal;
     struct msg msg;
+    bool copies;
 
     if (!extended_whole(client, &msg))
         return false;
@@ -87,9 +107,18 @@ bool portal_execute(struct client *client)
     arrival = extended_arrive_at_portal(client, portal, &server, &err);
     if (arrival != ARRIVED)
         return extended_stays(client, &msg, arrival, &err);
+    if (!copying_executes(client, portal, &copies)) {
+        error_set(&err, "0A000", "the rows of this COPY cannot be read: another one has been bound since");
+        error_hint(&err, "Execute a COPY before the next one is bound.");
+        return extended_refuse(client, &msg, &err);
+    }
     open = cursors_find(&client->cursors, portal);
     extended_begin(client, server);
     statement_forward(client, server, &msg, 'E', 0);
+    if (copies && copying_must_read(client))
+        copying_sent(client, server);
+    else if (copies)
+        copying_end(client);
     if (open != NULL && open->ends)
         statement_note_end(server);
     return true;

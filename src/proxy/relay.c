@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "proxy/client.h"
+#include "proxy/copying.h"
 #include "proxy/hear.h"
 #include "proxy/loop.h"
 #include "proxy/outcome.h"
@@ -77,6 +78,8 @@ static void skip_to_sync(struct server *server)
             made_gone_serial(&server->made, head->serial);
         if (!head->silent && (head->kind == 'Q' || head->kind == 'F'))
             server->client->sync_sent--; /* ignored, too: no ReadyForQuery will come for it */
+        if (head->copies)
+            copying_failed(server->client, server);
         owed_pop(server);
     }
     server->skipping = head == NULL;
@@ -125,6 +128,13 @@ static bool is_fatal(const struct msg *msg)
     return slice_is(severity, "FATAL") || slice_is(severity, "PANIC");
 }
 
+/* What the server says of the CopyFail by which we have stopped a COPY. Its own error may have come first. */
+static bool is_our_copy_fail(const struct request *head, const struct msg *msg)
+{
+    return head != NULL && head->copies && buf_bytes(&head->local) > 0 &&
+           slice_is(read_error_field(msg, 'C'), "57014");
+}
+
 static void on_error(struct server *server, const struct msg *msg)
 {
     const struct request *head = owed_head(server);
@@ -154,10 +164,15 @@ static void on_error(struct server *server, const struct msg *msg)
     } else if (head == NULL || !head->silent || extended) {
         /* a statement made again in front of the client's own messages: those are skipped, so the error is
          * theirs */
-        send_to_client(server, msg->body - MSG_HEADER_BYTES, msg->total_bytes);
+        if (is_our_copy_fail(head, msg))
+            send_to_client(server, buf_at(&head->local), buf_bytes(&head->local));
+        else
+            send_to_client(server, msg->body - MSG_HEADER_BYTES, msg->total_bytes);
         server->client->outcome_failed = server->client->error_seen = true;
         report_stale(server, msg);
     }
+    if (head != NULL && head->copies)
+        copying_failed(server->client, server);
     if (head != NULL && head->kind == 'Q' && head->serial != 0 &&
         session_prepare_failed(&server->client->session, head->serial))
         made_gone_serial(&server->made, head->serial);
@@ -315,7 +330,8 @@ static void on_message(struct server *server, const struct msg *msg)
         on_notification(server, msg);
         break;
     case BE_COPY_IN:
-        pass(server, msg);
+        if (owed_head(server) == NULL || !owed_head(server)->copy_said)
+            pass(server, msg);
         on_copy_in(server);
         break;
     case BE_PARSE_COMPLETE:

@@ -132,20 +132,11 @@ static void say_prepare_in_pipeline(struct server *server, const struct prepared
     static const char kinds[] = "PBE";
     struct slice name = slice_of("pgshunt_prepare");
     struct buf *out = stream_out(&server->stream);
-    size_t mark;
 
     server_say_close(server, slice_of(prepared->name));
     write_parse(out, name, prepared->text, NULL, 0);
-    mark = write_begin(out, FE_BIND);
-    write_slice_text(out, name); /* a portal of that name, too */
-    write_slice_text(out, name);
-    for (int i = 0; i < 3; i++) /* no formats, no parameters, no formats of results */
-        write_u16(out, 0);
-    write_end(out, mark);
-    mark = write_begin(out, FE_EXECUTE);
-    write_slice_text(out, name);
-    write_u32(out, 0);
-    write_end(out, mark);
+    write_bind_plain(out, name, name); /* a portal of that name, too */
+    write_execute(out, name);
     for (size_t i = 0; kinds[i] != '\0' && server->state == SERVER_READY; i++)
         if (!owed_add(server, kinds[i], true, prepared->serial))
             broken_for_memory(server);

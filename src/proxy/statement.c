@@ -7,6 +7,7 @@
 #include "proxy/extended.h"
 #include "proxy/book.h"
 #include "proxy/branches.h"
+#include "proxy/copy_open.h"
 #include "proxy/local.h"
 #include "proxy/loop.h"
 #include "proxy/planning.h"
@@ -80,7 +81,7 @@ void statement_note_end(struct server *server)
 }
 
 /* Throws the message away, also what of it has not come yet. */
-static void swallow(struct client *client, const struct msg *header)
+void statement_swallow(struct client *client, const struct msg *header)
 {
     size_t held = buf_bytes(&client->stream.in);
     size_t count = held < header->total_bytes ? held : header->total_bytes;
@@ -104,7 +105,7 @@ static void refused_ready(struct client *client, struct server *server)
         txn_reset(&client->txn);
 }
 
-void statement_refuse(struct client *client, const struct msg *header, bool simple, const struct error *err)
+void statement_say_refusal(struct client *client, bool simple, const struct error *err)
 {
     struct server *server = client->txn.branch < 0 ? NULL : client->servers[client->txn.branch];
     struct buf answer;
@@ -114,7 +115,6 @@ void statement_refuse(struct client *client, const struct msg *header, bool simp
     finder_forget(client);
     log_error(client->loop->shared->log, LOG_INFO, "proxy", err, "refused a statement of user \"%s\"",
               client->user);
-    swallow(client, header);
     buf_init(&answer);
     write_error(&answer, "ERROR", err);
     if (server != NULL && server->state != SERVER_READY)
@@ -132,6 +132,12 @@ void statement_refuse(struct client *client, const struct msg *header, bool simp
         refused_ready(client, server);
     else
         client->skip_to_sync = true;
+}
+
+void statement_refuse(struct client *client, const struct msg *header, bool simple, const struct error *err)
+{
+    statement_swallow(client, header);
+    statement_say_refusal(client, simple, err);
 }
 
 /* A transaction that failed before it had a branch: PostgreSQL's words, ours to say. */
@@ -157,7 +163,7 @@ static void answer_local_query(struct client *client, const struct msg *header, 
 
     buf_init(&answer);
     done = local_run(client, &plan->statements[0], text, &answer);
-    swallow(client, header);
+    statement_swallow(client, header);
     local_ready(client, &answer, !done);
     if (!client->txn.open)
         txn_reset(&client->txn);
@@ -175,11 +181,9 @@ static uint64_t prepares(const struct client *client, const struct message *mess
     return prepared == NULL ? 0 : prepared->serial;
 }
 
-static void forward_query(struct client *client, const struct msg *header, const struct message *message,
-                          struct server *server)
+/* Before a Query is sent. */
+static void book_query(struct client *client, const struct message *message, struct server *server)
 {
-    bool ends = (client->place.ends && client->txn.open) || client->place.finishes;
-
     book_make_executed(client, message, server);
     book_message(client, message, server);
     session_forget(&client->session, slice_of("")); /* a simple Query drops the unnamed statement */
@@ -187,6 +191,14 @@ static void forward_query(struct client *client, const struct msg *header, const
     server->pipeline = false;
     if (!client->txn.open && client->txn.branch_count > 1) /* a Query ends a pipeline like a Sync */
         branches_sync_quietly(client, (int)server->store->index);
+}
+
+static void forward_query(struct client *client, const struct msg *header, const struct message *message,
+                          struct server *server)
+{
+    bool ends = (client->place.ends && client->txn.open) || client->place.finishes;
+
+    book_query(client, message, server);
     statement_forward(client, server, header, 'Q', prepares(client, message));
     if (ends)
         statement_note_end(server);
@@ -194,7 +206,48 @@ static void forward_query(struct client *client, const struct msg *header, const
         txn_reset(&client->txn);
 }
 
-static bool run_query(struct client *client, const struct msg *header, const struct message *message)
+void statement_say_query(struct client *client, const struct message *message, struct server *server)
+{
+    book_query(client, message, server);
+    write_query(stream_out(&server->stream), message->text);
+    owe(client, server, 'Q', 0);
+    if (!client->txn.open)
+        txn_reset(&client->txn);
+}
+
+/* One with COPYs whose rows must be read. */
+static void forward_copy(struct client *client, const struct msg *header, const struct message *message,
+                         struct server *server)
+{
+    struct error err;
+
+    if (!copy_open_fits(client, message->plan, server, &err)) {
+        statement_refuse(client, header, true, &err);
+        return;
+    }
+    if (!copying_begin(client, message, NULL)) {
+        error_no_memory(&err);
+        statement_refuse(client, header, true, &err);
+        return;
+    }
+    client->copying->ask = arrive_gate_ask(client, &client->place);
+    forward_query(client, header, message, server);
+    copying_sent(client, server);
+}
+
+static bool defer_copy(struct client *client, const struct msg *header, const struct message *message)
+{
+    struct error err;
+
+    statement_swallow(client, header);
+    if (copy_open_defer(client, message, NULL))
+        return true;
+    error_no_memory(&err);
+    statement_say_refusal(client, true, &err);
+    return true;
+}
+
+static bool run_query(struct client *client, const struct msg *header, struct message *message)
 {
     struct server *server;
     struct error err;
@@ -205,6 +258,9 @@ static bool run_query(struct client *client, const struct msg *header, const str
     }
     if (refuse_failed(client, header, message->plan, true))
         return true;
+    if (copy_open_waits(client, message))
+        return defer_copy(client, header, message);
+    message->rows_are_read = copying_can_read(client, message);
     switch (arrive_at(client, message, &server, &err)) {
     case WAITING:
         return false;
@@ -214,7 +270,10 @@ static bool run_query(struct client *client, const struct msg *header, const str
     case ARRIVED:
         break;
     }
-    forward_query(client, header, message, server);
+    if (message->rows_are_read && copying_must_read(client))
+        forward_copy(client, header, message, server);
+    else
+        forward_query(client, header, message, server);
     return true;
 }
 
@@ -253,7 +312,7 @@ static bool on_data(struct client *client, const struct msg *header)
     struct server *server = client->last_store < 0 ? NULL : client->servers[client->last_store];
 
     if (server == NULL || server->state != SERVER_READY) {
-        swallow(client, header);
+        statement_swallow(client, header);
         return true;
     }
     if (header->type != FE_COPY_DATA) {
@@ -298,12 +357,18 @@ static bool is_skipping(const struct client *client)
 
 bool statement_message(struct client *client, const struct msg *header)
 {
+    bool result;
+
+    if (copying_is_deferred(client) && is_skipping(client)) /* what stood before it has failed */
+        copying_end(client);
     if (header->type != FE_SYNC && header->type != FE_TERMINATE && is_skipping(client)) {
         client->refused = false;
         finder_forget(client);
-        swallow(client, header);
+        statement_swallow(client, header);
         return true;
     }
+    if (copying_message(client, header, &result))
+        return result;
     switch (header->type) {
     case FE_QUERY:
         return on_query(client, header);

@@ -11,7 +11,13 @@
  * false: it waits (the state says for what), or the client is closing. */
 bool statement_message(struct client *client, const struct msg *header);
 
-/* Shared with the extended protocol. */
+/* Shared with the extended protocol, and COPY. */
+/* Throws the message away, also what of it has not come yet. */
+void statement_swallow(struct client *client, const struct msg *header);
+/* The refusal alone: its message has been thrown away. */
+void statement_say_refusal(struct client *client, bool simple, const struct error *err);
+/* A Query of which only the text is left; it has arrived. */
+void statement_say_query(struct client *client, const struct message *message, struct server *server);
 void statement_refuse(struct client *client, const struct msg *header, bool simple, const struct error *err);
 /* The same with another name in the place of `old` (within the message). */
 void statement_forward_as(struct client *client, struct server *server, const struct msg *header, char owed,

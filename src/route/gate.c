@@ -287,10 +287,12 @@ static bool enter_one(struct gate *gate, const struct gate_ask *ask, struct gate
             return false;
         pass->gate = gate;
         pass->since_ms = ask->now_ms;
+        pass->provisional = ask->provisional;
         DL_APPEND2(gate->passes, pass, older, younger);
         gate->pass_count++;
         LL_PREPEND(*passes, pass);
     }
+    pass->provisional = pass->provisional && ask->provisional;
     pass->sync = ask->sync;
     pass->backend_pid = ask->backend_pid;
     return true;
@@ -326,6 +328,25 @@ static void pass_end(struct gate_pass *pass, uint64_t now_ms)
     DL_DELETE2(gate->passes, pass, older, younger);
     if (--gate->pass_count == 0)
         answer_close(gate, now_ms);
+}
+
+void gates_settle(struct gate_pass **passes, const char *tenant, uint64_t now_ms)
+{
+    struct gate_pass **link = passes;
+
+    while (*link != NULL) {
+        struct gate_pass *pass = *link;
+        bool is_it = pass->gate != NULL && tenant != NULL && strcmp(pass->gate->tenant, tenant) == 0;
+
+        pass->provisional = pass->provisional && !is_it;
+        if (!pass->provisional) {
+            link = &pass->next;
+            continue;
+        }
+        *link = pass->next;
+        pass_end(pass, now_ms);
+        free(pass);
+    }
 }
 
 void gates_retreat(struct gate_pass **passes, const struct gate_pass *keep, uint64_t now_ms)

@@ -46,7 +46,9 @@ const char *evidence_name(enum evidence evidence)
                                          [EVIDENCE_TRANSACTION] = "transaction",
                                          [EVIDENCE_SETTING] = "setting",
                                          [EVIDENCE_USER] = "user",
-                                         [EVIDENCE_PATTERN] = "stream pattern" };
+                                         [EVIDENCE_PATTERN] = "stream pattern",
+
+                                         [EVIDENCE_ROW] = "row" };
 
     return names[evidence];
 }
@@ -578,6 +580,28 @@ bool attribute(const struct plan_statement *statement, struct slice text, const 
     if (out->tenancy == TENANCY_UNKNOWN)
         out->why = why != NULL ? why : stream_reason(statement, around, out->why);
     return true;
+}
+
+bool attribute_before_rows(const struct plan_statement *statement, const struct surroundings *around,
+                           struct attribution *out, struct error *err)
+{
+    struct surroundings before = *around;
+
+    start_again(out);
+    before.transaction_tenant = "";
+    before.transaction_several = false;
+    return from_around(statement, &before, out, err);
+}
+
+bool attribute_row(const struct plan_statement *statement, const char *tenant,
+                   const struct surroundings *around, struct attribution *out, struct error *err)
+{
+    start_again(out);
+    if (!known(out, tenant == NULL ? "" : tenant, EVIDENCE_ROW, err))
+        return false;
+    out->null_tenant = tenant == NULL;
+    out->tenant_count = tenant != NULL;
+    return check_around(statement, around, out, err);
 }
 
 /* SET x TO 1: the server writes a whole number its own way, others as they came. */

@@ -139,7 +139,7 @@ void copy_plan_rows(struct walk *walk, const PgQuery__CopyStmt *statement, const
     struct plan_copy *copy;
     bool good;
 
-    if (!statement->is_from || statement->is_program || statement->filename[0] != '\0' ||
+    if (table->read_only || !statement->is_from || statement->is_program || statement->filename[0] != '\0' ||
         statement->where_clause != NULL || table->tenant_column < 0 ||
         (size_t)table->tenant_column >= table->column_count || !walk->context->encoding_safe)
         return;
@@ -148,6 +148,7 @@ void copy_plan_rows(struct walk *walk, const PgQuery__CopyStmt *statement, const
         walk->failed = true;
         return;
     }
+    copy->table = (size_t)(table - walk->context->schema->tables);
     good = statement->n_attlist > 0 ? find_listed(copy, table, statement) : find_in_table(copy, table);
     for (size_t i = 0; good && i < statement->n_options; i++)
         good = node_is(statement->options[i], NODE(DEF_ELEM)) &&

@@ -405,3 +405,34 @@ void write_copy_fail(struct buf *out, const char *why)
     write_text(out, why);
     write_end(out, mark);
 }
+
+void write_copy_in_response(struct buf *out, bool binary, unsigned columns)
+{
+    size_t mark = write_begin(out, BE_COPY_IN);
+
+    write_u8(out, binary);
+    write_u16(out, (uint16_t)columns);
+    for (unsigned i = 0; i < columns; i++)
+        write_u16(out, binary);
+    write_end(out, mark);
+}
+
+void write_bind_plain(struct buf *out, struct slice portal, struct slice name)
+{
+    size_t mark = write_begin(out, FE_BIND);
+
+    write_slice_text(out, portal);
+    write_slice_text(out, name);
+    for (int i = 0; i < 3; i++) /* no formats, no parameters, no formats of results */
+        write_u16(out, 0);
+    write_end(out, mark);
+}
+
+void write_execute(struct buf *out, struct slice portal)
+{
+    size_t mark = write_begin(out, FE_EXECUTE);
+
+    write_slice_text(out, portal);
+    write_u32(out, 0);
+    write_end(out, mark);
+}
