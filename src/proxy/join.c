@@ -262,6 +262,9 @@ enum arrival join_server(struct client *client, const struct store *store, struc
         return WAITING;
     if (server->ends_sync != 0)
         branches_end_now(client, server);
+    /* At once: what it reports later is another one's doing (a RESET), and is to be made alike again. */
+    if (server->told_here == TOLD_NOW && server_is_quiet(server))
+        server->told_here = server->reported.version;
     journal = is_behind(client, server);
     if (is_alike(client, server) && !journal && !server->silent_failed && !server->asking &&
         (server->line_count == 0 || server->visible > 0)) {
@@ -270,8 +273,6 @@ enum arrival join_server(struct client *client, const struct store *store, struc
     }
     if (!server_is_quiet(server))
         return WAITING;
-    if (server->told_here == TOLD_NOW)
-        server->told_here = server->reported.version;
     if (server->silent_failed && !is_healed(client, server))
         return join_failed(client, server, err);
     server->silent_failed = false;

@@ -130,27 +130,42 @@ enum arrival lend_server(struct client *client, const struct store *store, struc
     return WAITING;
 }
 
+char *lend_startup_name(const struct client *client)
+{
+    char *name = NULL;
+
+    for (size_t i = 0; name == NULL && i < client->startup_count; i++)
+        if (strcmp(client->startup[i].name, "application_name") == 0)
+            name = strdup(client->startup[i].value);
+    for (char *at = name; at != NULL && *at != '\0'; at++) /* as pg_clean_ascii() */
+        if (*at < 32 || *at > 126)
+            *at = '?';
+    return name;
+}
+
+bool lend_has_reset_name(const struct server *server, struct slice name, struct slice value)
+{
+    const struct client *client = server->client;
+    const char *bare, *said;
+
+    if (!client->shares || server->seat.pool == NULL || !slice_is(name, "application_name") ||
+        session_value(&client->session, "application_name", &said) != SESSION_ABSENT)
+        return false;
+    bare = report_get(&server->seat.pool->welcome, "application_name");
+    return bare != NULL && slice_is(value, bare);
+}
+
 /* What the client will be told, as if the server had been its own. */
 static void welcome(struct client *client, const struct pool *pool)
 {
-    const char *name = NULL;
+    char *name = lend_startup_name(client);
 
     for (size_t i = 0; i < pool->welcome.count; i++)
         session_report(&client->session, slice_of(pool->welcome.pairs[i].name),
                        slice_of(pool->welcome.pairs[i].value));
-    for (size_t i = 0; i < client->startup_count; i++)
-        if (strcmp(client->startup[i].name, "application_name") == 0)
-            name = client->startup[i].value;
-    if (name != NULL) {
-        char *clean = strdup(name);
-
-        for (char *at = clean; at != NULL && *at != '\0'; at++) /* as pg_clean_ascii() */
-            if (*at < 32 || *at > 126)
-                *at = '?';
-        if (clean != NULL)
-            session_report(&client->session, slice_of("application_name"), slice_of(clean));
-        free(clean);
-    }
+    if (name != NULL)
+        session_report(&client->session, slice_of("application_name"), slice_of(name));
+    free(name);
     client->last_store = (int)pool->store->index;
     client_welcome(client);
 }

@@ -18,6 +18,12 @@ void lend_login(struct client *client);
 /* client->servers[store] is one to work with (ARRIVED), or the client stands in line (WAITING: it will be
  * retried). */
 enum arrival lend_server(struct client *client, const struct store *store, struct error *err);
+/* The application_name that the client has logged in with, as PostgreSQL has it; free() it. NULL: none (or no
+ * memory). Servers are shared without one, and given it like a setting. */
+char *lend_startup_name(const struct client *client);
+/* The server reports its own application_name because the client has said RESET: the client's is the one that
+ * it has logged in with, which the server is given again before the next statement. */
+bool lend_has_reset_name(const struct server *server, struct slice name, struct slice value);
 /* Gives back what the client does not need any more. */
 void lend_settle(struct client *client);
 /* The client closes: its servers go back, or are closed with what they were doing. */

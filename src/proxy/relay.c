@@ -1,16 +1,19 @@
 /* relay.c - see relay.h. Start at relay_run(), then on_message(). */
 #include "proxy/relay.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "proxy/client.h"
 #include "proxy/copying.h"
 #include "proxy/hear.h"
+#include "proxy/lend.h"
 #include "proxy/loop.h"
 #include "proxy/outcome.h"
 #include "proxy/owed.h"
 #include "wire/read.h"
+#include "wire/write.h"
 
 enum { WHOLE_BYTES_MAX = 64 * 1024 }; /* a larger message that we need not read streams through */
 
@@ -231,6 +234,17 @@ static void on_ready(struct server *server, const struct msg *msg)
     relay_locals(server);
 }
 
+/* The client's RESET has led the server to its own name instead of the client's: what the client would have
+ * been told is that one. */
+static void report_startup_name(struct client *client)
+{
+    char *startup = lend_startup_name(client);
+
+    if (startup != NULL && session_report(&client->session, slice_of("application_name"), slice_of(startup)))
+        write_parameter_status(stream_out(&client->stream), slice_of("application_name"), slice_of(startup));
+    free(startup);
+}
+
 static void on_parameter(struct server *server, const struct msg *msg)
 {
     struct read body = read_msg(msg);
@@ -239,6 +253,10 @@ static void on_parameter(struct server *server, const struct msg *msg)
     report_note(&server->reported, name, value);
     if (head_is_silent(server)) /* it is being made like the session, not the session like it */
         return;
+    if (lend_has_reset_name(server, name, value)) {
+        report_startup_name(server->client);
+        return;
+    }
     session_report(&server->client->session, name, value);
     send_to_client(server, msg->body - MSG_HEADER_BYTES, msg->total_bytes);
 }

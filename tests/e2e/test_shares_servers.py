@@ -175,6 +175,24 @@ def test_clients_of_other_startup_parameters_have_other_servers(shared_by, store
         assert len(backends(stores)) == 1  # default_pool_size counts for the user
 
 
+@pytest.mark.parametrize("reset", ["DISCARD ALL", "RESET ALL", "RESET application_name", "SET application_name TO DEFAULT"])
+def test_the_name_that_a_client_has_logged_in_with_is_what_reset_leads_to(shared_by, stores, reset):
+    proxy = shared_by(1)
+    with connect(proxy, stores, application_name="one") as one, connect(proxy, stores) as two:
+        one.execute(reset)
+        assert one.info.parameter_status("application_name") == "one"
+        assert value(one, "SHOW application_name") == "one"
+        one.execute("SET application_name = 'other'")
+        assert one.info.parameter_status("application_name") == "other"
+        assert value(two, "SHOW application_name") == ""
+        one.execute(reset)
+        assert one.info.parameter_status("application_name") == "one"
+        assert value(one, "SHOW application_name") == "one"
+        one.execute("SET application_name = ''")
+        assert one.info.parameter_status("application_name") == "" == value(one, "SHOW application_name")
+        assert value(two, "SHOW application_name") == ""
+
+
 # --- what cannot be shared --------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("begins, holds", [

@@ -56,7 +56,7 @@ class Connector:
         owed, self.prepended = bool(self.prepended), b""
         if owed:
             got = self.raw.until("Z")
-            assert [message.kind for message in got if message.kind != "S"][-2] == "C", got
+            assert got[-2].kind == "C", got
 
     def command(self, *statements, values=(), types=()):
         """Rows of each statement: a batch, unprepared. Raises Failed."""
