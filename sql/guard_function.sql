@@ -1,5 +1,5 @@
--- guard_function.sql - the function behind one table's guard: runs for every row that anybody inserts or updates, and
--- refuses rows of tenants that do not live in this store. "pgshunt." is replaced by the configured schema, {…} as
+-- guard_function.sql - the function behind one table's guard: runs for every row that anybody inserts, updates or deletes,
+-- and refuses rows of tenants that do not live in this store. "pgshunt." is replaced by the configured schema, {…} as
 -- follows: function: its name; login: quoted text; default: does a tenant without a row in tenancy live here? (true in
 -- the default store); new_tenant, old_tenant: the tenant as canonical text, collation "C"; column: the tenant column.
 -- No table's oid is in it, so that pg_dump and a restore take it along.
@@ -12,12 +12,14 @@ BEGIN
   IF session_user = {login} AND current_setting('pgshunt.copier', true) = 'on' THEN
     RETURN NULL;
   END IF;
-  IF coalesce((SELECT t.lives_here FROM pgshunt.tenancy t WHERE t.tenant = {new_tenant}), {default}) THEN
+  IF TG_OP = 'DELETE' OR
+     coalesce((SELECT t.lives_here FROM pgshunt.tenancy t WHERE t.tenant = {new_tenant}), {default}) THEN
     IF TG_OP = 'INSERT' THEN
       RETURN NULL;
     END IF;
-    -- What was left behind by a tenant that has moved is nobody else's to take, either.
-    IF NEW.{column} IS NOT DISTINCT FROM OLD.{column} OR
+    -- What a tenant that has moved has left behind is nobody else's to take, either, and deleting it deletes nothing where
+    -- it lives.
+    IF (TG_OP = 'UPDATE' AND NEW.{column} IS NOT DISTINCT FROM OLD.{column}) OR
        coalesce((SELECT t.lives_here FROM pgshunt.tenancy t WHERE t.tenant = {old_tenant}), {default}) THEN
       RETURN NULL;
     END IF;

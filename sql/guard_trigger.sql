@@ -9,13 +9,13 @@ DECLARE
 BEGIN
   IF EXISTS (SELECT FROM pg_trigger t
               WHERE t.tgrelid = to_regclass({table_text}) AND t.tgname = 'pgshunt_tenancy_guard'
-                AND (t.tgfoid <> to_regproc('pgshunt.{function}') OR t.tgtype <> 21 OR t.tgqual IS NOT NULL
+                AND (t.tgfoid <> to_regproc('pgshunt.{function}') OR t.tgtype <> 29 OR t.tgqual IS NOT NULL
                      OR t.tgattr::text <> '')) THEN
     DROP TRIGGER pgshunt_tenancy_guard ON {table};
   END IF;
   IF NOT EXISTS (SELECT FROM pg_trigger t
                   WHERE t.tgrelid = to_regclass({table_text}) AND t.tgname = 'pgshunt_tenancy_guard') THEN
-    CREATE TRIGGER pgshunt_tenancy_guard AFTER INSERT OR UPDATE ON {table}
+    CREATE TRIGGER pgshunt_tenancy_guard AFTER INSERT OR UPDATE OR DELETE ON {table}
       FOR EACH ROW EXECUTE FUNCTION pgshunt.{function}();
   END IF;
   ALTER TABLE {table} ENABLE ALWAYS TRIGGER pgshunt_tenancy_guard;

@@ -462,7 +462,8 @@ bool copier_check_target(struct migration *m, const struct cursor *cursor, struc
     return error_hint(
         err,
         "They are left over from something else, as of an attempt that was aborted without PURGE TARGET: "
-        "delete them there, then START again.");
+        "delete them there as pgshunt's login, which the guard lets pass after SET pgshunt.copier = on, then "
+        "START again.");
 }
 
 /* What the source's positions have reached, or may have: "0" if nothing has been given yet. */

@@ -18,6 +18,7 @@ enum {
     CONNECT_MS = 5000,
     LOOK_MS_MIN = 50, /* between two looks at who has an old snapshot */
     LOOK_MS_MAX = 5000,
+    RETRY_MS_MAX = 60000, /* between two tries of a hand-over that fails */
     COMPLAIN_MS = 60000,
     TARGET_PATIENCE_MS = 60000, /* then the START's runner tries again, with its own back-off */
 };
@@ -279,7 +280,7 @@ void runner_hand_over(struct runner *r)
             log_error(r->setup->log, LOG_WARN, "guard", &err, "migration %s: its shut tap stays", r->id);
         runner_refuse_requests(r);
         pg_nap(&r->m.wake, nap_ms);
-        nap_ms = nap_ms * 2 > LOOK_MS_MAX ? LOOK_MS_MAX : nap_ms * 2;
+        nap_ms = nap_ms * 2 > RETRY_MS_MAX ? RETRY_MS_MAX : nap_ms * 2;
         r->interrupted = r->stopping;
         error_clear(&err);
     }

@@ -89,6 +89,7 @@ def test_other_ways_to_write(proxy, stores, guarded):
         refused(conn.execute, f"UPDATE events SET tenant_id = '{TENANT}' WHERE tenant_id = '{OTHER}' AND version = 1")
         refused(conn.execute, f"UPDATE events SET tenant_id = '{OTHER}' WHERE tenant_id = '{TENANT}' AND version = 1")
         refused(conn.execute, f"UPDATE events SET payload = '{{}}' WHERE tenant_id = '{TENANT}'")
+        refused(conn.execute, f"DELETE FROM events WHERE tenant_id = '{TENANT}'")
         refused(conn.execute, "INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, tenant_id, version,"
                 " timestamp, payload) SELECT gen_random_uuid(), gen_random_uuid(), 'O', 'P', t::uuid, 1, now(), '{}'"
                 f" FROM unnest(ARRAY['{OTHER}', '{TENANT}']) t")
@@ -285,7 +286,9 @@ def test_an_abort_leaves_the_target_closed(proxy, stores):
 
 def come_home(proxy, stores):
     """TENANT's old rows are deleted where it comes back to; the id of the migration, ready to be cut over."""
-    stores.shared.execute(stores.dbname, f"DELETE FROM events WHERE tenant_id = '{TENANT}'")
+    with psycopg.connect(stores.conninfos()["shared"]) as conn:
+        conn.execute("SET pgshunt.copier = on")
+        conn.execute(f"DELETE FROM events WHERE tenant_id = '{TENANT}'")
     identity = proxy.start_migration(TENANT, "shared")
     proxy.wait_state(identity, "dual_write")
     proxy.wait_cutover_ready(identity)
