@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Questions about speed, each answered by one run on one machine.
 #   ./bench/run.sh attribution         what does it cost to know a statement's tenant? against libpg_query and memchr()
+#   ./bench/run.sh directory           what does it cost to find a stream's tenant? remembered, and asked of the stores
 #   ./bench/run.sh guard               what does the guard cost those who write? with 10 and with 10,000 moved tenants
 #   ./bench/run.sh proxy [--quick]     what does reading every statement cost? direct, PgBouncer and pgshunt side by side
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 question=${1:-}
-[ -f "$top/bench/bench_$question.py" ] || [ "$question" = attribution ] || { sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 2; }
+[ -f "$top/bench/bench_$question.py" ] || [ "$question" = attribution ] || { sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 2; }
 shift
 # shellcheck source=../tests/lib/packages.sh
 . "$top/tests/lib/packages.sh"
