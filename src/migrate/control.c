@@ -254,7 +254,7 @@ static void tend_ledger(struct control *c)
     if (fine && orphans_are_due(c))
         fine = control_adopt_orphans(c, &err);
     if (fine && c->ready)
-        fine = control_tend_shapes(c, &err);
+        control_tend_shapes(c);
     if (!fine && !c->stopping)
         log_error(c->setup.log, LOG_WARN, "control", &err, "the control database");
     if (!fine || ledger_is_broken(c->ledger))

@@ -49,12 +49,13 @@ struct control {
     bool stopping;
 
     struct shapes *shapes;
-    struct rows *seen[LOOPS_MAX]; /* the last answers to SHOW_SEEN; owned; NULL: none */
-    struct letter *asking;        /* struct control_request: the loops are asked first */
+    struct rows *seen[LOOPS_MAX];      /* the last answers to SHOW_SEEN; owned; NULL: none */
+    struct letter *asking;             /* struct control_request: the loops are asked first */
     bool (*on_letters)(void *control); /* what a pg_wake calls */
-    bool round_failed;            /* something of it could not be asked, or is missing in its answers */
-    uint64_t round;               /* of questions to the loops; its answers carry it */
-    unsigned round_left;          /* answers that have not come */
+    bool shapes_failing;               /* the last write has failed, and that was told */
+    bool round_failed;                 /* something of it could not be asked, or is missing in its answers */
+    uint64_t round;                    /* of questions to the loops; its answers carry it */
+    unsigned round_left;               /* answers that have not come */
     uint64_t round_ends_ms, shapes_next_ms;
 };
 
@@ -81,13 +82,13 @@ void control_stop_runners(struct control *c);
 /* A request that needs it waits until they have told: true, and it has been taken. */
 bool control_ask_loops(struct control *c, struct control_request *request);
 void control_told(struct control *c, struct show_letter *letter); /* takes the letter */
-void control_stop_asking(struct control *c);                      /* those that have not answered are left out */
-bool control_write_shapes(struct control *c, struct error *err);  /* what they have told, all of it */
-void control_last_shapes(struct control *c);                      /* what there is when it stops */
+void control_stop_asking(struct control *c); /* those that have not answered are left out */
+bool control_write_shapes(struct control *c, struct error *err); /* what they have told, all of it */
+void control_last_shapes(struct control *c);                     /* what there is when it stops */
 /* CHECK COVERAGE; `rows` NULL: only its notice is wanted. */
 bool control_coverage(struct control *c, struct control_request *request, struct rows **rows,
                       struct error *err);
-bool control_tend_shapes(struct control *c, struct error *err);   /* from time to time, by itself */
+void control_tend_shapes(struct control *c); /* from time to time, by itself */
 
 /* control_requests.c: answers the oldest request, if there is one. */
 void control_answer_one(struct control *c);

@@ -137,7 +137,7 @@ static void answer(struct control *c, struct control_request *request)
     }
     if (control_ask_loops(c, request))
         return;
-    if (request->asked && !control_write_shapes(c, &err)) {
+    if (request->asked && !control_write_shapes(c, &err) && request->verb != CONTROL_START) {
         runner_answer(request, NULL, &err);
         return;
     }

@@ -149,11 +149,20 @@ bool control_coverage(struct control *c, struct control_request *request, struct
     return true;
 }
 
-bool control_tend_shapes(struct control *c, struct error *err)
+/* What cannot be written waits for the next time, and is told once: it is no reason to lose the lease, and a
+ * command that must know fails by itself. */
+void control_tend_shapes(struct control *c)
 {
-    if (clock_ms() >= c->shapes_next_ms && c->round_left == 0)
-        begin_round(c, false);
-    return shapes_are_written(c->shapes) || shapes_write(c->shapes, c->ledger, err);
+    struct error err;
+    bool fine;
+
+    if (c->round_left > 0 || clock_ms() < c->shapes_next_ms)
+        return;
+    fine = shapes_are_written(c->shapes) || shapes_write(c->shapes, c->ledger, &err);
+    if (!fine && !c->shapes_failing)
+        log_error(c->setup.log, LOG_WARN, "control", &err, "writing what was found of statements");
+    c->shapes_failing = !fine;
+    begin_round(c, false);
 }
 
 /* Best effort: a feed that came in the last two seconds, and comes again, is found again. */

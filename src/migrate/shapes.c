@@ -20,7 +20,7 @@ enum {
     COUNT,
     FIRST,
     LAST,
-    WRITTEN_AT_ONCE = 200 /* in one statement: some 300 KB of it at most */
+    WRITTEN_AT_ONCE = 50 /* in one statement: some milliseconds of the control connection */
 };
 
 struct known {
