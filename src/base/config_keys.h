@@ -175,6 +175,8 @@ static const struct config_info keys[CONFIG_KEYS] = {
         .help = "its columns that name a stream, comma-separated" },
     [CONFIG_VERSION_COLUMN] = { "events", "version_column", TEXT("version"),
         .help = "its column with the order within a stream" },
+    [CONFIG_REGENERATE_COLUMNS] = { "events", "regenerate_columns", TEXT(""),
+        .help = "columns that belong to the cluster, not to the event: a moved row takes the target's default" },
     [CONFIG_COMPANION_TABLES] = { "events", "companion_tables", TEXT(""),
         .help = "other tables with rows of tenants that move with them: name, or name(tenant_column=x)" },
     [CONFIG_EVERYWHERE_TABLES] = { "events", "everywhere_tables", TEXT(""),

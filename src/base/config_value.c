@@ -212,6 +212,8 @@ static bool check_text(enum config_key key, const char *value, struct error *err
         if (value[0] == '\0')
             return error_set(err, "22023", "%s must not be empty", keys[key].name);
         return check_list(keys[key].name, value, err);
+    case CONFIG_REGENERATE_COLUMNS:
+        return value[0] == '\0' || check_list(keys[key].name, value, err);
     case CONFIG_PRESET:
         return preset_check(value, err);
     case CONFIG_COMPANION_TABLES:

@@ -26,6 +26,7 @@ static const struct preset presets[] = {
         { CONFIG_EVENT_ID_COLUMN, "event_id" },
         { CONFIG_STREAM_COLUMNS, "aggregate_type, aggregate_id" },
         { CONFIG_VERSION_COLUMN, "version" },
+        { CONFIG_REGENERATE_COLUMNS, "txid" },
         { CONFIG_COMPANION_TABLES, "event_outbox" } } },
 
     { "emmett", {
@@ -35,6 +36,7 @@ static const struct preset presets[] = {
         { CONFIG_EVENT_ID_COLUMN, "" },
         { CONFIG_STREAM_COLUMNS, "stream_id, partition, is_archived" },
         { CONFIG_VERSION_COLUMN, "stream_position" },
+        { CONFIG_REGENERATE_COLUMNS, "transaction_id" },
         { CONFIG_COMPANION_TABLES, "emt_streams" },
         { CONFIG_WRITE_FUNCTIONS, "emt_append_to_stream(tenant_arg=10)" } } },
 

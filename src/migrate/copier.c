@@ -357,7 +357,7 @@ static bool find_position(struct scan *scan, struct error *err)
     bool found = false;
 
     for (size_t i = 0; i < rel->column_count; i++) {
-        if (rel->columns[i].generated)
+        if (!rel->columns[i].copied)
             continue;
         if (rel->columns[i].is_position) {
             scan->position_column = scan->columns;

@@ -19,12 +19,16 @@ struct migration_settings { /* configuration, overridden by START … WITH, stor
     char position_mode[16];
 };
 
+enum { EVENT_COLUMNS_MAX = 8 }; /* of one list of columns */
+
 /* [events] of the configuration, split. Immutable; owned by control. */
 struct event_names {
     char *schema, *table;                         /* "public", "events" */
     char *tenant, *position, *event_id, *version; /* column names; event_id and position may be "" */
     size_t stream_count;
-    char *stream[8];
+    char *stream[EVENT_COLUMNS_MAX];
+    size_t regenerate_count;
+    char *regenerate[EVENT_COLUMNS_MAX]; /* columns that the target fills by itself, if it has them */
 };
 
 struct migration {

@@ -95,7 +95,7 @@ static void make_insert(const struct migration *m, struct buf *out)
     relation_column_list(&m->source_rel, "", out);
     buf_append_text(out, ") OVERRIDING SYSTEM VALUE VALUES (");
     for (size_t i = 0; i < m->source_rel.column_count; i++) {
-        if (!m->source_rel.columns[i].generated) {
+        if (m->source_rel.columns[i].copied) {
             columns++;
             buf_append_format(out, "%s$%zu", columns == 1 ? "" : ", ", columns);
         }

@@ -89,10 +89,24 @@ static bool read_table(struct pg *pg, const char *what, struct relation *rel, st
     return good;
 }
 
-static bool is_stream_column(const struct event_names *names, const char *column)
+static bool is_one_of(char *const *names, size_t count, const char *column)
 {
-    for (size_t i = 0; i < names->stream_count; i++) {
-        if (strcmp(names->stream[i], column) == 0)
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], column) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Transaction ids, snapshots and WAL positions: another cluster counts its own. A reader that waits for older
+ * transactions does not see a row with an id that its cluster has not come to yet. */
+static bool is_of_cluster(uint32_t type_oid)
+{
+    static const uint32_t types[] = { 28 /* xid */, 2970 /* txid_snapshot */, 3220 /* pg_lsn */,
+                                      5038 /* pg_snapshot */, 5069 /* xid8 */ };
+
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (types[i] == type_oid)
             return true;
     }
     return false;
@@ -119,7 +133,10 @@ static bool fill_column(struct relation_column *column, const struct event_names
     column->is_position = strcmp(column->name, names->position) == 0;
     column->is_event_id = strcmp(column->name, names->event_id) == 0;
     column->is_version = strcmp(column->name, names->version) == 0;
-    column->is_stream = is_stream_column(names, column->name);
+    column->is_stream = is_one_of(names->stream, names->stream_count, column->name);
+    column->regenerated = is_one_of(names->regenerate, names->regenerate_count, column->name);
+    column->copied = !column->generated && !column->regenerated;
+    column->of_cluster = is_of_cluster(column->type_oid);
     return true;
 }
 
@@ -325,6 +342,23 @@ void relation_done(struct relation *rel)
 
 /* --- comparing two ------------------------------------------------------------------------------------ */
 
+/* The target's default, or NULL, takes the place of the source's value. */
+static bool fits_regenerated(const struct relation_column *from, const struct relation_column *to,
+                             const struct relation *target, struct error *err)
+{
+    if (from->is_tenant || from->is_position || from->is_event_id || from->is_version || from->is_stream)
+        return error_set(err, "22023",
+                         "column \"%s\" says which event it is: it cannot be one of regenerate_columns",
+                         from->name);
+    if (!to->not_null || to->has_default)
+        return true;
+    error_set(err, "42804", "column \"%s\" of regenerate_columns has no default in the target", to->name);
+    return error_hint(err,
+                      "There: ALTER TABLE %s ALTER COLUMN %s SET DEFAULT … (for a transaction's id: "
+                      "pg_current_xact_id()).",
+                      target->qualified, to->name);
+}
+
 static bool fits_copied(const struct relation_column *from, const struct relation *target, struct error *err)
 {
     const struct relation_column *to = find_column(target, from->name);
@@ -339,6 +373,15 @@ static bool fits_copied(const struct relation_column *from, const struct relatio
     if (from->generated != to->generated)
         return error_set(err, "42804", "column \"%s\" is generated in the %s only", from->name,
                          from->generated ? "source" : "target");
+    if (from->regenerated)
+        return fits_regenerated(from, to, target, err);
+    if (from->of_cluster) {
+        error_set(err, "0A000", "column \"%s\" is of type %s: its values mean nothing in another cluster",
+                  from->name, from->type);
+        return error_hint(
+            err, "Name it in regenerate_columns under [events]: the target then gives its rows values "
+                 "of its own (by the column's default).");
+    }
     /* Its binary form names the element's OID, which is another one in another cluster. */
     if (!from->generated && from->type_oid >= FIRST_USER_OID && type_bytes > 2 &&
         strcmp(from->type + type_bytes - 2, "[]") == 0)
@@ -451,7 +494,7 @@ bool relation_column_list(const struct relation *rel, const char *prefix, struct
     bool first = true;
 
     for (size_t i = 0; i < rel->column_count; i++) {
-        if (rel->columns[i].generated)
+        if (!rel->columns[i].copied)
             continue;
         buf_append_format(out, "%s%s", first ? "" : ", ", prefix);
         relation_append_identifier(out, rel->columns[i].name);

@@ -18,7 +18,10 @@ struct relation_column {
     uint32_t tenant_type; /* of a domain the type below it, any enum TYPE_ENUM; 0: equal texts and equal
                              values are not the same, `odd` says why */
     const char *odd;      /* a static text; NULL: nothing */
-    bool generated;       /* GENERATED ALWAYS AS (…) STORED: not copied */
+    bool generated;       /* GENERATED ALWAYS AS (…) STORED */
+    bool regenerated;     /* of regenerate_columns: it says something of the cluster, not of the event */
+    bool copied;          /* neither: the target has the source's value */
+    bool of_cluster;      /* of a type whose values mean nothing in another cluster: xid8, pg_lsn, … */
     bool identity_always; /* needs OVERRIDING SYSTEM VALUE */
     bool not_null;
     bool has_default; /* or an identity: an insert may leave it out */
@@ -58,7 +61,7 @@ bool relation_unchanged(struct pg *pg, const struct relation *rel, const struct 
 bool relation_same_fingerprint(const char *qualified, const char *before, const char *now, struct error *err);
 /* Always quoted. A name comes from the server's catalogue in UTF-8, where doubling the quote is enough. */
 void relation_append_identifier(struct buf *out, const char *name);
-/* A column list for SQL: quoted, comma-separated, `prefix` ("e.") before each; without generated columns. */
+/* A column list for SQL: quoted, comma-separated, `prefix` ("e.") before each; those that are copied. */
 bool relation_column_list(const struct relation *rel, const char *prefix, struct buf *out);
 
 #endif

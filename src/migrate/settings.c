@@ -192,19 +192,20 @@ static bool split_table(const char *declared, struct event_names *names)
     return names->schema != NULL && names->table != NULL;
 }
 
-static bool split_stream(const char *list, struct event_names *names, struct error *err)
+static bool split_columns(const struct config *config, enum config_key key, char **columns, size_t *count,
+                          struct error *err)
 {
-    const size_t most = sizeof names->stream / sizeof names->stream[0];
     struct slice item;
     size_t at = 0;
 
-    while (config_next_item(list, &at, &item)) {
-        if (names->stream_count == most)
-            return error_set(err, "22023", "stream_columns names more than %zu columns", most);
-        names->stream[names->stream_count] = copy_slice(item);
-        if (names->stream[names->stream_count] == NULL)
+    while (config_next_item(config_text(config, key), &at, &item)) {
+        if (*count == EVENT_COLUMNS_MAX)
+            return error_set(err, "22023", "%s names more than %d columns", config_info(key)->name,
+                             EVENT_COLUMNS_MAX);
+        columns[*count] = copy_slice(item);
+        if (columns[*count] == NULL)
             return error_no_memory(err);
-        names->stream_count++;
+        ++*count;
     }
     return true;
 }
@@ -225,7 +226,8 @@ bool event_names_new(const struct config *config, struct event_names **made, str
         event_names_free(names);
         return error_no_memory(err);
     }
-    if (!split_stream(config_text(config, CONFIG_STREAM_COLUMNS), names, err)) {
+    if (!split_columns(config, CONFIG_STREAM_COLUMNS, names->stream, &names->stream_count, err) ||
+        !split_columns(config, CONFIG_REGENERATE_COLUMNS, names->regenerate, &names->regenerate_count, err)) {
         event_names_free(names);
         return false;
     }
@@ -239,6 +241,8 @@ void event_names_free(struct event_names *names)
         return;
     for (size_t i = 0; i < names->stream_count; i++)
         free(names->stream[i]);
+    for (size_t i = 0; i < names->regenerate_count; i++)
+        free(names->regenerate[i]);
     free(names->schema);
     free(names->table);
     free(names->tenant);

@@ -39,7 +39,7 @@ static bool make_insert(const struct migration *m, struct buf *sql)
         const char *fresh =
             column->is_position || column->is_event_id || column->is_stream ? fresh_value(column) : NULL;
 
-        if (column->generated)
+        if (!column->copied)
             continue;
         buf_append_text(sql, first ? "" : ", ");
         first = false;

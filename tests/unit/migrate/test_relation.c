@@ -22,10 +22,11 @@ struct pair {
 static void fill(struct relation *rel, struct relation_column *columns, const char *system_identifier)
 {
     const struct relation_column plain[COLUMNS] = {
-        { TEXT("position"), TEXT("bigint"), 20, .not_null = true, .is_position = true, .has_default = true },
-        { TEXT("id"), TEXT("uuid"), 2950, .not_null = true, .is_event_id = true },
-        { TEXT("tenant"), TEXT("text"), 25, .is_tenant = true },
-        { TEXT("kind"), TEXT("public.kind"), 16500 },
+        { TEXT("position"), TEXT("bigint"), 20, .not_null = true, .is_position = true, .has_default = true,
+          .copied = true },
+        { TEXT("id"), TEXT("uuid"), 2950, .not_null = true, .is_event_id = true, .copied = true },
+        { TEXT("tenant"), TEXT("text"), 25, .is_tenant = true, .copied = true },
+        { TEXT("kind"), TEXT("public.kind"), 16500, .copied = true },
     };
 
     memcpy(columns, plain, sizeof plain);
@@ -96,6 +97,25 @@ static void refuses_what_would_lose_a_value(void **unused)
     assert_refused(&pair, "42703");
 }
 
+static void refuses_what_belongs_to_the_cluster_unless_it_is_made_anew(void **unused)
+{
+    struct pair pair = two();
+    struct error err;
+
+    (void)unused;
+    pair.source_columns[3].of_cluster = true;
+    assert_refused(&pair, "0A000");
+    pair.source_columns[3].regenerated = true;
+    pair.source_columns[3].copied = false;
+    assert_true(relation_fits(&pair.source, &pair.target, &err));
+    pair.target_columns[3].not_null = true;
+    assert_refused(&pair, "42804");
+    pair.target_columns[3].has_default = true;
+    assert_true(relation_fits(&pair.source, &pair.target, &err));
+    pair.source_columns[2].regenerated = true; /* the tenant itself */
+    assert_refused(&pair, "22023");
+}
+
 static void refuses_what_could_not_be_mirrored(void **unused)
 {
     struct pair pair = two();
@@ -164,7 +184,7 @@ static void lists_the_columns_that_are_copied(void **unused)
 
     (void)unused;
     pair.source.columns = pair.source_columns;
-    pair.source_columns[1].generated = true;
+    pair.source_columns[1].copied = false;
     pair.source_columns[2].name = TEXT("ten\"ant");
     buf_init(&out);
     assert_true(relation_column_list(&pair.source, "e.", &out));
@@ -177,6 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_equal_tables_fit),
         cmocka_unit_test(refuses_what_would_lose_a_value),
+        cmocka_unit_test(refuses_what_belongs_to_the_cluster_unless_it_is_made_anew),
         cmocka_unit_test(refuses_what_could_not_be_mirrored),
         cmocka_unit_test(refuses_an_order_it_cannot_copy_in),
         cmocka_unit_test(refuses_to_copy_a_database_onto_itself),
