@@ -393,14 +393,6 @@ static void book_one(struct client *client, const struct message *message, size_
     }
 }
 
-static void report_ddl(struct client *client)
-{
-    struct stale_letter *letter = stale_letter_new(STALE_CATALOGUE, "");
-
-    if (letter != NULL)
-        letter_send(client->loop->shared->switchboard->control, &letter->letter);
-}
-
 /* Some setting has changed, and which one cannot be read. */
 static void book_unknown(struct client *client)
 {
@@ -488,7 +480,7 @@ void book_message(struct client *client, const struct message *message, struct s
         if (statement->shadows)
             client->session.temp_shadows = true;
         if (statement->ddl && (statement->tables & (TABLES_EVENT | TABLES_COMPANION)))
-            report_ddl(client);
+            client->redefines = true;
     }
     book_told(txn);
 }

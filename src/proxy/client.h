@@ -54,10 +54,10 @@ struct client {
     bool startup_tenant_unknown;           /* … it began with one that is not understood */
     char *startup_path;                    /* the search_path that it began with; NULL: none */
     bool startup_path_unknown;
-    const char *user_tenant;               /* [routing] user.NAME; "" : none */
-    bool routed;                           /* its database is the default store's, and it speaks SQL */
-    int home_store;                        /* where it has logged in; -1: not yet */
-    bool replication;                      /* a walsender's client: one server for good, never attributed */
+    const char *user_tenant; /* [routing] user.NAME; "" : none */
+    bool routed;             /* its database is the default store's, and it speaks SQL */
+    int home_store;          /* where it has logged in; -1: not yet */
+    bool replication;        /* a walsender's client: one server for good, never attributed */
     bool asked_ssl, asked_gssenc, direct_tls;
     bool cancelling;         /* has sent a CancelRequest, and waits until it has been passed on */
     bool old_protocol;       /* 1 or 2: all that it gets is an error that it can read */
@@ -79,6 +79,7 @@ struct client {
     int last_store;                     /* of its last statement; -1: none yet */
     int answering;                      /* store whose server owes visible answers; -1: none */
     char tx_status;                     /* as the client was told */
+    bool redefines;                     /* changes a declared table: the catalogue is read again behind it */
     bool outcome_failed;                /* how the transaction that ends next has gone */
     bool gid_found;                     /* COMMIT PREPARED: the store asked last has it */
     unsigned gid_asked;                 /* … how many have answered that they have not */

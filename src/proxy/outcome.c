@@ -10,12 +10,23 @@
 #include "proxy/loop.h"
 #include "proxy/warm.h"
 
+static void report_definition(struct client *client)
+{
+    struct stale_letter *letter = stale_letter_new(STALE_CATALOGUE, "");
+
+    client->redefines = false;
+    if (letter != NULL)
+        letter_send(client->loop->shared->switchboard->control, &letter->letter);
+}
+
 /* What the transaction was has been decided. */
 static void transaction_ended(struct client *client, struct server *server)
 {
     bool alike = server != NULL && client->session.pending != NULL && join_is_worn(client, server);
 
     branches_ended(client);
+    if (client->redefines)
+        report_definition(client);
     cursors_end(&client->cursors, client->sync_seen);
     if (client->outcome_failed)
         session_rollback(&client->session, client->sync_seen);

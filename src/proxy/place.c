@@ -48,6 +48,17 @@ static bool somebody_is_away(const struct place_rules *rules)
            0;
 }
 
+/* Only the default store's table would change, and rows and schemas of the others would part silently. */
+static bool refuse_definition(struct error *err)
+{
+    error_set(
+        err, "0A000",
+        "unattributed_write: the definition touches a declared table, which tenants have in several stores");
+    return error_hint(err,
+                      "Run it in every store itself, past pgshunt, where moved tenants live first; pgshunt "
+                      "sees the change by itself.");
+}
+
 static bool add_unknown_write(struct place *place, const struct place_rules *rules, const char *why,
                               struct error *err)
 {
@@ -125,6 +136,9 @@ bool place_add(struct place *place, const struct place_rules *rules, const struc
         return true;
     if (attribution->tenancy == TENANCY_UNKNOWN && rules->rows_are_read)
         return place->write = place->rows = true;
+    if (attribution->tenancy == TENANCY_UNKNOWN && statement->ddl && rules->reject_unattributed &&
+        somebody_is_away(rules))
+        return refuse_definition(err);
     if (attribution->tenancy == TENANCY_UNKNOWN)
         return writes ? add_unknown_write(place, rules, attribution->why, err)
                       : place_go(place, rules->default_store, err);
