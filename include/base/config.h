@@ -168,5 +168,7 @@ const char *config_store_conninfo(const struct config *config, size_t index);
 
 /* [routing] user.NAME = tenant:VALUE: the tenant of a login name, NULL if none. */
 const char *config_user_tenant(const struct config *config, const char *user);
+/* [routing] database.NAME = tenant:VALUE: the same for the name of a database that a client asks for. */
+const char *config_database_tenant(const struct config *config, const char *database);
 
 #endif

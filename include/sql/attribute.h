@@ -44,7 +44,8 @@ struct surroundings {
     bool transaction_several; /* and of others: none of them is what a statement means that names none */
     const char *setting_tenant;
     bool setting_unknown; /* the setting was changed to something that could not be read */
-    const char *user_tenant;
+    const char *user_tenant; /* of the mapping of the login name */
+    bool mapped_database;    /* … of that of the database's name */
     bool strict; /* contradictions are errors (some tenant is paused or lives elsewhere) */
     const struct stream_finder *streams; /* NULL: the directory is not asked */
 };
@@ -66,6 +67,7 @@ enum evidence {
     EVIDENCE_TRANSACTION,
     EVIDENCE_SETTING,
     EVIDENCE_USER,
+    EVIDENCE_DATABASE,
     EVIDENCE_PATTERN, /* the declared pattern on the id of a stream */
     EVIDENCE_ROW, /* of a COPY */
 };

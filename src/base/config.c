@@ -22,7 +22,12 @@
 #include "base/limits.h"
 #include "base/preset.h"
 
-static const char user_prefix[] = "user.";
+/* [routing] user.NAME and database.NAME */
+static const struct mapping_kind {
+    const char *prefix, *what;
+} mapping_kinds[MAPPINGS] = {
+    [MAPPING_USER] = { "user.", "user" }, [MAPPING_DATABASE] = { "database.", "database" }
+};
 static const char tenant_prefix[] = "tenant:";
 
 /* The state of one reading. */
@@ -37,17 +42,18 @@ struct reader {
 
 static void config_free(struct config *config)
 {
-    struct config_user *user, *next;
+    struct config_mapping *mapping, *next;
 
     for (size_t i = 0; i < CONFIG_KEYS; i++)
         config_secret_free(config->values[i]);
     config_free_stores(config);
-    HASH_ITER(hh, config->users, user, next) {
-        HASH_DEL(config->users, user);
-        free(user->name);
-        free(user->tenant);
-        free(user);
-    }
+    for (size_t i = 0; i < MAPPINGS; i++)
+        HASH_ITER(hh, config->mappings[i], mapping, next) {
+            HASH_DEL(config->mappings[i], mapping);
+            free(mapping->name);
+            free(mapping->tenant);
+            free(mapping);
+        }
     free(config);
 }
 
@@ -196,33 +202,49 @@ static bool add_store(struct reader *reader, const char *name, const char *value
     return true;
 }
 
-static bool add_user(struct reader *reader, const char *name, const char *value)
+static bool add_mapping(struct reader *reader, enum mapping kind, const char *name, const char *value)
 {
+    const struct mapping_kind *words = &mapping_kinds[kind];
     const size_t prefix = sizeof tenant_prefix - 1;
-    struct config_user *user;
+    struct config_mapping **list = &reader->config->mappings[kind], *mapping;
 
     if (strncmp(value, tenant_prefix, prefix) != 0 || value[prefix] == '\0')
-        return fail(reader, "%s%s must be tenant:VALUE, not \"%s\"", user_prefix, name, value);
+        return fail(reader, "%s%s must be tenant:VALUE, not \"%s\"", words->prefix, name, value);
     if (strlen(value + prefix) >= TENANT_BYTES_MAX)
-        return fail(reader, "the tenant of user \"%s\" is longer than %d bytes", name, TENANT_BYTES_MAX - 1);
-    HASH_FIND_STR(reader->config->users, name, user);
-    if (user != NULL)
-        return fail(reader, "the tenant of user \"%s\" is given twice", name);
-    user = calloc(1, sizeof *user);
-    if (user == NULL)
+        return fail(reader, "the tenant of %s \"%s\" is longer than %d bytes", words->what, name,
+                    TENANT_BYTES_MAX - 1);
+    HASH_FIND_STR(*list, name, mapping);
+    if (mapping != NULL)
+        return fail(reader, "the tenant of %s \"%s\" is given twice", words->what, name);
+    mapping = calloc(1, sizeof *mapping);
+    if (mapping == NULL)
         return fail_memory(reader);
-    user->name = strdup(name);
-    user->tenant = strdup(value + prefix);
-    if (user->name != NULL && user->tenant != NULL)
-        HASH_ADD_KEYPTR(hh, reader->config->users, user->name, strlen(user->name), user);
-    if (user->name == NULL || user->tenant == NULL ||
-        user->hh.tbl == NULL) { /* tbl: uthash ran out of memory */
-        free(user->name);
-        free(user->tenant);
-        free(user);
+    mapping->name = strdup(name);
+    mapping->tenant = strdup(value + prefix);
+    if (mapping->name != NULL && mapping->tenant != NULL)
+        HASH_ADD_KEYPTR(hh, *list, mapping->name, strlen(mapping->name), mapping);
+    if (mapping->name == NULL || mapping->tenant == NULL ||
+        mapping->hh.tbl == NULL) { /* tbl: uthash ran out of memory */
+        free(mapping->name);
+        free(mapping->tenant);
+        free(mapping);
         return fail_memory(reader);
     }
     return true;
+}
+
+/* Which mapping the key is one of, and *name what it maps; MAPPINGS: none. */
+static enum mapping mapping_of(const char *section, const char *key, const char **name)
+{
+    for (size_t i = 0; i < MAPPINGS && strcmp(section, "routing") == 0; i++) {
+        size_t prefix = strlen(mapping_kinds[i].prefix);
+
+        if (strncmp(key, mapping_kinds[i].prefix, prefix) == 0 && key[prefix] != '\0') {
+            *name = key + prefix;
+            return (enum mapping)i;
+        }
+    }
+    return MAPPINGS;
 }
 
 static bool set_key(struct reader *reader, enum config_key key, const char *value)
@@ -251,6 +273,8 @@ static int on_pair(void *who, const char *section, const char *name, const char 
 {
     enum { INIH_NAME_BYTES = 49 }; /* inih cuts names and sections silently there */
     struct reader *reader = who;
+    const char *mapped = NULL;
+    enum mapping kind;
     enum config_key key;
 
     if (reader->failed)
@@ -261,9 +285,9 @@ static int on_pair(void *who, const char *section, const char *name, const char 
         return fail_unknown_section(reader, section);
     if (strcmp(section, "stores") == 0)
         return add_store(reader, name, value);
-    if (strcmp(section, "routing") == 0 && strncmp(name, user_prefix, sizeof user_prefix - 1) == 0 &&
-        name[sizeof user_prefix - 1] != '\0')
-        return add_user(reader, name + sizeof user_prefix - 1, value);
+    kind = mapping_of(section, name, &mapped);
+    if (kind != MAPPINGS)
+        return add_mapping(reader, kind, mapped, value);
     if (!config_find(name, &key) || strcmp(config_info(key)->section, section) != 0)
         return fail_unknown_key(reader, section, name);
     return set_key(reader, key, value);
@@ -500,10 +524,20 @@ const char *config_store_conninfo(const struct config *config, size_t index)
     return config->stores[index].conninfo;
 }
 
+static const char *find_mapping(const struct config *config, enum mapping kind, const char *name)
+{
+    struct config_mapping *found;
+
+    HASH_FIND_STR(config->mappings[kind], name, found);
+    return found == NULL ? NULL : found->tenant;
+}
+
 const char *config_user_tenant(const struct config *config, const char *user)
 {
-    struct config_user *found;
+    return find_mapping(config, MAPPING_USER, user);
+}
 
-    HASH_FIND_STR(config->users, user, found);
-    return found == NULL ? NULL : found->tenant;
+const char *config_database_tenant(const struct config *config, const char *database)
+{
+    return find_mapping(config, MAPPING_DATABASE, database);
 }

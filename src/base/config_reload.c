@@ -61,23 +61,26 @@ static void compare_stores(const struct config *running, const struct config *fr
     }
 }
 
-static void compare_users(const struct config *running, const struct config *fresh, struct rows *rows)
+static void compare_mappings(const struct config *running, const struct config *fresh, const char *prefix,
+                             enum mapping kind,
+                             const char *tenant_of(const struct config *config, const char *name),
+                             struct rows *rows)
 {
-    const struct config_user *user;
+    const struct config_mapping *mapping;
 
-    for (user = running->users; user != NULL; user = user->hh.next) {
-        const char *after = config_user_tenant(fresh, user->name);
+    for (mapping = running->mappings[kind]; mapping != NULL; mapping = mapping->hh.next) {
+        const char *after = tenant_of(fresh, mapping->name);
 
-        if (after != NULL && strcmp(after, user->tenant) == 0)
+        if (after != NULL && strcmp(after, mapping->tenant) == 0)
             continue;
-        rows_format(rows, "routing.user.%s", user->name);
-        add(rows, user->tenant, after, applied);
+        rows_format(rows, "routing.%s.%s", prefix, mapping->name);
+        add(rows, mapping->tenant, after, applied);
     }
-    for (user = fresh->users; user != NULL; user = user->hh.next) {
-        if (config_user_tenant(running, user->name) != NULL)
+    for (mapping = fresh->mappings[kind]; mapping != NULL; mapping = mapping->hh.next) {
+        if (tenant_of(running, mapping->name) != NULL)
             continue;
-        rows_format(rows, "routing.user.%s", user->name);
-        add(rows, NULL, user->tenant, applied);
+        rows_format(rows, "routing.%s.%s", prefix, mapping->name);
+        add(rows, NULL, mapping->tenant, applied);
     }
 }
 
@@ -85,7 +88,8 @@ void config_changes(const struct config *running, const struct config *fresh, st
 {
     compare_keys(running, fresh, rows);
     compare_stores(running, fresh, rows);
-    compare_users(running, fresh, rows);
+    compare_mappings(running, fresh, "user", MAPPING_USER, config_user_tenant, rows);
+    compare_mappings(running, fresh, "database", MAPPING_DATABASE, config_database_tenant, rows);
 }
 
 /* ---- what stays as it is ---- */

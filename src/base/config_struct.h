@@ -13,7 +13,9 @@ struct config_store {
     char *name, *conninfo;
 };
 
-struct config_user {
+enum mapping { MAPPING_USER, MAPPING_DATABASE, MAPPINGS };
+
+struct config_mapping {
     char *name, *tenant;
     UT_hash_handle hh;
 };
@@ -25,7 +27,7 @@ struct config {
     int64_t numbers[CONFIG_KEYS]; /* numbers, and flags as 0 and 1 */
     struct config_store *stores;
     size_t store_count;
-    struct config_user *users; /* uthash by name */
+    struct config_mapping *mappings[MAPPINGS]; /* uthash by name */
 };
 
 void config_free_stores(struct config *config);

@@ -64,6 +64,7 @@ void arrive_look_around(const struct client *client, struct surroundings *around
     around->setting_tenant = memory->setting;
     canonical(client, client->user_tenant, memory->user);
     around->user_tenant = memory->user;
+    around->mapped_database = client->mapped_database;
     around->transaction_tenant = client->txn.open || client->txn.branch >= 0 ? client->txn.tenant : "";
     around->transaction_several = client->txn.several;
     around->strict = route_table_away_count(loop->table) > 0 || route_table_paused_count(loop->table) > 0;

@@ -506,3 +506,8 @@ void client_open(struct loop *loop, int fd)
     loop_give_cancel_key(loop, client);
     stream_start(&client->stream);
 }
+
+const char *client_dbname(const struct client *client)
+{
+    return client->mapped_database ? stores_default(client->loop->shared->stores)->dbname : client->database;
+}

@@ -54,7 +54,8 @@ struct client {
     bool startup_tenant_unknown;           /* … it began with one that is not understood */
     char *startup_path;                    /* the search_path that it began with; NULL: none */
     bool startup_path_unknown;
-    const char *user_tenant; /* [routing] user.NAME; "" : none */
+    const char *user_tenant; /* [routing] user.NAME or database.NAME; "" : none */
+    bool mapped_database;    /* … the latter: stores have their own names for the database */
     bool routed;             /* its database is the default store's, and it speaks SQL */
     int home_store;          /* where it has logged in; -1: not yet */
     bool replication;        /* a walsender's client: one server for good, never attributed */
@@ -157,5 +158,8 @@ void client_retry(struct client *client);
 void client_expired(struct client *client); /* timers: login too long, held too long */
 /* A CancelRequest with its key has come. */
 void client_cancel(struct client *client, struct cancel_asker asker);
+
+/* What the default store calls the client's database. */
+const char *client_dbname(const struct client *client);
 
 #endif

@@ -41,7 +41,7 @@ static struct identity *shared_identity(const struct client *client, const struc
 {
     bool home = store == stores_default(client->loop->shared->stores);
 
-    return identity_new(client->user, home ? client->database : store->dbname, client->startup,
+    return identity_new(client->user, home ? client_dbname(client) : store->dbname, client->startup,
                         client->startup_count, "application_name", &client->credentials);
 }
 

@@ -129,10 +129,27 @@ static void agree_on_version(struct client *client, const struct startup *startu
         client->cancel_key_bytes = CANCEL_KEY_BYTES_LONG;
 }
 
+/* The tenant that login name or database stand for. */
+static bool map_tenant(struct client *client, struct error *err)
+{
+    const struct config *config = client->settings->config;
+    const char *user = config_user_tenant(config, client->user);
+    const char *database = config_database_tenant(config, client->database);
+
+    if (user != NULL && database != NULL && strcmp(user, database) != 0) {
+        error_set(err, "0A000",
+                  "conflicting_evidence: user \"%s\" is tenant \"%s\", database \"%s\" is \"%s\"",
+                  client->user, user, client->database, database);
+        return error_hint(err, "Let user and database under [routing] name the same tenant.");
+    }
+    client->mapped_database = database != NULL;
+    client->user_tenant = database != NULL ? database : user != NULL ? user : "";
+    return true;
+}
+
 static void begin_session(struct client *client, const struct startup *startup)
 {
     const struct proxy_shared *shared = client->loop->shared;
-    const char *user_tenant;
     struct error err;
 
     agree_on_version(client, startup);
@@ -146,12 +163,15 @@ static void begin_session(struct client *client, const struct startup *startup)
         fail_with(client, "53200", "out of memory");
         return;
     }
-    user_tenant = config_user_tenant(client->settings->config, client->user);
-    client->user_tenant = user_tenant == NULL ? "" : user_tenant;
+    if (!map_tenant(client, &err)) {
+        client_fail(client, &err);
+        return;
+    }
     client->replication = asks_replication(startup);
     client->shares = shared->shares && !client->replication;
     client->routed =
-        !client->replication && strcmp(client->database, stores_default(shared->stores)->dbname) == 0;
+        !client->replication &&
+        (client->mapped_database || strcmp(client->database, stores_default(shared->stores)->dbname) == 0);
     admit_begin(client);
 }
 

@@ -378,8 +378,8 @@ static bool has_identity(struct client *client)
 {
     if (client->identity != NULL)
         return true;
-    client->identity = identity_new(client->user, client->database, client->startup, client->startup_count,
-                                    NULL, &client->credentials);
+    client->identity = identity_new(client->user, client_dbname(client), client->startup,
+                                    client->startup_count, NULL, &client->credentials);
     if (client->identity == NULL)
         return false;
     /* The client's own protocol version: a server that is too old for it answers as it would without us. */

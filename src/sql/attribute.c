@@ -46,8 +46,8 @@ const char *evidence_name(enum evidence evidence)
                                          [EVIDENCE_TRANSACTION] = "transaction",
                                          [EVIDENCE_SETTING] = "setting",
                                          [EVIDENCE_USER] = "user",
+                                         [EVIDENCE_DATABASE] = "database",
                                          [EVIDENCE_PATTERN] = "stream pattern",
-
                                          [EVIDENCE_ROW] = "row" };
 
     return names[evidence];
@@ -342,7 +342,8 @@ static bool check_around(const struct plan_statement *statement, const struct su
     if (around->setting_unknown)
         return true;
     if (is_empty(around->setting_tenant))
-        return check_one(statement, around, around->user_tenant, "the user's mapping", out, err);
+        return check_one(statement, around, around->user_tenant,
+                         around->mapped_database ? "the database's mapping" : "the user's mapping", out, err);
     return check_one(statement, around, around->setting_tenant, "the tenant setting", out, err);
 }
 
@@ -410,7 +411,7 @@ static bool from_around(const struct plan_statement *statement, const struct sur
     if (setting[0] != '\0')
         return known(out, setting, EVIDENCE_SETTING, err);
     if (user[0] != '\0')
-        return known(out, user, EVIDENCE_USER, err);
+        return known(out, user, around->mapped_database ? EVIDENCE_DATABASE : EVIDENCE_USER, err);
     if (around->transaction_several)
         return unknown(out, "its transaction is about several tenants, and it names none of them");
     return unknown(out, "neither the statement nor anything around it says a tenant");

@@ -29,6 +29,7 @@ static const struct word whys[] = {
     { "?around", "stands around the statement is not a value" },
     { "?setting", "setting was changed" },
     { "?comment", "comment" },
+    { "?pattern", "declared pattern" },
 };
 
 static const struct {

@@ -275,3 +275,20 @@ def test_a_role_of_a_schemas_name_is_not_guessed(namesakes, stores):
         with pytest.raises(psycopg.errors.FeatureNotSupported, match="unattributed_write"):
             conn.execute(INSERT_PART)
         assert conn.execute(INSERT_PART.replace("parts", "public.parts")).fetchone()[0] == stores.dedicated.port
+
+
+def test_a_database_that_is_mapped_is_its_tenant(stores, make_proxy):
+    proxy = make_proxy({"routing": {"database.acme": f"tenant:{TENANT}", "database.other": f"tenant:{OTHER}",
+                                    f"user.{APP}": f"tenant:{TENANT}"}}).start()
+    live_in(stores, TENANT, "dedicated")
+    wait_home(proxy, TENANT, "dedicated")
+    count = f"SELECT current_database(), {PORT}, count(*) FROM events"
+    with connect(proxy, stores, dbname="acme") as conn:
+        assert conn.execute(f"SELECT {PORT}").fetchone() == (stores.dedicated.port,)  # at home from the first statement on
+        assert conn.execute(count).fetchone() == (stores.dbname, stores.dedicated.port, 0)
+        with pytest.raises(psycopg.errors.FeatureNotSupported, match="the database's mapping"):
+            conn.execute(f"SELECT 1 FROM events WHERE tenant_id = '{OTHER}'")
+    with pytest.raises(psycopg.OperationalError, match="conflicting_evidence"):
+        connect(proxy, stores, dbname="other")
+    with connect(proxy, stores) as conn:  # by the user alone
+        assert conn.execute(count).fetchone() == (stores.dbname, stores.dedicated.port, 0)

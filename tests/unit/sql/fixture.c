@@ -56,6 +56,10 @@ static const struct table_row tables[] = {
         { "event_id", OID_UUID },
         { "state", 3802 } } },
     { "public", "orphans", TABLE_COMPANION, -1, { { NULL, 0 } } },
+    { "public", "shown", TABLE_EVENT, 1, { { "id", OID_UUID }, { "owner", OID_UUID } } }, /* a view */
+    { "public", "events_low", TABLE_EVENT, 0, { { "tenant_id", OID_UUID }, { "version", OID_INT4 } } },
+    { "public", "moot", TABLE_COMPANION, 0, { { "tenant_id", OID_UUID } } },
+    { "aside", "moot", TABLE_DEFAULT, -1, { { NULL, 0 } } }, /* another one of that name */
 };
 
 struct schema *fixture_schema(void)
@@ -74,6 +78,8 @@ struct schema *fixture_schema(void)
         table->name = strdup(tables[i].name);
         table->class = tables[i].class;
         table->tenant_column = tables[i].tenant_column;
+        table->read_only = strcmp(table->name, "shown") == 0;
+        table->usual = strcmp(table->name, "moot") == 0;
         table->columns = calloc(12, sizeof *table->columns);
         for (size_t c = 0; tables[i].columns[c].name != NULL; c++) {
             table->columns[c].name = strdup(tables[i].columns[c].name);
@@ -86,8 +92,9 @@ struct schema *fixture_schema(void)
     schema->keys[KEY_STREAM].columns[1] = strdup("aggregate_id");
     schema->keys[KEY_EVENT].column_count = 1;
     schema->keys[KEY_EVENT].columns[0] = strdup("event_id");
-    schema->function_count = 2;
-    schema->functions = calloc(2, sizeof *schema->functions);
+    schema->pattern = pattern_new("^[a-z]+-(.+)$");
+    schema->function_count = 3;
+    schema->functions = calloc(3, sizeof *schema->functions);
     schema->functions[0] = (struct schema_function){
         .name = strdup("append_event"),
         .declared = true,
@@ -95,10 +102,17 @@ struct schema *fixture_schema(void)
         .writes = true,
         .tenant = { .declared = true, .position = 2, .name = strdup("tenant"), .type_oid = OID_UUID },
     };
-    schema->functions[1] = (struct schema_function){ .schema = strdup("es"),
-                                                     .name = strdup("read_stream"),
-                                                     .declared = true,
-                                                     .clear = true,
-                                                     .tenant = { .declared = true, .position = 1, .type_oid = OID_UUID } };
+    schema->functions[1] =
+        (struct schema_function){ .schema = strdup("es"),
+                                  .name = strdup("read_stream"),
+                                  .declared = true,
+                                  .clear = true,
+                                  .tenant = { .declared = true, .position = 1, .type_oid = OID_UUID } };
+    schema->functions[2] =
+        (struct schema_function){ .name = strdup("write_message"),
+                                  .declared = true,
+                                  .clear = true,
+                                  .writes = true,
+                                  .stream = { .declared = true, .position = 2, .type_oid = OID_VARCHAR } };
     return schema;
 }
