@@ -26,6 +26,7 @@ enum {
     NOTIFIED_BYTES_MAX = 16 * 1024 * 1024, /* notifications from other stores that wait for one client */
     CLIENT_PORTALS_MAX = 16384,     /* named portals and cursors of one client whose store is remembered */
     JOURNAL_BYTES_MAX = 1024 * 1024,/* remembered SETs, savepoints of one session; beyond: it cannot move */
+    JOURNAL_STEPS_MAX = 262144,     /* … and statements of it; beyond: its settings are unknown */
     CANCEL_KEY_BYTES = 4,           /* protocol 3.0 */
     CANCEL_KEY_BYTES_LONG = 32,     /* what we give from protocol 3.2 on, as PostgreSQL 18 does */
     CANCEL_KEY_BYTES_MAX = 256,     /* what another server may give us: protocol 3.2's own bound */

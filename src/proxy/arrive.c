@@ -625,6 +625,22 @@ static enum arrival clear_the_way(struct client *client, int index, int *waiting
     return branches_make_room(client, &client->place, index, waiting, err);
 }
 
+/* What was said before a Sync, and has not been answered, may still turn out otherwise (journal.h): the
+ * tenant setting, search_path. While it matters where a statement goes, that must be known. Within a pipeline
+ * it need not: an error there takes this message, too. */
+static bool must_hear_first(const struct client *client, const struct message *message)
+{
+    struct server *server = client->answering < 0 ? NULL : client->servers[client->answering];
+
+    if (!client->routed || route_table_count(client->loop->table) == 0 || server == NULL ||
+        server->visible == 0 || (message->plan != NULL && message->plan->statement_count == 0) ||
+        !journal_is_unheard(&client->session.journal))
+        return false;
+    if (server->pipeline)
+        write_flush(stream_out(&server->stream));
+    return true;
+}
+
 enum arrival arrive_at(struct client *client, const struct message *message, struct server **server,
                        struct error *err)
 {
@@ -636,6 +652,8 @@ enum arrival arrive_at(struct client *client, const struct message *message, str
     glance_begin(client->loop->glance);
     if (has_bad_news(client, err))
         return REFUSED;
+    if (must_hear_first(client, message))
+        return wait_for(client, EV_SWITCH, (unsigned)client->answering);
     arrival = find_store(client, message, &index, &waiting, err);
     if (arrival == ARRIVED) {
         arrival = clear_the_way(client, index, &waiting, err);

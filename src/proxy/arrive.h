@@ -19,8 +19,9 @@ struct message {
     bool asks_only;         /* Parse: nothing runs yet */
     bool rows_are_read; /* every row of its COPYs will be looked at before the server has it (copying.h) */
     const struct copy_row
-        *row;          /* … and of this COPY the first one has been, before any store has been chosen */
-    bool runs_prepare; /* a Bind of what SQL's PREPARE made: `plan` and `text` are the PREPARE's */
+        *row;            /* … and of this COPY the first one has been, before any store has been chosen */
+    struct bound *bound; /* Execute: what was bound */
+    bool runs_prepare;   /* a Bind of what SQL's PREPARE made: `plan` and `text` are the PREPARE's */
 };
 
 enum arrival { ARRIVED, WAITING, REFUSED };

@@ -7,25 +7,28 @@
 
 #include "base/limits.h"
 
-void belongings_init(struct belongings *belongings)
+void belongings_init(struct belongings *belongings, struct journal *journal)
 {
-    *belongings = (struct belongings){ 0 };
+    *belongings = (struct belongings){ .journal = journal };
 }
 
-static void forget(struct belongings *belongings, struct belonging **list, struct belonging *belonging)
+static void release(struct belongings *belongings, struct belonging *belonging)
 {
-    DL_DELETE(*list, belonging);
     belongings->count--;
     free(belonging->name);
     free(belonging);
 }
 
+static void forget(struct belongings *belongings, struct belonging *belonging)
+{
+    DL_DELETE(belongings->all, belonging);
+    release(belongings, belonging);
+}
+
 void belongings_done(struct belongings *belongings)
 {
-    while (belongings->pending != NULL)
-        forget(belongings, &belongings->pending, belongings->pending);
     while (belongings->all != NULL)
-        forget(belongings, &belongings->all, belongings->all);
+        forget(belongings, belongings->all);
 }
 
 static bool add(struct belongings *belongings, struct belonging wanted, struct slice name)
@@ -47,7 +50,7 @@ static bool add(struct belongings *belongings, struct belonging wanted, struct s
     if (wanted.kind == BELONGING_LOCK)
         DL_APPEND(belongings->all, belonging);
     else
-        DL_APPEND(belongings->pending, belonging);
+        journal_add(belongings->journal, &belonging->step, JOURNAL_BELONGING);
     return true;
 }
 
@@ -62,21 +65,28 @@ static bool has_lock(const struct belongings *belongings, unsigned store)
 }
 
 bool belongings_note(struct belongings *belongings, enum belonging_kind kind, struct slice name,
-                     unsigned store, unsigned depth, uint64_t sync)
+                     unsigned store)
 {
     if (kind == BELONGING_LOCK && has_lock(belongings, store))
         return true;
-    return add(belongings, (struct belonging){ .kind = kind, .store = store, .depth = depth, .sync = sync },
+    return add(belongings,
+               (struct belonging){ .step.local = kind == BELONGING_CURSOR, .kind = kind, .store = store },
                name);
 }
 
-bool belongings_drop(struct belongings *belongings, enum belonging_kind kind, struct slice name,
-                     unsigned depth, uint64_t sync)
+bool belongings_note_gone(struct belongings *belongings, enum belonging_kind kind, struct slice name)
 {
     if (belongings->count == 0)
         return true;
-    return add(belongings, (struct belonging){ .kind = kind, .gone = true, .depth = depth, .sync = sync },
-               name);
+    return add(belongings, (struct belonging){ .kind = kind, .gone = true }, name);
+}
+
+bool belongings_note_sweep(struct belongings *belongings, unsigned sweeps, unsigned store)
+{
+    if (belongings->count == 0 && !(sweeps & SWEEP_TABLES))
+        return true;
+    return add(belongings, (struct belonging){ .kind = BELONGING_SWEEP, .sweeps = sweeps, .store = store },
+               (struct slice){ 0 });
 }
 
 static bool is_cursor(enum belonging_kind kind)
@@ -92,63 +102,62 @@ static bool concerns(const struct belonging *change, enum belonging_kind kind, c
     return same && ((change->gone && change->name[0] == '\0') || strcmp(change->name, name) == 0);
 }
 
-static void settle(struct belongings *belongings, struct belonging *change)
-{
-    struct belonging *belonging, *next;
-
-    DL_FOREACH_SAFE(belongings->all, belonging, next)
-        if (concerns(change, belonging->kind, belonging->name))
-            forget(belongings, &belongings->all, belonging);
-    if (change->gone || change->kind == BELONGING_CURSOR) {
-        forget(belongings, &belongings->pending, change);
-        return;
-    }
-    DL_DELETE(belongings->pending, change);
-    DL_APPEND(belongings->all, change);
-}
-
-void belongings_commit(struct belongings *belongings, uint64_t sync)
-{
-    while (belongings->pending != NULL && belongings->pending->sync <= sync)
-        settle(belongings, belongings->pending);
-}
-
-void belongings_rollback(struct belongings *belongings, uint64_t sync)
-{
-    while (belongings->pending != NULL && belongings->pending->sync <= sync)
-        forget(belongings, &belongings->pending, belongings->pending);
-}
-
-void belongings_rollback_to(struct belongings *belongings, unsigned depth)
-{
-    struct belonging *change, *next;
-
-    DL_FOREACH_SAFE(belongings->pending, change, next)
-        if (change->depth > depth)
-            forget(belongings, &belongings->pending, change);
-}
-
-void belongings_release(struct belongings *belongings, unsigned depth)
-{
-    struct belonging *change;
-
-    DL_FOREACH(belongings->pending, change)
-        if (change->depth > depth)
-            change->depth = depth;
-}
-
-void belongings_unlock_all(struct belongings *belongings)
+static void unlock_all(struct belongings *belongings)
 {
     struct belonging *belonging, *next;
 
     DL_FOREACH_SAFE(belongings->all, belonging, next)
         if (belonging->kind == BELONGING_LOCK)
-            forget(belongings, &belongings->all, belonging);
+            forget(belongings, belonging);
+}
+
+bool belongings_heard(struct belongings *belongings, struct journal_step *step)
+{
+    (void)belongings;
+    return ((struct belonging *)step)->kind == BELONGING_SWEEP;
+}
+
+void belongings_drop(struct belongings *belongings, struct journal_step *step)
+{
+    release(belongings, (struct belonging *)step);
+}
+
+void belongings_settle(struct belongings *belongings, struct journal_step *step)
+{
+    struct belonging *change = (struct belonging *)step, *belonging, *next;
+
+    if (change->kind == BELONGING_SWEEP) {
+        belongings->sweeps |= change->sweeps;
+        belongings->swept_store = change->store;
+        belongings->swept_stores = 0;
+        DL_FOREACH(belongings->all, belonging)
+            belongings->swept_stores |= UINT64_C(1) << belonging->store;
+        release(belongings, change);
+        return;
+    }
+    DL_FOREACH_SAFE(belongings->all, belonging, next)
+        if (concerns(change, belonging->kind, belonging->name))
+            forget(belongings, belonging);
+    if (change->gone || change->kind == BELONGING_CURSOR)
+        release(belongings, change);
+    else
+        DL_APPEND(belongings->all, change);
+}
+
+unsigned belongings_take_sweep(struct belongings *belongings)
+{
+    unsigned sweeps = belongings->sweeps;
+
+    belongings->sweeps = 0;
+    if (sweeps & SWEEP_LOCKS)
+        unlock_all(belongings);
+    return sweeps;
 }
 
 /* The last word counts. */
 static int find(const struct belongings *belongings, enum belonging_kind kind, struct slice name)
 {
+    const struct journal_step *step = NULL;
     const struct belonging *belonging;
     char text[IDENTIFIER_BYTES_MAX];
     int store = -1;
@@ -160,9 +169,11 @@ static int find(const struct belongings *belongings, enum belonging_kind kind, s
     DL_FOREACH(belongings->all, belonging)
         if (concerns(belonging, kind, text))
             store = (int)belonging->store;
-    DL_FOREACH(belongings->pending, belonging)
-        if (concerns(belonging, kind, text))
+    while ((step = journal_next(belongings->journal, step, JOURNAL_BELONGING, false)) != NULL) {
+        belonging = (const struct belonging *)step;
+        if (belonging->kind != BELONGING_SWEEP && concerns(belonging, kind, text))
             store = belonging->gone ? -1 : (int)belonging->store;
+    }
     return store;
 }
 

@@ -13,45 +13,55 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "proxy/journal.h"
 
 enum belonging_kind {
     BELONGING_TABLE,
     BELONGING_CURSOR, /* goes with its transaction, however that ends */
     BELONGING_HELD,   /* a cursor WITH HOLD */
     BELONGING_LOCK,   /* any number of them at that store; no name */
+    BELONGING_SWEEP,  /* a change: all that `sweeps` says is gone at `store`, and must go elsewhere, too */
 };
 
+/* What CLOSE ALL, pg_advisory_unlock_all() and DISCARD ALL mean at every store. */
+enum { SWEEP_CURSORS = 1, SWEEP_LOCKS = 2, SWEEP_TABLES = 4 };
+
 struct belonging {
+    struct journal_step step; /* first; of a change */
     enum belonging_kind kind;
     char *name; /* "" : none; where `gone`, of all */
     unsigned store;
-    bool gone;      /* a change: it has been dropped or closed */
-    unsigned depth; /* a change: savepoints that stood */
-    uint64_t sync;  /* a change: the ReadyForQuery that at the earliest ends its transaction */
+    unsigned sweeps;
+    bool gone; /* a change: it has been dropped or closed */
     struct belonging *prev, *next;
 };
 
 struct belongings {
+    struct journal *journal; /* the session's */
     struct belonging *all;
-    struct belonging *pending; /* of the open transaction, oldest first */
-    size_t count;              /* of both */
+    size_t count;    /* changes in the journal, too */
+    unsigned sweeps; /* has been done at swept_store, and is due elsewhere; 0: nothing is */
+    unsigned swept_store;
+    uint64_t swept_stores; /* a bit for each store.index where something was then */
 };
 
-void belongings_init(struct belongings *belongings);
-void belongings_done(struct belongings *belongings);
+void belongings_init(struct belongings *belongings, struct journal *journal);
+void belongings_done(struct belongings *belongings); /* the journal is empty */
 
-/* false: no memory, or BELONGINGS_MAX: what is not known goes where statements of its kind go. */
+/* false: no memory, or BELONGINGS_MAX: what is not known goes where statements of its kind go. A lock is
+ * noted at once: it may have been taken even if its statement fails. */
 bool belongings_note(struct belongings *belongings, enum belonging_kind kind, struct slice name,
-                     unsigned store, unsigned depth, uint64_t sync);
+                     unsigned store);
 /* `name` empty: all of that kind. */
-bool belongings_drop(struct belongings *belongings, enum belonging_kind kind, struct slice name,
-                     unsigned depth, uint64_t sync);
-void belongings_commit(struct belongings *belongings, uint64_t sync);
-void belongings_rollback(struct belongings *belongings, uint64_t sync);
-void belongings_rollback_to(struct belongings *belongings, unsigned depth);
-void belongings_release(struct belongings *belongings, unsigned depth);
-/* Locks are given back at once, whatever becomes of the transaction. */
-void belongings_unlock_all(struct belongings *belongings);
+bool belongings_note_gone(struct belongings *belongings, enum belonging_kind kind, struct slice name);
+/* The statement means every store and goes to one; `sweeps` is due elsewhere once it has been executed. */
+bool belongings_note_sweep(struct belongings *belongings, unsigned sweeps, unsigned store);
+/* What is due elsewhere now (all but swept_store): asked once, locks are forgotten by it. */
+unsigned belongings_take_sweep(struct belongings *belongings);
+/* The journal's hooks. */
+bool belongings_heard(struct belongings *belongings, struct journal_step *step);
+void belongings_settle(struct belongings *belongings, struct journal_step *step);
+void belongings_drop(struct belongings *belongings, struct journal_step *step);
 
 /* The store that has it, as the open transaction sees it. -1: nobody is known to. */
 int belongings_table(const struct belongings *belongings, struct slice name);

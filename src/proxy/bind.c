@@ -57,6 +57,7 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
 {
     char there[SHARE_NAME_BYTES];
     struct message message = { 0 };
+    struct bound *bound = NULL;
     struct server *server;
     enum arrival arrival;
     struct error err;
@@ -91,14 +92,15 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
     ends = (client->place.ends && client->txn.open) || client->place.finishes;
     extended_begin(client, server);
     if (prepared == NULL || prepared->plan->statement_count > 0)
-        book_message(client, &message, server);
+        book_bind(client, &message, server, &bound);
     if (bind->portal.bytes > 0 && client->txn.open)
         txn_join(&client->txn, client->last_store)->kept = true; /* the unnamed one ends with the next Bind */
     cursors_note(&client->cursors, bind->portal,
                  &(struct cursor){ .store = (int)server->store->index,
                                    .ends = ends,
                                    .copies = message.rows_are_read,
-                                   .sync = client_ends_with(client) });
+                                   .sync = client_ends_with(client),
+                                   .bound = bound });
     extended_forward_named(client, server, msg, 'B', bind->name, there);
     return true;
 }

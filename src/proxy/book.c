@@ -18,7 +18,7 @@ static struct slice piece(const struct message *message, size_t index)
 {
     struct slice text;
 
-    if (message->plan->statement_count == 1 && message->params != NULL)
+    if (message->bound != NULL || (message->plan->statement_count == 1 && message->params != NULL))
         return message->text;
     return shape_statement(message->shape, message->text, index, &text) ? text : (struct slice){ 0 };
 }
@@ -44,6 +44,15 @@ static void reword_setting(const struct plan_statement *statement, struct buf *v
     buf_append_text(words, statement->kind == STATEMENT_SET_LOCAL ? ", true)" : ", false)");
 }
 
+/* For other servers that the transaction joins. A SET LOCAL outside a block lasts until the Sync: a server
+ * that is told so by a message of its own has forgotten it by then. */
+static bool note_told(struct client *client, const struct message *message, struct slice text)
+{
+    if (!client->txn.open && message->simple) /* a Query is a transaction of its own */
+        return true;
+    return txn_note(&client->txn, text);
+}
+
 static struct slice behind_call(struct slice text)
 {
     static const char name[] = "set_config";
@@ -62,30 +71,55 @@ static bool sets_several(struct slice text)
     return behind.at != NULL && behind_call(behind).at != NULL;
 }
 
-static bool book_set(struct client *client, const struct message *message,
-                     const struct plan_statement *statement, struct slice *text, struct buf *words)
+/* The value that a SET gives; in `words` how to say it without parameters, empty: as it was said. */
+static bool read_setting(const struct message *message, const struct plan_statement *statement,
+                         struct buf *value, struct buf *words)
 {
-    struct slice name = statement->name == NULL ? (struct slice){ 0 } : slice_of(statement->name);
-    bool local = statement->kind == STATEMENT_SET_LOCAL, known, ok;
-    struct slice said = { 0 };
-    struct buf value;
+    bool known = !statement->local_unknown &&
+                 attribute_set_value(statement, message->text, message->shape, message->params, value);
+
+    if (known && statement->name != NULL && message->params != NULL && message->params->count > 0)
+        reword_setting(statement, value, words);
+    return known;
+}
+
+/* What is said to another server; .at NULL: nothing that it would understand. */
+static struct slice said_again(const struct message *message, struct slice text, const struct buf *words)
+{
+    if (buf_bytes(words) > 0)
+        return buf_slice(words);
+    return message->params != NULL && message->params->count > 0 ? (struct slice){ 0 } : text;
+}
+
+static bool note_set(struct client *client, const struct message *message,
+                     const struct plan_statement *statement, struct slice *text)
+{
+    struct slice name = statement->name == NULL ? (struct slice){ 0 } : slice_of(statement->name),
+                 said = { 0 };
+    bool local = statement->kind == STATEMENT_SET_LOCAL, ok;
+    struct bound *bound = message->bound;
+    struct buf value, words;
 
     buf_init(&value);
-    known = !statement->local_unknown &&
-            attribute_set_value(statement, message->text, message->shape, message->params, &value);
-    if (known)
-        said = slice_of(buf_text(&value));
-    if (message->params != NULL && message->params->count > 0) {
-        if (known && name.at != NULL)
-            reword_setting(statement, &value, words);
-        *text = known && name.at != NULL ? slice_of(buf_text(words)) : (struct slice){ 0 };
+    buf_init(&words);
+    if (bound != NULL) {
+        if (bound->value != NULL && !bound->executed)
+            said = slice_of(bound->value);
+        if (bound->words.at != NULL)
+            *text = bound->words;
+        else if (bound->parameters)
+            *text = (struct slice){ 0 };
+    } else {
+        if (read_setting(message, statement, &value, &words))
+            said = slice_of(buf_text(&value));
+        *text = said_again(message, *text, &words);
     }
     if (client->shares && !local && sets_several(message->text))
         client->session.overflow = true; /* more names than are remembered: nobody else may get this server */
-    ok = (local && !client->txn.open) ||
-         session_set(&client->session, name, *text, said, local, (unsigned)client->txn.savepoint_count,
-                     client_ends_with(client));
+    ok = session_set(&client->session, name, *text, said, local) &&
+         (text->at == NULL || note_told(client, message, *text));
     buf_done(&value);
+    buf_done(&words);
     return ok;
 }
 
@@ -95,16 +129,12 @@ static void book_setting(struct client *client, const struct message *message,
     struct session *session = &client->session;
     struct txn *txn = &client->txn;
     struct slice name = statement->name == NULL ? (struct slice){ 0 } : slice_of(statement->name);
-    struct buf words;
     bool ok;
 
-    buf_init(&words);
     if (statement->kind == STATEMENT_SET || statement->kind == STATEMENT_SET_LOCAL)
-        ok = book_set(client, message, statement, &text, &words);
+        ok = note_set(client, message, statement, &text);
     else
-        ok = session_reset(session, name, text, (unsigned)txn->savepoint_count, client_ends_with(client));
-    if (text.at != NULL && (txn->open || !message->simple)) /* a Query is a transaction of its own */
-        ok = txn_note(txn, text) && ok;
+        ok = session_reset(session, name, text) && (text.at == NULL || note_told(client, message, text));
     if (statement->name == NULL || strcmp(statement->name, "transaction_isolation") == 0) {
         txn->isolation = 0;
         txn->isolation_known = false;
@@ -113,7 +143,6 @@ static void book_setting(struct client *client, const struct message *message,
         txn->overflow = true;
         session->overflow = session->overflow || !ok || statement->kind != STATEMENT_SET_LOCAL;
     }
-    buf_done(&words);
 }
 
 /* What RESET ALL leaves and DISCARD ALL does not. */
@@ -122,7 +151,7 @@ static void book_discarded_role(struct client *client)
     static const char *const names[] = { "session_authorization", "role" };
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (!session_reset(&client->session, slice_of(names[i]), slice_of(""), 0, client_ends_with(client)))
+        if (!session_reset(&client->session, slice_of(names[i]), slice_of("")))
             client->session.overflow = true;
 }
 
@@ -141,16 +170,16 @@ void book_end(struct client *client, const struct plan_statement *statement, int
 {
     struct txn *txn = &client->txn;
 
+    bool failed = store < 0 ? txn->failed : client->place.failed;
+
     branches_end_later(client, store);
-    if (statement->kind == STATEMENT_ROLLBACK)
-        session_undo(&client->session, txn->open ? txn->first_sync : client->sync_sent + 1,
-                     client->sync_sent + 1);
-    else
-        client->session.committed_sync = client->sync_sent + 1;
+    client->sow.ended_sync = client->sync_sent + 1;
+    session_say(&client->session,
+                statement->kind == STATEMENT_ROLLBACK || failed ? JOURNAL_ROLLBACK : JOURNAL_COMMIT, NULL);
     if (statement->and_chain) {
         book_unsure(client, store);
         client->chain_sync = client->sync_sent + 1;
-        txn_chain(txn, store < 0 ? txn->failed : client->place.failed);
+        txn_chain(txn, failed);
         txn->first_sync = client->chain_sync + 1;
         return;
     }
@@ -168,17 +197,18 @@ void book_savepoint(struct client *client, const struct plan_statement *statemen
     if (statement->kind != STATEMENT_SAVEPOINT)
         book_unsure(client, store);
     if (statement->kind == STATEMENT_SAVEPOINT) {
+        session_say(&client->session, JOURNAL_SAVEPOINT, name);
         if (text.at == NULL || !txn_savepoint(txn, text, name))
             txn->overflow = true;
     } else if (statement->kind == STATEMENT_RELEASE) {
         branches_tell(client, "RELEASE", name, store);
-        if (txn_release(txn, name))
-            session_release(&client->session, (unsigned)txn->savepoint_count);
+        txn_release(txn, name);
+        session_say(&client->session, JOURNAL_RELEASE, name);
     } else {
         branches_tell(client, "ROLLBACK TO", name, store);
         sow_drop(client);
-        if (txn_rollback_to(txn, name))
-            session_rollback_to(&client->session, (unsigned)txn->savepoint_count - 1);
+        txn_rollback_to(txn, name);
+        session_say(&client->session, JOURNAL_ROLLBACK_TO, name);
     }
 }
 
@@ -203,63 +233,74 @@ static void book_channel(struct client *client, const struct plan_statement *sta
     if (statement->kind != STATEMENT_DISCARD_ALL && statement->name != NULL)
         name = slice_of(statement->name);
     if (client->routed && (!listen || name.at != NULL))
-        channels_note(&client->session.channels, name, listen, server->store->index,
-                      (unsigned)client->txn.savepoint_count, client->sync_sent + 1, client->session.mixed);
+        channels_note(&client->session.channels, name, listen, server->store->index);
+}
+
+/* What of it is meant for every store that the session has something at, while the statement goes to one. */
+static unsigned sweeps(const struct plan_statement *statement)
+{
+    if (statement->kind == STATEMENT_DISCARD_ALL)
+        return SWEEP_CURSORS | SWEEP_LOCKS | SWEEP_TABLES;
+    return (statement->closes && statement->name == NULL ? SWEEP_CURSORS : 0) |
+           (statement->unlocks_all ? SWEEP_LOCKS : 0);
 }
 
 /* What the statement leaves at its store, or takes away there. */
 static void book_belongings(struct client *client, const struct plan_statement *statement, unsigned store)
 {
     struct belongings *belongings = &client->session.belongings;
-    unsigned depth = (unsigned)client->txn.savepoint_count;
-    uint64_t sync = client_ends_with(client);
-    struct slice name = statement->name == NULL ? (struct slice){ 0 } : slice_of(statement->name);
+    struct slice name = statement->name == NULL ? (struct slice){ 0 } : slice_of(statement->name),
+                 all = { 0 };
 
     if (statement->created != NULL)
-        belongings_note(belongings, BELONGING_TABLE, slice_of(statement->created), store, depth, sync);
+        belongings_note(belongings, BELONGING_TABLE, slice_of(statement->created), store);
     for (const char *at = statement->drops ? statement->defaults : NULL; at != NULL && *at != '\0';
          at += strlen(at) + 1)
-        belongings_drop(belongings, BELONGING_TABLE, slice_of(at), depth, sync);
+        belongings_note_gone(belongings, BELONGING_TABLE, slice_of(at));
     if (statement->kind == STATEMENT_DECLARE && name.bytes > 0)
-        belongings_note(belongings, statement->with_hold ? BELONGING_HELD : BELONGING_CURSOR, name, store,
-                        depth, sync);
+        belongings_note(belongings, statement->with_hold ? BELONGING_HELD : BELONGING_CURSOR, name, store);
     if (statement->closes)
-        belongings_drop(belongings, BELONGING_CURSOR, name, depth, sync);
+        belongings_note_gone(belongings, BELONGING_CURSOR, name);
     if (statement->advisory && !statement->unlocks)
-        belongings_note(belongings, BELONGING_LOCK, (struct slice){ 0 }, store, depth, sync);
+        belongings_note(belongings, BELONGING_LOCK, all, store);
+    if (sweeps(statement) != 0) /* heard before what it takes away is forgotten */
+        belongings_note_sweep(belongings, sweeps(statement), store);
     if (statement->kind == STATEMENT_DISCARD_ALL) {
-        belongings_drop(belongings, BELONGING_TABLE, (struct slice){ 0 }, depth, sync);
-        belongings_drop(belongings, BELONGING_CURSOR, (struct slice){ 0 }, depth, sync);
+        belongings_note_gone(belongings, BELONGING_TABLE, all);
+        belongings_note_gone(belongings, BELONGING_CURSOR, all);
     }
 }
 
-/* Where the client means all stores that it has something at, and the statement goes to one. */
-static void tell_others(struct client *client, const struct plan_statement *statement, unsigned store)
+/* DISCARD ALL also lets go of a server that somebody has pinned, but for a library. */
+void book_sweep(struct client *client)
 {
-    bool all = statement->kind == STATEMENT_DISCARD_ALL;
+    struct belongings *belongings = &client->session.belongings;
+    unsigned store = belongings->swept_store, what = belongings_take_sweep(belongings);
+    bool all = (what & SWEEP_TABLES) != 0;
     struct buf text;
 
-    if (!all && !statement->unlocks_all && !(statement->closes && statement->name == NULL))
-        return;
     buf_init(&text);
-    if (all || statement->closes)
+    if (what & SWEEP_CURSORS)
         buf_append_text(&text, "CLOSE ALL;");
-    if (all || statement->unlocks_all)
+    if (what & SWEEP_LOCKS)
         buf_append_text(&text, "SELECT pg_catalog.pg_advisory_unlock_all();");
-    if (all)
-        buf_append_text(&text, "DISCARD TEMP;");
+    if (what & SWEEP_TABLES)
+        buf_append_text(&text, "DISCARD TEMP;UNLISTEN *;");
     for (size_t i = 0; i < client->loop->shared->stores->count; i++) {
         struct server *server = client->servers[i];
 
-        if (i == store || server == NULL || server->state != SERVER_READY || server->tx_status != 'I' ||
-            !belongings_are_at(&client->session.belongings, (unsigned)i))
+        if (server == NULL || server->state != SERVER_READY || server->tx_status != 'I')
             continue;
-        server_say(server, buf_slice(&text));
-        stream_flush(&server->stream);
+        if (i != store && (all || (belongings->swept_stores >> i & 1))) {
+            server_say(server, buf_slice(&text));
+            client->unflushed = true;
+        }
+        if (all && !server->spoilt)
+            server->pinned = NULL;
+        if (all && i != store)
+            channels_lost(&client->session.channels, (unsigned)i);
     }
     buf_done(&text);
-    if (all || statement->unlocks_all)
-        belongings_unlock_all(&client->session.belongings);
 }
 
 /* SQL's PREPARE is remembered like Parse: the names are the same. */
@@ -396,31 +437,15 @@ static void book_one(struct client *client, const struct message *message, size_
 /* Some setting has changed, and which one cannot be read. */
 static void book_unknown(struct client *client)
 {
-    session_set(&client->session, (struct slice){ 0 }, slice_of(""), (struct slice){ 0 }, false,
-                (unsigned)client->txn.savepoint_count, client_ends_with(client));
+    session_set(&client->session, (struct slice){ 0 }, slice_of(""), (struct slice){ 0 }, false);
     client->session.overflow = true; /* and cannot be made again elsewhere */
 }
 
-static bool ends_and_goes_on(const struct plan *plan)
+/* What no other client may find, or this one miss: the server is its own from now on. */
+static void book_pin(struct client *client, const struct plan_statement *statement, struct server *server)
 {
-    for (size_t i = 0; i + 1 < plan->statement_count; i++)
-        if (plan->statements[i].kind == STATEMENT_COMMIT || plan->statements[i].kind == STATEMENT_ROLLBACK)
-            return true;
-    return false;
-}
-
-/* What no other client may find, or this one miss: the server is its own from now on. DISCARD ALL alone
- * undoes all of it, but for a library. */
-static void book_pin(struct client *client, const struct message *message,
-                     const struct plan_statement *statement, struct server *server)
-{
-    if (!client->shares)
-        return;
-    if (statement->keeps != NULL && statement->kind != STATEMENT_PREPARE)
+    if (client->shares && statement->keeps != NULL && statement->kind != STATEMENT_PREPARE)
         server_pin(server, statement->keeps, strcmp(statement->keeps, "a library") == 0);
-    else if (statement->kind == STATEMENT_DISCARD_ALL && message->simple && !client->txn.open &&
-             message->plan->statement_count == 1 && !server->spoilt)
-        server->pinned = NULL;
 }
 
 /* The one used last knows the whole journal. */
@@ -432,57 +457,166 @@ static void book_told(struct txn *txn)
         branch->journal_at = txn->journal_count;
 }
 
-void book_message(struct client *client, const struct message *message, struct server *server)
+/* PostgreSQL answers 25P02 to anything else. */
+static bool ends_failure(enum statement_kind kind)
+{
+    return kind == STATEMENT_COMMIT || kind == STATEMENT_ROLLBACK || kind == STATEMENT_ROLLBACK_TO ||
+           kind == STATEMENT_PREPARE_TRANSACTION;
+}
+
+static bool ends_and_goes_on(const struct plan *plan)
+{
+    for (size_t i = 0; i + 1 < plan->statement_count; i++)
+        if (plan->statements[i].kind == STATEMENT_COMMIT || plan->statements[i].kind == STATEMENT_ROLLBACK)
+            return true;
+    return false;
+}
+
+/* The message goes to `server`, whatever becomes of it. false: that is all that is known of it. */
+static bool book_arrival(struct client *client, const struct message *message, struct server *server)
 {
     static const struct plan_statement unread = { .class = CLASS_WRITE };
     struct txn *txn = &client->txn;
-    bool failed = arrive_has_failed(client);
 
     client->last_store = (int)server->store->index;
     txn_join(txn, client->last_store);
     if (message->plan == NULL || !message->plan->parsed) {
         server->doubtful = message->plan != NULL;
         txn_used(txn, txn_at(txn, client->last_store), &unread, client->loop->table);
-        return;
+        return false;
     }
+    client->sow.mixed = ends_and_goes_on(message->plan) || client->sow.ended_sync == client->sync_sent + 1;
     if (txn->tenant[0] == '\0' && client->place.tenant[0] != '\0')
         memcpy(txn->tenant, client->place.tenant, sizeof txn->tenant);
     txn->several = txn->several || client->place.several ||
                    (client->place.tenant[0] != '\0' && strcmp(txn->tenant, client->place.tenant) != 0);
-    client->session.mixed = ends_and_goes_on(message->plan);
-    if (client->session.committed_sync == client->sync_sent + 1)
-        session_mix(&client->session);
+    return true;
+}
+
+/* What it reads and writes there. */
+static void book_use(struct client *client, const struct plan_statement *statement)
+{
+    if (statement->kind != STATEMENT_PREPARE) /* runs nothing */
+        txn_used(&client->txn, txn_join(&client->txn, client->last_store), statement, client->loop->table);
+}
+
+/* What it changes. `statement` is what runs: the message's own, or what its EXECUTE names. */
+static void book_changes(struct client *client, const struct message *message, size_t index,
+                         const struct plan_statement *statement, struct server *server)
+{
+    struct session *session = &client->session;
+
+    session->journal.at = session->journal.said + index;
+    book_belongings(client, statement, server->store->index);
+    book_one(client, message, index, server);
+    book_pin(client, statement, server);
+    if (statement->sets && statement->kind == STATEMENT_PREPARE)
+        session->prepared_sets = true;
+    else if (statement->sets ||
+             (statement->kind == STATEMENT_EXECUTE && statement->tenants_partial && session->prepared_sets))
+        book_unknown(client);
+    if (statement->shadows)
+        session->temp_shadows = true;
+    if (statement->ddl && (statement->tables & (TABLES_EVENT | TABLES_COMPANION)))
+        client->redefines = true;
+}
+
+void book_message(struct client *client, const struct message *message, struct server *server)
+{
+    bool failed = arrive_has_failed(client);
+
+    if (!book_arrival(client, message, server))
+        return;
     for (size_t i = 0; i < message->plan->statement_count; i++) {
-        const struct plan_statement *statement;
         struct running running;
 
         execute_resolve(client, message, i, &running);
-        statement = running.statement;
-        if (failed && statement->kind != STATEMENT_COMMIT && statement->kind != STATEMENT_ROLLBACK &&
-            statement->kind != STATEMENT_ROLLBACK_TO)
-            continue; /* PostgreSQL answers 25P02 */
+        if (failed && !ends_failure(running.statement->kind))
+            continue;
         if (failed)
             client->healing_sync = client->sync_sent + 1;
         failed = false;
-        if (statement->kind != STATEMENT_PREPARE) /* runs nothing */
-            txn_used(txn, txn_join(txn, client->last_store), statement, client->loop->table);
-        if (statement->kind != STATEMENT_PREPARE)
+        book_use(client, running.statement);
+        if (running.statement->kind != STATEMENT_PREPARE)
             sow_note(client, &running);
-        tell_others(client, statement, server->store->index);
-        book_belongings(client, statement, server->store->index);
-        book_one(client, message, i, server);
-        book_pin(client, message, statement, server);
-        if (statement->sets && statement->kind == STATEMENT_PREPARE)
-            client->session.prepared_sets = true;
-        else if (statement->sets || (statement->kind == STATEMENT_EXECUTE && statement->tenants_partial &&
-                                     client->session.prepared_sets))
-            book_unknown(client);
-        if (statement->shadows)
-            client->session.temp_shadows = true;
-        if (statement->ddl && (statement->tables & (TABLES_EVENT | TABLES_COMPANION)))
-            client->redefines = true;
+        book_changes(client, message, i, running.statement, server);
     }
-    book_told(txn);
+    book_told(&client->txn);
+}
+
+/* ---- portals ---- */
+
+/* Its Execute leaves something behind that a Bind does not. */
+static bool changes_something(const struct plan_statement *statement)
+{
+    return (statement->kind != STATEMENT_PLAIN && statement->kind != STATEMENT_FETCH) ||
+           statement->created != NULL || statement->drops || statement->closes || statement->advisory ||
+           statement->sets || statement->shadows || statement->keeps != NULL ||
+           (statement->ddl && (statement->tables & (TABLES_EVENT | TABLES_COMPANION)) != 0);
+}
+
+static struct bound *keep_bound(const struct message *message)
+{
+    const struct plan_statement *statement = &message->plan->statements[0];
+    struct bound *bound = bound_new(message->plan, message->text);
+    struct buf value, words;
+
+    if (bound == NULL || (statement->kind != STATEMENT_SET && statement->kind != STATEMENT_SET_LOCAL))
+        return bound;
+    buf_init(&value);
+    buf_init(&words);
+    if (read_setting(message, statement, &value, &words))
+        bound->value = strdup(buf_text(&value)); /* no memory: unknown */
+    if (buf_bytes(&words) > 0 && (bound->words.at = strdup(buf_text(&words))) != NULL)
+        bound->words.bytes = buf_bytes(&words);
+    bound->parameters = message->params != NULL && message->params->count > 0;
+    buf_done(&value);
+    buf_done(&words);
+    return bound;
+}
+
+/* An EXECUTE is booked at once: what it names may be gone when the portal is executed. So is what cannot be
+ * kept. Too much is remembered then, and all of it as unknown or as something to be looked after. */
+void book_bind(struct client *client, const struct message *message, struct server *server,
+               struct bound **bound)
+{
+    struct running running;
+
+    *bound = NULL;
+    if (!book_arrival(client, message, server) || message->plan->statement_count == 0)
+        return;
+    twophase_forget(client);
+    execute_resolve(client, message, 0, &running);
+    book_use(client, running.statement);
+    if (running.statement->kind != STATEMENT_PREPARE)
+        sow_note(client, &running);
+    if (message->runs_prepare || !changes_something(running.statement)) {
+        book_told(&client->txn);
+        return;
+    }
+    if (running.statement->kind != STATEMENT_EXECUTE)
+        *bound = keep_bound(message);
+    if (*bound == NULL && (!arrive_has_failed(client) || ends_failure(running.statement->kind)))
+        book_changes(client, message, 0, running.statement, server);
+    book_told(&client->txn);
+}
+
+void book_execute(struct client *client, struct bound *bound, struct server *server)
+{
+    const struct plan_statement *statement = &bound->plan->statements[0];
+    struct message message = { .plan = bound->plan, .text = bound->text, .bound = bound };
+    bool failed = arrive_has_failed(client);
+
+    place_init(&client->place);
+    client->place.failed = failed;
+    client->last_store = (int)server->store->index;
+    if (failed && !ends_failure(statement->kind))
+        return;
+    if (failed)
+        client->healing_sync = client->sync_sent + 1;
+    book_changes(client, &message, 0, statement, server);
+    bound->executed = true;
+    book_told(&client->txn);
 }
 
 /* Real news: a BEGIN that failed, a procedure that committed, a COMMIT that did not happen. */

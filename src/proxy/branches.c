@@ -144,10 +144,11 @@ void branches_end_later(struct client *client, int store)
     }
 }
 
-/* What SETs of the transaction it was told, it keeps; that is not what it was made like. */
+/* It commits by itself, whatever becomes of the client's transaction: the SETs that it was told, or has run,
+ * are not what it was made like. */
 static void note_committed(const struct client *client, struct server *server)
 {
-    if (client->session.pending != NULL)
+    if (session_is_changing(&client->session, NULL))
         server->wear_unknown = true;
 }
 
@@ -155,7 +156,7 @@ void branches_end_now(struct client *client, struct server *server)
 {
     server->ends_sync = 0;
     note_committed(client, server);
-    say_end(server, client->outcome_failed ? "ROLLBACK" : "COMMIT");
+    say_end(server, client->committed ? "COMMIT" : "ROLLBACK");
 }
 
 void branches_ended(struct client *client)
@@ -235,11 +236,11 @@ static void leave_bare(struct client *client, int index)
     struct branch *last = txn_at(txn, txn->branch);
     struct server *server;
 
-    if (last == NULL || last->store == index || !txn_is_bare(last) || (txn->open && txn->overflow))
+    if (last == NULL || last->store == index || !txn_is_bare(last) || txn->overflow)
         return;
     server = server_of(client, last->store);
-    if (server != NULL && last->spoilt)
-        server->wear_unknown = true;
+    if (server != NULL && !txn->open)
+        note_committed(client, server);
     if (server != NULL && txn->open)
         say_end(server, "ROLLBACK");
     else if (server != NULL && server->pipeline)
@@ -296,13 +297,14 @@ void branches_tell(struct client *client, const char *verb, const char *name, in
 
 /* ---- Sync ---- */
 
-void branches_note_spoilt(struct client *client)
+void branches_note_settings(struct client *client)
 {
     for (size_t i = 0; i < client->txn.branch_count; i++) {
-        struct server *server = server_of(client, client->txn.branches[i].store);
+        const struct branch *branch = &client->txn.branches[i];
+        struct server *server = server_of(client, branch->store);
 
-        if (server != NULL && client->txn.branches[i].spoilt)
-            server->wear_unknown = true;
+        if (server != NULL && (!client->txn.open || branch->journal_at == 0))
+            note_committed(client, server);
     }
 }
 

@@ -34,7 +34,7 @@ void branches_tell(struct client *client, const char *verb, const char *name, in
  * transaction ends with it: `failed`: badly. As branches_make_room(). */
 enum arrival branches_sync(struct client *client, int store, bool failed, int *waiting, struct error *err);
 /* At the end of an implicit transaction: servers that must be made like the session anew. */
-void branches_note_spoilt(struct client *client);
+void branches_note_settings(struct client *client);
 /* The same where nobody can be told how it went. */
 void branches_sync_quietly(struct client *client, int store);
 /* Whose ReadyForQuery answers a Sync. -1: nobody's. */

@@ -3,17 +3,17 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
-void channels_init(struct channels *channels)
+void channels_init(struct channels *channels, struct journal *journal)
 {
-    *channels = (struct channels){ 0 };
+    *channels = (struct channels){ .journal = journal };
 }
 
-static void change_free(struct channels *channels, struct channel_change *change)
+void channels_drop(struct channels *channels, struct journal_step *step)
 {
-    DL_DELETE(channels->pending, change);
-    channels->pending_count--;
+    struct channel_change *change = (struct channel_change *)step;
+
+    channels->change_count--;
     free(change->name);
     free(change);
 }
@@ -29,19 +29,15 @@ void channels_done(struct channels *channels)
 {
     struct channel *channel, *next;
 
-    while (channels->pending != NULL)
-        change_free(channels, channels->pending);
     HASH_ITER(hh, channels->all, channel, next)
         forget(channels, channel);
-    channels_init(channels);
 }
 
-bool channels_note(struct channels *channels, struct slice name, bool listen, unsigned store, unsigned depth,
-                   uint64_t sync, bool mixed)
+bool channels_note(struct channels *channels, struct slice name, bool listen, unsigned store)
 {
     struct channel_change *change;
 
-    if (channels->pending_count + HASH_COUNT(channels->all) >= CHANNELS_MAX)
+    if (channels->change_count + HASH_COUNT(channels->all) >= CHANNELS_MAX)
         return false;
     change = calloc(1, sizeof *change);
     if (change == NULL)
@@ -53,11 +49,8 @@ bool channels_note(struct channels *channels, struct slice name, bool listen, un
     }
     change->listen = listen;
     change->store = store;
-    change->depth = depth;
-    change->sync = sync;
-    change->mixed = mixed;
-    DL_APPEND(channels->pending, change);
-    channels->pending_count++;
+    channels->change_count++;
+    journal_add(channels->journal, &change->step, JOURNAL_CHANNEL);
     return true;
 }
 
@@ -114,41 +107,10 @@ static void apply(struct channels *channels, struct channel_change *change)
         turn_off(channels, channel, change->store);
 }
 
-void channels_commit(struct channels *channels, uint64_t sync)
+void channels_settle(struct channels *channels, struct journal_step *step)
 {
-    while (channels->pending != NULL && channels->pending->sync <= sync) {
-        apply(channels, channels->pending);
-        change_free(channels, channels->pending);
-    }
-}
-
-/* "BEGIN; LISTEN x; COMMIT; SELECT 1/0": it lasted although the message failed; in another order it did not.
- * A notification too many does less harm than one too few. */
-void channels_rollback(struct channels *channels, uint64_t sync)
-{
-    while (channels->pending != NULL && channels->pending->sync <= sync) {
-        if (channels->pending->mixed && channels->pending->listen)
-            apply(channels, channels->pending);
-        change_free(channels, channels->pending);
-    }
-}
-
-void channels_rollback_to(struct channels *channels, unsigned depth)
-{
-    struct channel_change *change, *next;
-
-    DL_FOREACH_SAFE(channels->pending, change, next)
-        if (change->depth > depth)
-            change_free(channels, change);
-}
-
-void channels_release(struct channels *channels, unsigned depth)
-{
-    struct channel_change *change;
-
-    DL_FOREACH(channels->pending, change)
-        if (change->depth > depth)
-            change->depth = depth;
+    apply(channels, (struct channel_change *)step);
+    channels_drop(channels, step);
 }
 
 void channels_lost(struct channels *channels, unsigned store)

@@ -14,6 +14,7 @@
 
 #include "base/limits.h"
 #include "base/slice.h"
+#include "proxy/journal.h"
 
 struct channel {
     char *name;
@@ -23,34 +24,29 @@ struct channel {
 };
 _Static_assert(STORES_MAX <= 64, "a bit per store");
 
-/* One LISTEN or UNLISTEN of the open transaction. */
+/* One LISTEN or UNLISTEN of a transaction that is not over. */
 struct channel_change {
-    char *name; /* NULL: all (UNLISTEN *, DISCARD ALL) */
+    struct journal_step step; /* first */
+    char *name;               /* NULL: all (UNLISTEN *, DISCARD ALL) */
     bool listen;
     unsigned store;
-    unsigned depth; /* savepoints that stood */
-    uint64_t sync;  /* the ReadyForQuery that at the earliest ends its transaction */
-    bool mixed;     /* its message ends a transaction and goes on: a failure of it says nothing of this */
-    struct channel_change *prev, *next;
 };
 
 struct channels {
-    struct channel *all; /* by name; each is on, or has own servers that still listen */
-    struct channel_change *pending;
-    size_t pending_count;
-    bool changed; /* some went on or off since whoever cares has looked */
+    struct journal *journal; /* the session's */
+    struct channel *all;     /* by name; each is on, or has own servers that still listen */
+    size_t change_count;     /* in the journal */
+    bool changed;            /* some went on or off since whoever cares has looked */
 };
 
-void channels_init(struct channels *channels);
-void channels_done(struct channels *channels);
+void channels_init(struct channels *channels, struct journal *journal);
+void channels_done(struct channels *channels); /* the journal is empty */
 
 /* `name` .at NULL: all. false: no memory, or CHANNELS_MAX. */
-bool channels_note(struct channels *channels, struct slice name, bool listen, unsigned store, unsigned depth,
-                   uint64_t sync, bool mixed);
-void channels_commit(struct channels *channels, uint64_t sync);
-void channels_rollback(struct channels *channels, uint64_t sync);
-void channels_rollback_to(struct channels *channels, unsigned depth);
-void channels_release(struct channels *channels, unsigned depth);
+bool channels_note(struct channels *channels, struct slice name, bool listen, unsigned store);
+/* The journal's hooks. */
+void channels_settle(struct channels *channels, struct journal_step *step);
+void channels_drop(struct channels *channels, struct journal_step *step);
 /* The client's server at `store` is gone, and its LISTENs with it. */
 void channels_lost(struct channels *channels, unsigned store);
 

@@ -279,12 +279,18 @@ void client_retry(struct client *client)
 
 /* ---- answers of the proxy's own ---- */
 
-void client_said(struct client *client, char ready, bool failed)
+void client_said(struct client *client, char ready, bool failed, uint64_t until)
 {
     if (failed)
         client->outcome_failed = client->error_seen = true;
     if (ready != 0)
-        outcome_ready(client, NULL, ready);
+        outcome_ready(client, NULL, ready, until);
+}
+
+void client_asks_ready(struct client *client)
+{
+    client->sync_sent++;
+    journal_close(&client->session.journal, client->txn.open);
 }
 
 void client_say(struct client *client, struct buf *bytes, char ready, bool failed)
@@ -302,7 +308,7 @@ void client_say(struct client *client, struct buf *bytes, char ready, bool faile
         fail_with(client, "53200", "out of memory");
     } else {
         stream_send(&client->stream, buf_at(bytes), buf_bytes(bytes));
-        client_said(client, ready, failed);
+        client_said(client, ready, failed, client->session.journal.said);
     }
     buf_done(bytes);
 }

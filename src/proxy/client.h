@@ -82,6 +82,7 @@ struct client {
     char tx_status;                     /* as the client was told */
     bool redefines;                     /* changes a declared table: the catalogue is read again behind it */
     bool outcome_failed;                /* how the transaction that ends next has gone */
+    bool committed;                     /* since the last ReadyForQuery, whatever has failed behind it */
     bool gid_found;                     /* COMMIT PREPARED: the store asked last has it */
     unsigned gid_asked;                 /* … how many have answered that they have not */
     uint64_t healing_sync; /* the ReadyForQuery that answers what may end the transaction's failure */
@@ -91,6 +92,7 @@ struct client {
     uint64_t chain_sync;   /* the ReadyForQuery that ends a transaction although another goes on; 0: none */
     bool skip_to_sync;     /* refused by the proxy in extended protocol: ignore until Sync */
     uint64_t sync_sent, sync_seen;         /* ReadyForQuerys asked for and answered */
+    size_t saying;                         /* statements of the Query that is being forwarded */
     uint64_t idle_since_ms, busy_since_ms; /* by the loop's clock; busy 0: everything has been answered */
     size_t passing_bytes;                  /* rest of a large message on its way to `passing_to` */
     int passing_to;                        /* store, -1: thrown away */
@@ -151,8 +153,10 @@ uint64_t client_ends_with(const struct client *client);
  * status of a ReadyForQuery at their end, 0 if there is none; `failed`: they say that the transaction failed.
  */
 void client_say(struct client *client, struct buf *bytes, char ready, bool failed);
-/* Local answers have been sent: what they mean takes effect now. */
-void client_said(struct client *client, char ready, bool failed);
+/* Local answers have been sent: what they mean takes effect now. `until`: as outcome_ready(). */
+void client_said(struct client *client, char ready, bool failed, uint64_t until);
+/* A ReadyForQuery is asked for, of a server or of us. Behind whatever is booked of the message. */
+void client_asks_ready(struct client *client);
 /* The routes have changed, the gate has opened, …: a statement that waits is decided anew. */
 void client_retry(struct client *client);
 void client_expired(struct client *client); /* timers: login too long, held too long */

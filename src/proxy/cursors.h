@@ -9,13 +9,27 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "sql/plan.h"
+
+/* What is to be booked of a portal when it is executed (book.h). */
+struct bound {
+    struct plan *plan;
+    struct slice text, words; /* owned; words: the same without parameters, .at NULL: `text` is */
+    char *value;              /* of a setting; NULL: could not be read */
+    bool parameters;          /* its text needs some */
+    bool executed;            /* before */
+};
 
 struct cursor {
     int store;
-    bool ends;     /* runs what ends a transaction */
-    bool copies;   /* a COPY whose rows are read */
-    uint64_t sync; /* the ReadyForQuery that at the earliest ends its transaction */
+    bool ends;           /* runs what ends a transaction */
+    bool copies;         /* a COPY whose rows are read */
+    uint64_t sync;       /* the ReadyForQuery that at the earliest ends its transaction */
+    struct bound *bound; /* owned; NULL: nothing is to be booked */
 };
+
+struct bound *bound_new(struct plan *plan, struct slice text); /* NULL: no memory */
+void bound_free(struct bound *bound);                          /* NULL is fine */
 
 struct named_cursor;
 
@@ -26,7 +40,7 @@ struct cursors {
 
 void cursors_init(struct cursors *cursors);
 void cursors_done(struct cursors *cursors);
-/* A portal of that name replaces an older one. Without memory it is not known. */
+/* A portal of that name replaces an older one. Without memory it is not known. Takes portal->bound over. */
 void cursors_note(struct cursors *cursors, struct slice name, const struct cursor *portal);
 const struct cursor *cursors_find(const struct cursors *cursors, struct slice name); /* NULL: not known */
 void cursors_forget(struct cursors *cursors, struct slice name);

@@ -260,6 +260,20 @@ void ears_follow(struct ears *ears)
     }
 }
 
+/* What a transaction that is not over listens to. */
+static void want_changes(const struct ears *ears, const struct journal *journal)
+{
+    const struct journal_step *step = NULL;
+    struct name *name;
+
+    while ((step = journal_next(journal, step, JOURNAL_CHANNEL, true)) != NULL) {
+        const char *text = ((const struct channel_change *)step)->name;
+
+        if (text != NULL && (name = find_name(ears->wanted, slice_of(text))) != NULL)
+            name->on = true;
+    }
+}
+
 /* What nobody listens to any more. While somebody waits for an ear his LISTEN is not remembered yet, and
  * nobody would wake him once its name is gone: nothing is swept then. */
 static void sweep(struct ears *ears)
@@ -276,9 +290,7 @@ static void sweep(struct ears *ears)
         for (const struct channel *c = client->session.channels.all; c != NULL; c = c->hh.next)
             if (c->on && (name = find_name(ears->wanted, slice_of(c->name))) != NULL)
                 name->on = true;
-        for (const struct channel_change *c = client->session.channels.pending; c != NULL; c = c->next)
-            if (c->name != NULL && (name = find_name(ears->wanted, slice_of(c->name))) != NULL)
-                name->on = true;
+        want_changes(ears, &client->session.journal);
     }
     HASH_ITER(hh, ears->wanted, name, next)
         if (!name->on)
@@ -335,7 +347,7 @@ void hear_settle(struct client *client)
         return;
     channels->changed = false;
     if (!channels_is_any_on(channels)) {
-        if (channels->pending == NULL)
+        if (channels->change_count == 0)
             hear_leave(client);
         return;
     }

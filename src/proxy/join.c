@@ -16,16 +16,6 @@
 
 static const uint64_t TOLD_NOW = UINT64_MAX; /* told_here: its reports are on their way */
 
-static bool is_pending(const struct session *session, const char *name)
-{
-    const struct setting *setting;
-
-    DL_FOREACH(session->pending, setting)
-        if (setting->name == NULL || strcasecmp(setting->name, name) == 0)
-            return true;
-    return false;
-}
-
 static void append_set(struct buf *text, const char *name, const char *value)
 {
     buf_append_format(text, "SET %s TO '", name);
@@ -37,8 +27,8 @@ static void append_set(struct buf *text, const char *name, const char *value)
     buf_append_text(text, "';");
 }
 
-/* Role and database settings may differ between servers; what the client was told must stay true. Behind other
- * changes (a RESET ALL brings the server's own values back) nothing that it has reported counts. */
+/* Role and database settings may differ between servers; what the client was told must stay true. Behind
+ * other changes (a RESET ALL brings the server's own values back) nothing that it has reported counts. */
 static void append_reported(struct client *client, struct server *server, struct buf *text)
 {
     const struct report *told = &client->session.reported;
@@ -47,8 +37,8 @@ static void append_reported(struct client *client, struct server *server, struct
     for (size_t i = 0; i < REPORT_SLOTS; i++) {
         const char *value = report_slot(told, i), *there = report_slot(&server->reported, i);
 
-        if (value == NULL || (!changed && there != NULL && strcmp(value, there) == 0) || strchr(value, '\\') != NULL ||
-            is_pending(&client->session, report_slot_name(i)))
+        if (value == NULL || (!changed && there != NULL && strcmp(value, there) == 0) ||
+            strchr(value, '\\') != NULL || session_is_changing(&client->session, report_slot_name(i)))
             continue;
         append_set(text, report_slot_name(i), value);
     }
@@ -112,12 +102,16 @@ static bool is_told(const struct client *client, const struct server *server)
            server->told_here == server->reported.version;
 }
 
-/* What the client was told counts only where it can be changed: in a transaction, its own SETs come by the
- * journal. */
+/* A branch of the transaction was made like the session when it joined, and hears of what has changed since
+ * by the journal; a Query of ours in the middle of its pipeline would end it. What the client was told counts
+ * only where it can be changed: in a transaction, its own SETs come by the journal. */
 static bool is_alike(struct client *client, const struct server *server)
 {
-    return join_is_worn(client, server) && (client->session.pending != NULL || is_told(client, server) ||
-                                            report_is_alike(&client->session.reported, &server->reported));
+    if (txn_at(&client->txn, (int)server->store->index) != NULL)
+        return true;
+    return join_is_worn(client, server) &&
+           (session_is_changing(&client->session, NULL) || is_told(client, server) ||
+            report_is_alike(&client->session.reported, &server->reported));
 }
 
 /* ---- the transaction so far ---- */
@@ -130,7 +124,7 @@ static bool is_behind(struct client *client, const struct server *server)
     int index = (int)server->store->index;
     const struct branch *branch;
 
-    if ((!txn->open && txn->journal_count == 0) || client->place.failed)
+    if ((!txn->open && txn->journal_count == 0 && !txn->overflow) || client->place.failed)
         return false;
     branch = txn_at(txn, index);
     if (branch == NULL)
@@ -154,12 +148,12 @@ static bool say_journal(struct client *client, struct server *server, struct err
     }
     branch = txn_join(txn, (int)server->store->index);
     from = branch->journal_at;
-    branch->spoilt = branch->spoilt || !txn->open;
     branch->journal_at = txn->journal_count;
     for (size_t i = from; i < txn->journal_count && server->state == SERVER_READY; i++)
-        server_say(server, slice_of(txn->journal[i]));
+        (txn->open ? server_say : server_say_in_pipeline)(server, slice_of(txn->journal[i]));
     if (server->state == SERVER_READY && txn->open && txn->branch_count > 1 && !txn->isolation_known)
-        server_say_asking(server, slice_of("SHOW transaction_isolation")); /* it decides how they end together */
+        server_say_asking(server,
+                          slice_of("SHOW transaction_isolation")); /* it decides how they end together */
     if (server->state == SERVER_READY)
         return true;
     *err = client->lost_why;
@@ -243,6 +237,14 @@ static bool warm_is_over(struct server *server)
     return true;
 }
 
+/* Nothing is told to a transaction that has failed: it would answer 25P02. */
+static bool is_failed_branch(const struct client *client, const struct server *server)
+{
+    return client->place.failed && server->ends_sync == 0 && !server->asking && server->tx_status == 'E' &&
+           (server->line_count == 0 || server->visible > 0) &&
+           txn_at((struct txn *)&client->txn, (int)server->store->index) != NULL;
+}
+
 enum arrival join_server(struct client *client, const struct store *store, struct server **found,
                          struct error *err)
 {
@@ -260,6 +262,11 @@ enum arrival join_server(struct client *client, const struct store *store, struc
         return opening(client, store, err);
     if (server->warm && !warm_is_over(server))
         return WAITING;
+    if (is_failed_branch(client, server)) {
+        server->silent_failed = false;
+        *found = server;
+        return ARRIVED;
+    }
     if (server->ends_sync != 0)
         branches_end_now(client, server);
     /* At once: what it reports later is another one's doing (a RESET), and is to be made alike again. */
@@ -271,8 +278,11 @@ enum arrival join_server(struct client *client, const struct store *store, struc
         *found = server;
         return ARRIVED;
     }
-    if (!server_is_quiet(server))
+    if (!server_is_quiet(server)) {
+        if (server->pipeline)
+            write_flush(stream_out(&server->stream));
         return WAITING;
+    }
     if (server->silent_failed && !is_healed(client, server))
         return join_failed(client, server, err);
     server->silent_failed = false;

@@ -20,7 +20,7 @@ void local_ready(struct client *client, struct buf *answer, bool failed)
     char status = status_of(client);
 
     write_ready(answer, status);
-    client->sync_sent++;
+    client_asks_ready(client);
     client_say(client, answer, status, failed);
 }
 
@@ -62,10 +62,8 @@ static const char *begin_tag(struct slice text)
     return text.bytes >= 5 && strncasecmp(text.at, "start", 5) == 0 ? "START TRANSACTION" : "BEGIN";
 }
 
-/* Does what a local statement asks for, and appends its CommandComplete. False: it ended a transaction badly.
- */
-bool local_run(struct client *client, const struct plan_statement *statement, struct slice text,
-               struct buf *answer)
+static bool run(struct client *client, const struct plan_statement *statement, struct slice text,
+                struct buf *answer)
 {
     struct txn *txn = &client->txn;
     bool failed = txn->failed;
@@ -95,6 +93,17 @@ bool local_run(struct client *client, const struct plan_statement *statement, st
         write_command_complete(answer, "ROLLBACK");
     }
     return true;
+}
+
+bool local_run(struct client *client, const struct plan_statement *statement, struct slice text,
+               struct buf *answer)
+{
+    bool well;
+
+    client->session.journal.at = client->session.journal.said;
+    well = run(client, statement, text, answer);
+    client->session.journal.said++;
+    return well;
 }
 
 void local_failed(const struct plan *plan, struct error *err)

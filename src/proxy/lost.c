@@ -36,6 +36,7 @@ static void answer_for(struct client *client, struct server *server, const struc
     while ((head = owed_head(server)) != NULL) {
         char kind = head->silent ? 0 : head->kind;
 
+        uint64_t from = head->ordinal + head->done, until = head->ordinal + head->statements;
         char ready = head->ready;
         bool failed = head->failed;
 
@@ -45,15 +46,16 @@ static void answer_for(struct client *client, struct server *server, const struc
             if (!told && (kind != 'S' || client->outcome_failed == false))
                 write_error(out, "ERROR", head->ends ? &unknown : why);
             told = true;
+            journal_failed(&client->session.journal, from, until);
         }
         owed_pop(server);
         if (kind == REQUEST_LOCAL)
-            client_said(client, ready, failed);
+            client_said(client, ready, failed, until);
         if (kind == 'Q' || kind == 'S' || kind == 'F') {
             write_ready(out, 'I');
             client->outcome_failed = true;
             told = false;
-            outcome_ready(client, NULL, 'I');
+            outcome_ready(client, NULL, 'I', until);
         }
     }
     client->skip_to_sync = client->skip_to_sync || told;
@@ -152,7 +154,7 @@ void lost_server(struct client *client, struct server *server)
         branches_abandon(client, index);
         txn_reset(&client->txn);
         client->txn.lost = lost;
-        session_rollback(&client->session, UINT64_MAX);
+        session_lost(&client->session, client->answering >= 0);
         sow_drop(client);
         gates_leave(&client->passes, UINT64_MAX, clock_ms());
     }

@@ -4,7 +4,8 @@
 
 #include "proxy/client.h"
 
-/* A visible ReadyForQuery has been passed on (or was said by the proxy: `server` NULL). */
-void outcome_ready(struct client *client, struct server *server, char tx_status);
+/* A visible ReadyForQuery has been passed on (or was said by the proxy: `server` NULL). It answers the
+ * statements before number `until` of the session's journal. */
+void outcome_ready(struct client *client, struct server *server, char tx_status, uint64_t until);
 
 #endif

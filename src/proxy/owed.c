@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "proxy/client.h"
 #include "proxy/loop.h"
 
 struct request *owed_at(const struct server *server, size_t index)
@@ -39,6 +40,11 @@ static struct request *add(struct server *server)
     return request;
 }
 
+static uint64_t said_by(const struct server *server)
+{
+    return server->client == NULL ? 0 : server->client->session.journal.said;
+}
+
 bool owed_add(struct server *server, char kind, bool silent, uint64_t serial)
 {
     struct request *request;
@@ -51,6 +57,7 @@ bool owed_add(struct server *server, char kind, bool silent, uint64_t serial)
     request->kind = kind;
     request->silent = silent;
     request->serial = serial;
+    request->ordinal = said_by(server);
     if (!silent) {
         server->visible++;
         server->request_ms = uv_now(&server->loop->uv);
@@ -71,6 +78,7 @@ bool owed_add_local(struct server *server, struct buf *local, char ready, bool f
     request->local = *local;
     request->ready = ready;
     request->failed = failed;
+    request->ordinal = said_by(server);
     buf_init(local);
     server->visible++;
     return true;

@@ -22,6 +22,9 @@ struct request {
     bool copy_said;     /* … whose CopyInResponse the client has had from us */
     bool ends;          /* ends a transaction: if its answer is lost, nobody knows whether it was committed */
     uint64_t serial;    /* P, and Q of a PREPARE alone: which prepared statement */
+    uint64_t ordinal;   /* the journal's number of its first statement, or of the next one if it has none */
+    size_t statements;  /* how many it has: of Q as many as in its text, of E and F one */
+    size_t done;        /* … and how many have been answered */
     struct buf local;
     char ready;  /* L: `local` ends with a ReadyForQuery of that status; 0: it does not */
     bool failed; /* L: it says that the transaction failed */

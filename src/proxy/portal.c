@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "proxy/book.h"
 #include "proxy/copy_open.h"
 #include "proxy/extended.h"
 #include "proxy/local.h"
@@ -88,6 +89,7 @@ bool portal_execute(struct client *client)
     enum arrival arrival;
     struct error err;
     const struct cursor *open;
+    bool ends;
     struct read body;
     struct slice portal;
     struct msg msg;
@@ -113,13 +115,17 @@ bool portal_execute(struct client *client)
         return extended_refuse(client, &msg, &err);
     }
     open = cursors_find(&client->cursors, portal);
+    ends = open != NULL && open->ends;
+    client->last_store = (int)server->store->index;
     extended_begin(client, server);
+    if (open != NULL && open->bound != NULL)
+        book_execute(client, open->bound, server);
     statement_forward(client, server, &msg, 'E', 0);
     if (copies && copying_must_read(client))
         copying_sent(client, server);
     else if (copies)
         copying_end(client);
-    if (open != NULL && open->ends)
+    if (ends)
         statement_note_end(server);
     return true;
 }

@@ -42,13 +42,14 @@ void relay_locals(struct server *server)
 
     while ((head = owed_head(server)) != NULL &&
            (head->kind == REQUEST_LOCAL || head->kind == REQUEST_MARK)) {
+        uint64_t until = head->ordinal;
         char ready = head->ready;
         bool failed = head->failed;
 
         if (head->kind == REQUEST_LOCAL)
             send_to_client(server, buf_at(&head->local), buf_bytes(&head->local));
         owed_pop(server);
-        client_said(server->client, ready, failed);
+        client_said(server->client, ready, failed, until);
         if (server->client == NULL)
             return;
     }
@@ -138,10 +139,20 @@ static bool is_our_copy_fail(const struct request *head, const struct msg *msg)
            slice_is(read_error_field(msg, 'C'), "57014");
 }
 
+/* Behind an error: the number of the first statement that the server does not skip. */
+static uint64_t skipped_until(const struct server *server)
+{
+    const struct request *head = owed_head(server);
+
+    return head == NULL ? server->client->session.journal.said : head->ordinal + head->statements;
+}
+
 static void on_error(struct server *server, const struct msg *msg)
 {
     const struct request *head = owed_head(server);
     bool extended = head != NULL && strchr("PBDEC", head->kind) != NULL;
+    bool undone = false;
+    uint64_t from = head == NULL ? 0 : head->ordinal + head->done;
 
     if (is_fatal(msg)) { /* the connection closes next; the client's session does not: lost_server() */
         struct slice code = read_error_field(msg, 'C'), text = read_error_field(msg, 'M');
@@ -164,6 +175,7 @@ static void on_error(struct server *server, const struct msg *msg)
         note_silent_error(server, msg);
     } else if (head != NULL && head->expect_error) {
         server->client->outcome_failed = true;
+        undone = true;
     } else if (head == NULL || !head->silent || extended) {
         /* a statement made again in front of the client's own messages: those are skipped, so the error is
          * theirs */
@@ -172,6 +184,7 @@ static void on_error(struct server *server, const struct msg *msg)
         else
             send_to_client(server, msg->body - MSG_HEADER_BYTES, msg->total_bytes);
         server->client->outcome_failed = server->client->error_seen = true;
+        undone = head != NULL;
         report_stale(server, msg);
     }
     if (head != NULL && head->copies)
@@ -181,6 +194,8 @@ static void on_error(struct server *server, const struct msg *msg)
         made_gone_serial(&server->made, head->serial);
     if (extended)
         skip_to_sync(server);
+    if (undone)
+        journal_failed(&server->client->session.journal, from, skipped_until(server));
 }
 
 /* Syncs that reached the server while it expects CopyData are ignored by it (PostgreSQL documentation, "COPY
@@ -218,6 +233,7 @@ static void on_ready(struct server *server, const struct msg *msg)
 {
     const struct request *head = owed_head(server);
     bool silent = head != NULL && head->silent;
+    uint64_t until = head == NULL ? 0 : head->ordinal + head->statements;
 
     if (head == NULL || strchr("QSF", head->kind) == NULL || msg->body_bytes != 1)
         return; /* nobody asked: a server that talks nonsense is passed over */
@@ -230,7 +246,7 @@ static void on_ready(struct server *server, const struct msg *msg)
     if (!silent)
         count(server);
     if (!silent)
-        outcome_ready(server->client, server, server->tx_status);
+        outcome_ready(server->client, server, server->tx_status, until);
     relay_locals(server);
 }
 
@@ -263,14 +279,20 @@ static void on_parameter(struct server *server, const struct msg *msg)
 
 static void on_complete(struct server *server, const struct msg *msg)
 {
+    struct request *head = owed_head(server);
     struct read body = read_msg(msg);
     struct slice tag = read_text(&body);
 
-    if (!head_is_silent(server)) {
-        if (slice_is(tag, "COMMIT"))
+    if (head != NULL && !head->silent) {
+        if (slice_is(tag, "COMMIT")) {
             server->client->outcome_failed = false;
-        else if (slice_is(tag, "ROLLBACK"))
+            server->client->committed = true;
+        } else if (slice_is(tag, "ROLLBACK")) {
             server->client->outcome_failed = true;
+            server->client->committed = false;
+            journal_answered_rollback(&server->client->session.journal, head->ordinal + head->done);
+        }
+        head->done += head->done < head->statements;
     }
     pass(server, msg);
     answered(server, "E");

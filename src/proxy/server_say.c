@@ -126,22 +126,27 @@ void server_say_deallocate(struct server *server, struct slice name)
     made_gone(&server->made, name);
 }
 
-/* SQL's PREPARE as extended messages: a simple Query would end the implicit transaction of the pipeline. */
-static void say_prepare_in_pipeline(struct server *server, const struct prepared *prepared)
+/* A statement as extended messages: a simple Query would end the implicit transaction of the pipeline. */
+static void say_in_pipeline(struct server *server, struct slice text, uint64_t serial)
 {
     static const char kinds[] = "PBE";
-    struct slice name = slice_of("pgshunt_prepare");
+    struct slice name = slice_of("pgshunt_says");
     struct buf *out = stream_out(&server->stream);
 
-    server_say_close(server, slice_of(prepared->name));
-    write_parse(out, name, prepared->text, NULL, 0);
+    write_parse(out, name, text, NULL, 0);
     write_bind_plain(out, name, name); /* a portal of that name, too */
     write_execute(out, name);
     for (size_t i = 0; kinds[i] != '\0' && server->state == SERVER_READY; i++)
-        if (!owed_add(server, kinds[i], true, prepared->serial))
+        if (!owed_add(server, kinds[i], true, serial))
             broken_for_memory(server);
     if (server->state == SERVER_READY)
         server_say_close(server, name);
+}
+
+void server_say_in_pipeline(struct server *server, struct slice statement)
+{
+    say_in_pipeline(server, statement, 0);
+    write_flush(stream_out(&server->stream));
 }
 
 void server_say_prepare(struct server *server, struct prepared *prepared)
@@ -151,7 +156,8 @@ void server_say_prepare(struct server *server, struct prepared *prepared)
         return;
     }
     if (server->pipeline) {
-        say_prepare_in_pipeline(server, prepared);
+        server_say_close(server, slice_of(prepared->name));
+        say_in_pipeline(server, prepared->text, prepared->serial);
         made_note(&server->made, prepared->name, prepared->serial, false);
         return;
     }

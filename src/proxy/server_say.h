@@ -10,6 +10,9 @@ void server_say(struct server *server, struct slice query);         /* a simple 
 void server_say_quietly(struct server *server, struct slice query); /* … whose error does not matter */
 /* The same for one short value: `captured` has it when the server is quiet again (empty if it failed). */
 void server_say_asking(struct server *server, struct slice query);
+/* In the implicit transaction of a pipeline; an error is the client's, whose messages behind it are skipped.
+ */
+void server_say_in_pipeline(struct server *server, struct slice statement);
 void server_say_sync(struct server *server, bool silent);
 /* Makes its transaction fail, and an implicit one not commit: a Parse that cannot be parsed, silent. `reason`
  * appears in the server's log. */

@@ -9,11 +9,6 @@
 
 #include "base/limits.h"
 
-void session_init(struct session *session)
-{
-    memset(session, 0, sizeof *session);
-}
-
 static char *copy_slice(struct slice slice)
 {
     char *text = malloc(slice.bytes + 1);
@@ -171,30 +166,9 @@ static void setting_free(struct session *session, struct setting *setting)
     free(setting);
 }
 
-static void drop_all(struct session *session, struct setting **list)
-{
-    struct setting *setting, *next;
-
-    DL_FOREACH_SAFE(*list, setting, next) {
-        DL_DELETE(*list, setting);
-        setting_free(session, setting);
-    }
-}
-
-void session_done(struct session *session)
-{
-    session_forget_all(session);
-    drop_all(session, &session->base);
-    drop_all(session, &session->pending);
-    belongings_done(&session->belongings);
-    channels_done(&session->channels);
-    report_done(&session->reported);
-    wear_give(session->wear);
-    session_init(session);
-}
-
-static bool note(struct session *session, const struct setting *wanted, struct slice name,
-                 struct slice statement, struct slice value)
+/* Takes what it is given only if it says true. */
+static bool note(struct session *session, bool local, bool reset, struct slice name, struct slice statement,
+                 struct slice value)
 {
     struct setting *setting;
 
@@ -205,11 +179,8 @@ static bool note(struct session *session, const struct setting *wanted, struct s
     setting = calloc(1, sizeof *setting);
     if (setting == NULL)
         return false;
-    setting->local = wanted->local;
-    setting->reset = wanted->reset;
-    setting->depth = wanted->depth;
-    setting->sync = wanted->sync;
-    setting->mixed = session->mixed;
+    setting->step.local = local;
+    setting->reset = reset;
     setting->name = name.at == NULL ? NULL : copy_slice(name);
     setting->statement = copy_slice(statement);
     setting->value = value.at == NULL ? NULL : copy_slice(value);
@@ -221,32 +192,26 @@ static bool note(struct session *session, const struct setting *wanted, struct s
         free(setting);
         return false;
     }
-    session->setting_bytes += statement.bytes + 1;
-    DL_APPEND(session->pending, setting);
+    session->setting_bytes += strlen(setting->statement) + 1;
+    journal_add(&session->journal, &setting->step, JOURNAL_SETTING);
     return true;
 }
 
-static bool remember(struct session *session, const struct setting *wanted, struct slice name,
-                     struct slice statement, struct slice value)
+bool session_set(struct session *session, struct slice name, struct slice statement, struct slice value,
+                 bool local)
 {
-    bool noted = note(session, wanted, name, statement, value);
+    bool noted = note(session, local, false, name, statement, value);
 
     session->forgot = session->forgot || !noted;
     return noted;
 }
 
-bool session_set(struct session *session, struct slice name, struct slice statement, struct slice value,
-                 bool local, unsigned depth, uint64_t sync)
+bool session_reset(struct session *session, struct slice name, struct slice statement)
 {
-    return remember(session, &(struct setting){ .local = local, .depth = depth, .sync = sync }, name,
-                    statement, value);
-}
+    bool noted = note(session, false, true, name, statement, (struct slice){ 0 });
 
-bool session_reset(struct session *session, struct slice name, struct slice statement, unsigned depth,
-                   uint64_t sync)
-{
-    return remember(session, &(struct setting){ .reset = true, .depth = depth, .sync = sync }, name,
-                    statement, (struct slice){ 0 });
+    session->forgot = session->forgot || !noted;
+    return noted;
 }
 
 static bool same_name(const struct setting *a, const struct setting *b)
@@ -299,139 +264,145 @@ bool session_wear(struct session *session, struct wear **wear)
     return true;
 }
 
-void session_commit(struct session *session, uint64_t sync)
-{
-    struct setting *setting, *next;
+/* ---- the journal's hooks ---- */
 
-    belongings_commit(&session->belongings, sync);
-    channels_commit(&session->channels, sync);
-    DL_FOREACH_SAFE(session->pending, setting, next) {
-        if (setting->sync > sync)
-            return;
-        DL_DELETE(session->pending, setting);
-        if (setting->local || setting->undone_sync != 0)
-            setting_free(session, setting);
+static void on_settle(void *who, struct journal_step *change)
+{
+    struct session *session = who;
+
+    switch (change->owner) {
+    case JOURNAL_SETTING:
+        if (change->local)
+            setting_free(session, (struct setting *)change);
         else
-            settle(session, setting);
+            settle(session, (struct setting *)change);
+        break;
+    case JOURNAL_CHANNEL:
+        channels_settle(&session->channels, change);
+        break;
+    case JOURNAL_BELONGING:
+        belongings_settle(&session->belongings, change);
+        break;
     }
 }
 
-/* "BEGIN; SET x …; COMMIT; SELECT 1/0": the SET lasted although the message failed; in another order it did
- * not. */
-static void distrust(struct session *session, struct setting *setting)
+static void on_drop(void *who, struct journal_step *change)
 {
-    free(setting->value);
-    setting->value = NULL;
-    setting->reset = false;
-    session->overflow = true;
-}
+    struct session *session = who;
 
-void session_mix(struct session *session)
-{
-    struct setting *setting;
-
-    session->mixed = true;
-    DL_FOREACH(session->pending, setting) {
-        setting->mixed = true;
-        setting->depth = 0; /* no savepoint that comes now can take it back */
+    switch (change->owner) {
+    case JOURNAL_SETTING:
+        setting_free(session, (struct setting *)change);
+        break;
+    case JOURNAL_CHANNEL:
+        channels_drop(&session->channels, change);
+        break;
+    case JOURNAL_BELONGING:
+        belongings_drop(&session->belongings, change);
+        break;
     }
 }
 
-void session_undo(struct session *session, uint64_t first_sync, uint64_t sync)
+static bool on_heard(void *who, struct journal_step *change)
 {
-    struct setting *setting;
+    struct session *session = who;
 
-    DL_FOREACH(session->pending, setting) {
-        if (setting->sync < first_sync)
-            continue;
-        if (setting->mixed) /* of this transaction, or of one that was committed before it */
-            distrust(session, setting);
-        else
-            setting->undone_sync = sync;
+    return change->owner == JOURNAL_BELONGING && belongings_heard(&session->belongings, change);
+}
+
+static const struct journal_hooks hooks = { on_settle, on_drop, on_heard };
+
+void session_init(struct session *session)
+{
+    memset(session, 0, sizeof *session);
+    journal_init(&session->journal, &hooks, session);
+    channels_init(&session->channels, &session->journal);
+    belongings_init(&session->belongings, &session->journal);
+}
+
+void session_done(struct session *session)
+{
+    session_forget_all(session);
+    journal_done(&session->journal);
+    while (session->base != NULL) {
+        struct setting *setting = session->base;
+
+        DL_DELETE(session->base, setting);
+        setting_free(session, setting);
     }
+    belongings_done(&session->belongings);
+    channels_done(&session->channels);
+    report_done(&session->reported);
+    wear_give(session->wear);
+    session_init(session);
 }
 
-void session_not_undone(struct session *session, uint64_t sync)
+void session_say(struct session *session, enum journal_kind kind, const char *name)
 {
-    struct setting *setting;
-
-    DL_FOREACH(session->pending, setting) {
-        if (setting->undone_sync == 0 || setting->undone_sync > sync)
-            continue;
-        setting->undone_sync = 0;
-        distrust(session, setting);
-    }
+    if (!journal_say(&session->journal, kind, name))
+        session->forgot = session->overflow = true;
 }
 
-void session_rollback(struct session *session, uint64_t sync)
+/* Whoever asks for one of these may have another value. */
+static void distrust(struct session *session)
 {
-    struct setting *setting, *next;
+    struct journal_step *step = NULL;
 
-    belongings_rollback(&session->belongings, sync);
-    channels_rollback(&session->channels, sync);
-    DL_FOREACH_SAFE(session->pending, setting, next) {
-        if (setting->sync > sync)
-            return;
-        DL_DELETE(session->pending, setting);
-        if (!setting->mixed || setting->local) {
-            setting_free(session, setting);
-            continue;
-        }
-        distrust(session, setting);
-        settle(session, setting);
-    }
+    while ((step = journal_next(&session->journal, step, JOURNAL_SETTING, true)) != NULL)
+        if (!step->local)
+            session->forgot = session->overflow = true;
 }
 
-void session_release(struct session *session, unsigned depth)
+void session_lost(struct session *session, bool unsure)
 {
-    struct setting *setting;
-
-    belongings_release(&session->belongings, depth);
-    channels_release(&session->channels, depth);
-    DL_FOREACH(session->pending, setting)
-        if (setting->depth > depth)
-            setting->depth = depth;
+    if (unsure)
+        distrust(session);
+    journal_drop(&session->journal);
 }
 
-void session_rollback_to(struct session *session, unsigned depth)
+static bool may_be(const struct setting *setting, const char *name)
 {
-    struct setting *setting, *next;
-
-    belongings_rollback_to(&session->belongings, depth);
-    channels_rollback_to(&session->channels, depth);
-    DL_FOREACH_SAFE(session->pending, setting, next) {
-        if (setting->depth > depth) {
-            DL_DELETE(session->pending, setting);
-            setting_free(session, setting);
-        }
-    }
+    return setting->name == NULL || strcasecmp(setting->name, name) == 0;
 }
 
-/* The last word about `name` in a list, of those in force; NULL: none. */
-static const struct setting *last_word(const struct setting *list, const char *name)
+/* The last word about `name`, of those in force; NULL: none. */
+static const struct setting *last_word(const struct session *session, const char *name)
 {
     const struct setting *setting, *found = NULL;
+    const struct journal_step *step = NULL;
 
-    DL_FOREACH(list, setting)
-        if (setting->undone_sync == 0 && (setting->name == NULL || strcasecmp(setting->name, name) == 0))
+    DL_FOREACH(session->base, setting)
+        if (may_be(setting, name))
             found = setting;
+    while ((step = journal_next(&session->journal, step, JOURNAL_SETTING, false)) != NULL)
+        if (may_be((const struct setting *)step, name))
+            found = (const struct setting *)step;
     return found;
 }
 
 enum session_value session_value(const struct session *session, const char *name, const char **value)
 {
-    const struct setting *setting = last_word(session->pending, name);
+    const struct setting *setting;
 
     if (session->forgot)
         return SESSION_UNKNOWN;
-    if (setting == NULL)
-        setting = last_word(session->base, name);
+    setting = last_word(session, name);
     if (setting == NULL || setting->reset)
         return SESSION_ABSENT;
     if (setting->name == NULL || setting->value == NULL)
         return SESSION_UNKNOWN;
     *value = setting->value;
     return SESSION_FOUND;
+}
+
+bool session_is_changing(const struct session *session, const char *name)
+{
+    const struct journal_step *step = NULL;
+
+    while ((step = journal_next(&session->journal, step, JOURNAL_SETTING, false)) != NULL)
+        if (name == NULL || may_be((const struct setting *)step, name))
+            return true;
+    return false;
 }
 
 /* ---- reported parameters ---- */

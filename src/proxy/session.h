@@ -12,6 +12,7 @@
 #include "base/slice.h"
 #include "proxy/belongings.h"
 #include "proxy/channels.h"
+#include "proxy/journal.h"
 #include "proxy/report.h"
 #include "proxy/share.h"
 #include "proxy/wear.h"
@@ -41,30 +42,22 @@ struct prepared {
 
 /* One SET (or RESET …) as the client said it. */
 struct setting {
+    struct journal_step step; /* first; until its transaction is over */
     char *name;      /* lower case; NULL: any. With `reset` that is RESET ALL or DISCARD ALL, without it a
                       * set_config() whose setting could not be read */
     char *statement; /* to say again on another server */
     char *value;     /* NULL: could not be read */
-    bool local;
-    bool reset;     /* RESET: back to the startup value */
-    unsigned depth; /* savepoints that stood when it was made */
-    bool mixed;     /* noted while session->mixed */
-    uint64_t
-        undone_sync; /* a ROLLBACK has been sent, for that ReadyForQuery: not in force any more; 0: none */
-    uint64_t sync;   /* the ReadyForQuery that at the earliest ends its transaction */
+    bool reset;      /* RESET: back to the startup value */
     struct setting *prev, *next;
 };
 
 struct session {
     struct prepared *prepared; /* by name */
     uint64_t last_serial;
-    uint64_t *serials;       /* of all whose servers it shares; NULL: last_serial */
-    struct setting *base;    /* in force outside transactions, oldest first, one per name */
-    struct setting *pending; /* of the open transaction, oldest first */
-    uint64_t version;        /* rises when `base` changes */
-    uint64_t committed_sync; /* the ReadyForQuery before which a COMMIT was sent last */
-    bool mixed; /* the message at hand ends a transaction and goes on: whether a change in it lasted is not
-                   knowable from how the message ended */
+    uint64_t *serials;      /* of all whose servers it shares; NULL: last_serial */
+    struct journal journal; /* what transactions that are not over have changed of it */
+    struct setting *base;   /* in force outside transactions, oldest first, one per name */
+    uint64_t version;       /* rises when `base` changes */
     size_t setting_bytes;
     bool overflow;          /* more than JOURNAL_BYTES_MAX: this session cannot join another store */
     bool forgot;            /* a change could not be remembered: every value is unknown */
@@ -72,7 +65,7 @@ struct session {
     struct wear *wear;      /* what `base` comes to, at `wear_version` */
     uint64_t wear_version;
     struct belongings belongings; /* what is at one store only */
-    struct channels channels;     /* LISTEN; they follow the same commits and rollbacks */
+    struct channels channels;     /* LISTEN */
     bool prepared_sets;           /* some SQL-level PREPARE runs a set_config() */
     bool temp_shadows;            /* made a temporary table */
 };
@@ -96,31 +89,24 @@ void session_forget_serial(struct session *session, uint64_t serial);
 bool session_prepare_failed(struct session *session, uint64_t serial);
 void session_forget_all(struct session *session);
 
-/* Notes a change in the open transaction (a single statement outside one is a transaction of its own).
- * `value` .at NULL: unreadable. false: no memory. */
+/* Notes a change by the statement that is being booked (journal.at). `value` .at NULL: unreadable. false: no
+ * memory. */
 bool session_set(struct session *session, struct slice name /* .at NULL: any */, struct slice statement,
-                 struct slice value, bool local, unsigned depth, uint64_t sync);
-bool session_reset(struct session *session, struct slice name /* .at NULL: ALL */, struct slice statement,
-                   unsigned depth, uint64_t sync);
-/* More follows a COMMIT before the same ReadyForQuery: if that fails, whether the changes so far lasted is
- * not known. */
-void session_mix(struct session *session);
-/* A ROLLBACK is sent, for ReadyForQuery number `sync`; the transaction's first one was `first_sync`. */
-void session_undo(struct session *session, uint64_t first_sync, uint64_t sync);
-/* … and ReadyForQuery number `sync` says that the transaction goes on: the ROLLBACK was skipped. */
-void session_not_undone(struct session *session, uint64_t sync);
-/* The transaction that ReadyForQuery number `sync` ended: pending ones that are not local become the base, …
- */
-void session_commit(struct session *session, uint64_t sync);
-void session_rollback(struct session *session, uint64_t sync); /* … or go */
-void session_rollback_to(struct session *session,
-                         unsigned depth); /* those made with more than `depth` savepoints */
-void session_release(struct session *session, unsigned depth); /* those now belong to `depth` savepoints */
+                 struct slice value, bool local);
+bool session_reset(struct session *session, struct slice name /* .at NULL: ALL */, struct slice statement);
+/* The same of a statement that decides what becomes of changes; `name`: of a savepoint, else NULL. */
+void session_say(struct session *session, enum journal_kind kind, const char *name);
+/* Nothing will be heard of what has been said and not been settled. `unsure`: some of it may have been done
+ * where the session lives on, and is unknown from now on. */
+void session_lost(struct session *session, bool unsure);
 
 /* The value in force. FOUND with *value; UNKNOWN: changed to something unreadable; ABSENT: as it was at
  * startup. */
 enum session_value { SESSION_ABSENT, SESSION_FOUND, SESSION_UNKNOWN };
 enum session_value session_value(const struct session *session, const char *name, const char **value);
+
+/* A transaction that is not over has changed it; `name` NULL: has changed any. */
+bool session_is_changing(const struct session *session, const char *name);
 
 /* What a server must wear to be like the session; borrowed until the base changes. false: no memory. */
 bool session_wear(struct session *session, struct wear **wear);

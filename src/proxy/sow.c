@@ -49,7 +49,7 @@ void sow_note(struct client *client, const struct running *running)
         return;
     if (statement->unsettles)
         client->sow.unsettles = client_ends_with(client);
-    if (statement->sown_count > 0 && !statement->ddl && !statement->tenants_partial && !client->session.mixed)
+    if (statement->sown_count > 0 && !statement->ddl && !statement->tenants_partial && !client->sow.mixed)
         attribute_each_row(statement, running->text, running->shape, running->params, on_row, client);
 }
 

@@ -18,6 +18,9 @@ struct sown;
 struct sow {
     struct sown *pending; /* of transactions that have not been answered, the latest first */
     unsigned count;
+    bool mixed; /* the message at hand ends a transaction and goes on, or follows such a one before its
+                   ReadyForQuery: how that ends says nothing of it */
+    uint64_t ended_sync; /* the ReadyForQuery before which a COMMIT or ROLLBACK was sent last */
     uint64_t
         unsettles; /* the ReadyForQuery that ends one that may take streams from their tenants; 0: none */
 };

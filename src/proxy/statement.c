@@ -18,6 +18,16 @@
 
 /* ---- forwarding ---- */
 
+/* What has been added last has so many statements. */
+static void count_statements(struct client *client, struct server *server, size_t count)
+{
+    struct request *last = owed_last(server);
+
+    client->session.journal.said += count;
+    if (last != NULL && !last->silent)
+        last->statements = count;
+}
+
 static bool owe(struct client *client, struct server *server, char owed, uint64_t serial)
 {
     if (owed != 0) {
@@ -30,8 +40,10 @@ static bool owe(struct client *client, struct server *server, char owed, uint64_
         }
         client->answering = (int)server->store->index;
     }
+    if (owed == 'Q' || owed == 'E' || owed == 'F')
+        count_statements(client, server, owed == 'Q' ? client->saying : 1);
     if (owed == 'Q' || owed == 'S' || owed == 'F')
-        client->sync_sent++;
+        client_asks_ready(client);
     return true;
 }
 
@@ -99,7 +111,7 @@ static void refused_ready(struct client *client, struct server *server)
     if (!client->txn.open)
         branches_abandon(client, (int)server->store->index);
     server_say_sync(server, false);
-    client->sync_sent++;
+    client_asks_ready(client);
     client->answering = (int)server->store->index;
     if (!client->txn.open)
         txn_reset(&client->txn);
@@ -190,7 +202,11 @@ static void book_query(struct client *client, const struct message *message, str
     server->made.unnamed_serial = 0;
     server->pipeline = false;
     if (!client->txn.open && client->txn.branch_count > 1) /* a Query ends a pipeline like a Sync */
+    {
+        branches_note_settings(client);
         branches_sync_quietly(client, (int)server->store->index);
+    }
+    client->saying = message->plan != NULL && message->plan->parsed ? message->plan->statement_count : 1;
 }
 
 static void forward_query(struct client *client, const struct msg *header, const struct message *message,

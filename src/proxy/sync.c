@@ -63,7 +63,7 @@ bool sync_message(struct client *client, const struct msg *header)
     struct buf answer;
 
     if (client->txn.branch_count > 1) {
-        branches_note_spoilt(client);
+        branches_note_settings(client);
         if (!sync_others(client))
             return false;
     }

@@ -36,7 +36,6 @@ struct branch {
     bool kept;   /* LISTEN, a cursor, a portal: something that a rollback would take from the client */
     bool pinned; /* its snapshot was exported, or is another one's: no second store can have it */
     bool ending; /* has been told COMMIT, ahead of the writing one */
-    bool spoilt; /* told SETs outside a block: what becomes of them is not known */
     unsigned wrote_depth; /* wrote: the savepoints that stood before its first write */
     size_t journal_at;
     struct route_table

@@ -21,8 +21,6 @@
 
 struct play {
     struct session session;
-    unsigned depth;
-    uint64_t sync;
 };
 
 static struct slice slice_or_nothing(const char *text)
@@ -33,6 +31,7 @@ static struct slice slice_or_nothing(const char *text)
 static void say(struct play *play, char *text)
 {
     struct session *session = &play->session;
+    struct journal *journal = &session->journal;
     char said[128], *word, *name, *value;
     struct slice statement;
 
@@ -41,26 +40,24 @@ static void say(struct play *play, char *text)
     word = strsep(&text, " ");
     name = text == NULL ? NULL : strsep(&text, " ");
     value = text;
+    journal->at = journal->said++;
     if (strcmp(word, "set") == 0 || strcmp(word, "local") == 0) {
-        assert_true(session_set(session, slice_or_nothing(name), statement, slice_or_nothing(value),
-                                word[0] == 'l', play->depth, play->sync));
+        assert_true(
+            session_set(session, slice_or_nothing(name), statement, slice_or_nothing(value), word[0] == 'l'));
     } else if (strcmp(word, "reset") == 0) {
         if (strcmp(name, "all") == 0)
             name = NULL;
-        assert_true(session_reset(session, slice_or_nothing(name), statement, play->depth, play->sync));
+        assert_true(session_reset(session, slice_or_nothing(name), statement));
     } else if (strcmp(word, "savepoint") == 0) {
-        play->depth++;
+        session_say(session, JOURNAL_SAVEPOINT, "s");
     } else if (strcmp(word, "release") == 0) {
-        session_release(session, --play->depth);
+        session_say(session, JOURNAL_RELEASE, "s");
     } else if (strcmp(word, "rollback") == 0) {
-        session_rollback_to(session, play->depth - 1);
+        session_say(session, JOURNAL_ROLLBACK_TO, "s");
     } else {
-        if (strcmp(word, "ready") == 0)
-            session_commit(session, play->sync);
-        else
-            session_rollback(session, play->sync);
-        play->sync++;
-        play->depth = 0;
+        session_say(session, strcmp(word, "ready") == 0 ? JOURNAL_COMMIT : JOURNAL_ROLLBACK, NULL);
+        journal_close(journal, false);
+        journal_ready(journal, journal->said, 'I');
     }
 }
 
@@ -69,8 +66,6 @@ static void play_script(struct play *play, const char *script)
     char copy[512], *rest = copy, *text;
 
     session_init(&play->session);
-    play->depth = 0;
-    play->sync = 1;
     snprintf(copy, sizeof copy, "%s", script);
     while ((text = strsep(&rest, ";")) != NULL)
         say(play, text + strspn(text, " "));
@@ -181,7 +176,7 @@ static void a_setting_is_found_in_any_case(void **state)
 
     (void)state;
     session_init(&session);
-    assert_true(session_set(&session, slice_of("app.tenant"), slice_of("s"), slice_of("t"), false, 0, 1));
+    assert_true(session_set(&session, slice_of("app.tenant"), slice_of("s"), slice_of("t"), false));
     assert_int_equal(session_value(&session, "App.Tenant", &value), SESSION_FOUND);
     assert_string_equal(value, "t");
     session_done(&session);
@@ -209,6 +204,7 @@ static void the_base_is_what_a_joining_server_must_be_told(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(base_cases); i++) {
         const struct setting *setting;
+        const struct journal_step *step;
         char base[256] = "";
         struct play play;
         size_t bytes = 0;
@@ -222,111 +218,12 @@ static void the_base_is_what_a_joining_server_must_be_told(void **state)
         }
         assert_string_equal(base, base_cases[i].base);
         assert_int_equal(play.session.version, base_cases[i].version);
-        DL_FOREACH(play.session.pending, setting)
-            bytes += strlen(setting->statement) + 1;
+        step = NULL;
+        while ((step = journal_next(&play.session.journal, step, JOURNAL_SETTING, true)) != NULL)
+            bytes += strlen(((struct setting *)step)->statement) + 1;
         assert_int_equal(play.session.setting_bytes, bytes);
         session_done(&play.session);
     }
-}
-
-/* Three SETs on the wire, due at ReadyForQuery 2, 4 and 6. After those up to `sync` have committed or rolled
- * back: the value of x. */
-static const struct sync_case {
-    uint64_t sync;
-    bool committed;
-    const char *settled; /* once all that is still pending has gone */
-    size_t pending;
-} sync_cases[] = {
-    { 1, true, ABSENT, 3 }, { 2, true, "2", 2 },     { 3, true, "2", 2 },     { 4, true, "4", 1 },
-    { 6, true, "6", 0 },    { 1, false, ABSENT, 3 }, { 4, false, ABSENT, 1 }, { 6, false, ABSENT, 0 },
-};
-
-static void only_what_was_answered_is_settled(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < COUNT(sync_cases); i++) {
-        struct session session;
-        const struct setting *setting;
-        size_t pending = 0;
-        const char *x;
-
-        session_init(&session);
-        for (uint64_t sync = 2; sync <= 6; sync += 2) {
-            const char value[] = { (char)('0' + sync), '\0' };
-
-            assert_true(
-                session_set(&session, slice_of("x"), slice_of("set"), slice_of(value), false, 0, sync));
-        }
-        if (sync_cases[i].committed)
-            session_commit(&session, sync_cases[i].sync);
-        else
-            session_rollback(&session, sync_cases[i].sync);
-        DL_FOREACH(session.pending, setting)
-            pending++;
-        assert_int_equal(pending, sync_cases[i].pending);
-        if (pending > 0)
-            assert_string_equal(value_of_x(&session), "6");
-        session_rollback(&session, UINT64_MAX);
-        x = value_of_x(&session);
-        if (sync_cases[i].settled == NULL)
-            assert_null(x);
-        else
-            assert_string_equal(x, sync_cases[i].settled);
-        session_done(&session);
-    }
-}
-
-static void what_failed_behind_a_commit_may_have_lasted(void **state)
-{
-    struct session session;
-
-    (void)state;
-    session_init(&session);
-    assert_true(session_set(&session, slice_of("x"), slice_of("set x 1"), slice_of("1"), false, 0, 1));
-    session_mix(&session);
-    session_rollback(&session, 1);
-    assert_string_equal(value_of_x(&session), UNKNOWN);
-    session.mixed = false;
-    assert_true(session_set(&session, slice_of("x"), slice_of("set x 2"), slice_of("2"), false, 0, 2));
-    session_mix(&session);
-    session_commit(&session, 2);
-    assert_string_equal(value_of_x(&session), "2"); /* it went well: nothing to doubt */
-    session_done(&session);
-}
-
-static void set_in_autocommit_and(struct session *session, const char *value, uint64_t sync,
-                                  uint64_t first_sync)
-{
-    session_init(session);
-    assert_true(session_set(session, slice_of("x"), slice_of("set x 1"), slice_of("1"), false, 0, 1));
-    session_commit(session, 1);
-    assert_true(session_set(session, slice_of("x"), slice_of("set x"), slice_of(value), false, 0, sync));
-    session_undo(session, first_sync, sync + 1);
-}
-
-static void what_a_sent_rollback_undoes_is_not_in_force(void **state)
-{
-    struct session session;
-
-    (void)state;
-    set_in_autocommit_and(&session, "2", 2, 2); /* in the block that the ROLLBACK ends */
-    assert_string_equal(value_of_x(&session), "1");
-    session_commit(&session, 3); /* the next transaction of the same pipeline went well */
-    assert_string_equal(value_of_x(&session), "1");
-    session_done(&session);
-
-    set_in_autocommit_and(&session, "2", 2, 3); /* before the block: a transaction of its own */
-    assert_string_equal(value_of_x(&session), "2");
-    session_commit(&session, 2);
-    assert_string_equal(value_of_x(&session), "2");
-    session_done(&session);
-
-    set_in_autocommit_and(&session, "2", 2, 2);
-    session_not_undone(&session, 2); /* the answer to something earlier */
-    assert_string_equal(value_of_x(&session), "1");
-    session_not_undone(&session, 3); /* it was skipped: a savepoint may bring the value back */
-    assert_string_equal(value_of_x(&session), UNKNOWN);
-    session_done(&session);
 }
 
 static void what_could_not_be_remembered_makes_every_value_unknown(void **state)
@@ -337,14 +234,14 @@ static void what_could_not_be_remembered_makes_every_value_unknown(void **state)
     (void)state;
     memset(text, 'x', JOURNAL_BYTES_MAX + 1);
     session_init(&session);
-    assert_true(session_set(&session, slice_of("x"), slice_of("set x 1"), slice_of("1"), false, 0, 1));
-    session_commit(&session, 1);
+    assert_true(session_set(&session, slice_of("x"), slice_of("set x 1"), slice_of("1"), false));
+    journal_ready(&session.journal, 1, 'I');
     assert_false(session.overflow);
     assert_true(session_set(&session, slice_of("x"), (struct slice){ text, JOURNAL_BYTES_MAX + 1 },
-                            slice_of("2"), false, 0, 2));
+                            slice_of("2"), false));
     assert_true(session.overflow);
     assert_string_equal(value_of_x(&session), UNKNOWN); /* "1" would be another tenant's */
-    session_rollback(&session, UINT64_MAX);
+    session_lost(&session, false);
     assert_string_equal(value_of_x(&session), UNKNOWN);
     session_done(&session);
     free(text);
@@ -530,9 +427,6 @@ int main(void)
         cmocka_unit_test(the_value_in_force_is_postgresqls),
         cmocka_unit_test(a_setting_is_found_in_any_case),
         cmocka_unit_test(the_base_is_what_a_joining_server_must_be_told),
-        cmocka_unit_test(only_what_was_answered_is_settled),
-        cmocka_unit_test(what_failed_behind_a_commit_may_have_lasted),
-        cmocka_unit_test(what_a_sent_rollback_undoes_is_not_in_force),
         cmocka_unit_test(what_could_not_be_remembered_makes_every_value_unknown),
         cmocka_unit_test(a_prepared_statement_is_kept_whole),
         cmocka_unit_test(a_name_that_is_used_again_is_replaced),

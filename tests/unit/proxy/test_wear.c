@@ -24,9 +24,9 @@ static void settle(struct session *session, const char *script)
 
         *statement++ = '\0';
         assert_true(session_set(session, strcmp(each, "?") == 0 ? (struct slice){ 0 } : slice_of(each),
-                                slice_of(statement), (struct slice){ 0 }, false, 0, 1));
+                                slice_of(statement), (struct slice){ 0 }, false));
     }
-    session_commit(session, 1);
+    journal_ready(&session->journal, 1, 'I');
 }
 
 static const struct change_case {
