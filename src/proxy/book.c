@@ -105,7 +105,9 @@ static bool note_set(struct client *client, const struct message *message,
     if (bound != NULL) {
         if (bound->value != NULL && !bound->executed)
             said = slice_of(bound->value);
-        if (bound->words.at != NULL)
+        if (bound->executed) /* whether it sets anything again is not known */
+            *text = (struct slice){ 0 };
+        else if (bound->words.at != NULL)
             *text = bound->words;
         else if (bound->parameters)
             *text = (struct slice){ 0 };
