@@ -11,6 +11,7 @@
 #include "proxy/execute.h"
 #include "proxy/join.h"
 #include "proxy/hear.h"
+#include "proxy/local.h"
 #include "proxy/loop.h"
 #include "proxy/planning.h"
 #include "proxy/owed.h"
@@ -545,24 +546,6 @@ static enum arrival find_failed(struct client *client, const struct message *mes
     return REFUSED;
 }
 
-/* What was to be said once, before anything else. */
-static bool has_bad_news(struct client *client, struct error *err)
-{
-    if (client->refused) {
-        client->refused = false;
-        *err = client->refused_why;
-        return true;
-    }
-    if (!client->txn.lost)
-        return false;
-    client->txn.lost = false;
-    *err = client->lost_why;
-    error_detail(err,
-                 "The transaction was lost with the connection to its store; nothing of it was committed.");
-    error_hint(err, "Begin it again.");
-    return true;
-}
-
 /* The store that the message goes to, its gates passed. */
 static enum arrival find_store(struct client *client, const struct message *message, int *index, int *waiting,
                                struct error *err)
@@ -650,7 +633,7 @@ enum arrival arrive_at(struct client *client, const struct message *message, str
 
     *server = NULL;
     glance_begin(client->loop->glance);
-    if (has_bad_news(client, err))
+    if (local_bad_news(client, err))
         return REFUSED;
     if (must_hear_first(client, message))
         return wait_for(client, EV_SWITCH, (unsigned)client->answering);

@@ -96,7 +96,7 @@ bool extended_refuse_failed(struct client *client, const struct msg *msg, const 
 
     if (!client->txn.failed)
         return false;
-    local_failed(plan, &err);
+    local_failed(client, plan, &err);
     return extended_refuse(client, msg, &err);
 }
 

@@ -38,7 +38,8 @@ bool local_answers(const struct client *client, const struct plan *plan)
     if (txn->branch >= 0)
         return false;
     switch (statement->kind) {
-    case STATEMENT_COMMIT:
+    case STATEMENT_COMMIT: /* who believes that it can be committed must hear that it was lost */
+        return !txn->lost && !client->refused;
     case STATEMENT_ROLLBACK:
         return true;
     case STATEMENT_SAVEPOINT:
@@ -106,10 +107,42 @@ bool local_run(struct client *client, const struct plan_statement *statement, st
     return well;
 }
 
-void local_failed(const struct plan *plan, struct error *err)
+bool local_bad_news(struct client *client, struct error *err)
 {
-    if (plan != NULL && plan->parsed && plan->statement_count == 1 &&
-        plan->statements[0].kind == STATEMENT_ROLLBACK_TO)
+    if (client->refused) {
+        client->refused = false;
+        *err = client->refused_why;
+        return true;
+    }
+    if (!client->txn.lost)
+        return false;
+    client->txn.lost = false;
+    *err = client->lost_why;
+    error_detail(err,
+                 "The transaction was lost with the connection to its store; nothing of it was committed.");
+    error_hint(err, "ROLLBACK, then begin it again.");
+    return true;
+}
+
+/* A COMMIT that is answered with an error has ended the transaction all the same. */
+static void end_unwell(struct client *client, const struct plan *plan)
+{
+    struct buf unsaid;
+
+    if (plan == NULL || !plan->parsed || plan->statement_count != 1 ||
+        plan->statements[0].kind != STATEMENT_COMMIT)
+        return;
+    buf_init(&unsaid);
+    local_run(client, &plan->statements[0], (struct slice){ 0 }, &unsaid);
+    buf_done(&unsaid);
+}
+
+void local_failed(struct client *client, const struct plan *plan, struct error *err)
+{
+    if (local_bad_news(client, err))
+        end_unwell(client, plan);
+    else if (plan != NULL && plan->parsed && plan->statement_count == 1 &&
+             plan->statements[0].kind == STATEMENT_ROLLBACK_TO)
         error_set(err, "3B001", "savepoint \"%s\" does not exist", plan->statements[0].name);
     else
         error_set(err, "25P02",

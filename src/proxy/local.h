@@ -11,8 +11,10 @@ bool local_run(struct client *client, const struct plan_statement *statement, st
                struct buf *answer);
 /* Says `answer` and a ReadyForQuery of our own behind it. */
 void local_ready(struct client *client, struct buf *answer, bool failed);
-/* What PostgreSQL says to a statement while the transaction has failed, and no server knows of it. */
-void local_failed(const struct plan *plan, struct error *err);
+/* A server went away, and nobody has been told: is to be said once, before anything else. */
+bool local_bad_news(struct client *client, struct error *err);
+/* What a statement is answered while the transaction has failed, and no server knows of it. */
+void local_failed(struct client *client, const struct plan *plan, struct error *err);
 void local_drop_portal(struct client *client);
 
 #endif

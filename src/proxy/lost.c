@@ -23,6 +23,12 @@ static void outcome_unknown(struct error *unknown, const struct error *why)
     error_hint(unknown, "Look whether what the transaction wrote is there before it is tried again.");
 }
 
+/* The block that is open when all owed answers are in has failed. Before its BEGIN there is none. */
+static char status_behind(const struct client *client, struct server *server)
+{
+    return client->txn.open && !owed_ends(server) ? 'E' : 'I';
+}
+
 /* Answers what the lost server owed: an error for every statement, a ReadyForQuery for every one that was
  * due. */
 static void answer_for(struct client *client, struct server *server, const struct error *why)
@@ -52,10 +58,12 @@ static void answer_for(struct client *client, struct server *server, const struc
         if (kind == REQUEST_LOCAL)
             client_said(client, ready, failed, until);
         if (kind == 'Q' || kind == 'S' || kind == 'F') {
-            write_ready(out, 'I');
+            char status = status_behind(client, server);
+
+            write_ready(out, status);
             client->outcome_failed = true;
             told = false;
-            outcome_ready(client, NULL, 'I', until);
+            outcome_ready(client, NULL, status, until);
         }
     }
     client->skip_to_sync = client->skip_to_sync || told;
@@ -149,11 +157,13 @@ void lost_server(struct client *client, struct server *server)
     if (client->answering == index)
         client->answering = -1;
     if (txn_at(&client->txn, index) != NULL) {
-        bool lost = client->txn.open && !owed && !client->refused;
-
         branches_abandon(client, index);
-        txn_reset(&client->txn);
-        client->txn.lost = lost;
+        if (client->txn.open) { /* what follows of it, sent already perhaps, must not run on its own */
+            txn_fail(&client->txn);
+            client->txn.lost = !owed && !client->refused;
+        } else {
+            txn_reset(&client->txn);
+        }
         session_lost(&client->session, client->answering >= 0);
         sow_drop(client);
         gates_leave(&client->passes, UINT64_MAX, clock_ms());

@@ -102,6 +102,14 @@ struct request *owed_last(const struct server *server)
     return server->line_count == 0 ? NULL : owed_at(server, server->line_count - 1);
 }
 
+bool owed_ends(const struct server *server)
+{
+    for (size_t i = 0; i < server->line_count; i++)
+        if (owed_at(server, i)->ends)
+            return true;
+    return false;
+}
+
 void owed_pop(struct server *server)
 {
     struct request *head = owed_at(server, 0);

@@ -18,13 +18,13 @@ struct request {
     bool capture;       /* silent: the first column of its row goes to server->captured */
     bool expect_error;  /* silent: it is meant to fail */
     bool quietly;       /* silent: whatever becomes of it, nobody asks */
-    bool copies;        /* COPY FROM STDIN; `local`, if any, is the error to be told instead of the CopyFail's */
-    bool copy_said;     /* … whose CopyInResponse the client has had from us */
-    bool ends;          /* ends a transaction: if its answer is lost, nobody knows whether it was committed */
-    uint64_t serial;    /* P, and Q of a PREPARE alone: which prepared statement */
-    uint64_t ordinal;   /* the journal's number of its first statement, or of the next one if it has none */
-    size_t statements;  /* how many it has: of Q as many as in its text, of E and F one */
-    size_t done;        /* … and how many have been answered */
+    bool copies;     /* COPY FROM STDIN; `local`, if any, is the error to be told instead of the CopyFail's */
+    bool copy_said;  /* … whose CopyInResponse the client has had from us */
+    bool ends;       /* ends a transaction: if its answer is lost, nobody knows whether it was committed */
+    uint64_t serial; /* P, and Q of a PREPARE alone: which prepared statement */
+    uint64_t ordinal;  /* the journal's number of its first statement, or of the next one if it has none */
+    size_t statements; /* how many it has: of Q as many as in its text, of E and F one */
+    size_t done;       /* … and how many have been answered */
     struct buf local;
     char ready;  /* L: `local` ends with a ReadyForQuery of that status; 0: it does not */
     bool failed; /* L: it says that the transaction failed */
@@ -38,6 +38,7 @@ struct request *owed_at(const struct server *server, size_t index); /* index < l
 struct request *owed_head(const struct server *server);             /* NULL: nothing is owed */
 struct request *owed_last(const struct server *server);             /* NULL: nothing is */
 bool owed_has(const struct server *server, const char *kinds);      /* some visible one of these kinds */
+bool owed_ends(const struct server *server); /* some request that ends a transaction is owed */
 void owed_pop(struct server *server);
 void owed_drop(struct server *server, size_t index); /* a Sync that will not be answered */
 void owed_done(struct server *server);               /* all of it, and the line's memory */

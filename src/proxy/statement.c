@@ -160,7 +160,7 @@ static bool refuse_failed(struct client *client, const struct msg *header, const
 
     if (!client->txn.failed || local_answers(client, plan))
         return false;
-    local_failed(plan, &err);
+    local_failed(client, plan, &err);
     statement_refuse(client, header, simple, &err);
     return true;
 }

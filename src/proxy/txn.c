@@ -46,6 +46,15 @@ void txn_reset(struct txn *txn)
     memset(txn->paper, 0, sizeof txn->paper);
 }
 
+void txn_fail(struct txn *txn)
+{
+    uint64_t first_sync = txn->first_sync;
+
+    txn_reset(txn);
+    txn->first_sync = first_sync;
+    txn->open = txn->failed = true;
+}
+
 bool txn_note(struct txn *txn, struct slice statement)
 {
     char **more, *copy;

@@ -55,8 +55,8 @@ struct txn {
     int branch;          /* store of the branch used last, -1: there is none */
     struct branch branches[STORES_MAX]; /* in the order in which they joined */
     size_t branch_count;
-    bool failed;   /* open, no branch, and refused by the proxy: everything but its end is answered 25P02 */
-    bool lost;     /* a server went away: the next statement says so */
+    bool failed;   /* open, no branch, refused by the proxy or lost: all but its end is answered 25P02 */
+    bool lost;     /* failed since a server went away: the next statement says so */
     bool overflow; /* journal over JOURNAL_BYTES_MAX, or something in it that cannot be said again */
     bool isolation_known;          /* `isolation` is the server's own word */
     char isolation;                /* 'c', 'r', 's'; 0: the session's default */
@@ -80,6 +80,8 @@ bool txn_savepoint(struct txn *txn, struct slice statement, const char *name);
 bool txn_release(struct txn *txn, const char *name);
 bool txn_rollback_to(struct txn *txn, const char *name);
 bool txn_has_savepoint(const struct txn *txn, const char *name);
+/* Its server is lost, and all that it has done with it: from now on the block is failed, until its end. */
+void txn_fail(struct txn *txn);
 /* COMMIT AND CHAIN / ROLLBACK AND CHAIN: a new block with the old modes on the branch used last. `failed`:
  * the old one had failed. */
 void txn_chain(struct txn *txn, bool failed);

@@ -5,8 +5,10 @@ import time
 import psycopg
 import pytest
 
+import wire
 from conftest import OTHER, TENANT, connect
 from events import append, place
+from eventstore import APP, APP_PASSWORD
 from pgcluster import wait_until
 from test_listens import heard, listening, notify
 
@@ -87,6 +89,79 @@ def test_a_statement_that_runs_is_answered(few, stores):
             conn.execute(f"SELECT pg_terminate_backend(pg_backend_pid()) FROM events WHERE tenant_id = '{TENANT}' LIMIT 1")
         assert end.value.sqlstate == "57P01"
         assert place(conn, TENANT) == (stores.dedicated.port, 20)
+
+
+def insert(tenant, version):
+    return ("INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, tenant_id, version, timestamp, payload)"
+            f" VALUES (gen_random_uuid(), gen_random_uuid(), 'lost', 'P', '{tenant}', {version}, now(), '{{}}')")
+
+
+def versions(stores):
+    return sorted(version for cluster in (stores.shared, stores.dedicated)
+                  for (version,) in cluster.rows(stores.dbname, "SELECT version FROM events WHERE aggregate_type = 'lost'"))
+
+
+def said(form, *statements):
+    if form == "simple":
+        return b"".join(map(wire.query, statements))
+    return b"".join(wire.parse(one) + wire.bind() + wire.execute() + wire.sync() for one in statements)
+
+
+def answers(raw, count):
+    """What each message was answered: SQLSTATE or command tag, and the status behind it."""
+    told = []
+    for _ in range(count):
+        seen = raw.until("Z")
+        words = [m.fields()["C"] if m.kind == "E" else m.body.rstrip(b"\0").decode() for m in seen if m.kind in "EC"]
+        told.append((words[0] if words else "", seen[-1].body.decode()))
+    return told
+
+
+@pytest.mark.parametrize("form", ["simple", "extended"])
+@pytest.mark.parametrize("tenant", [TENANT, OTHER])
+def test_nothing_of_a_lost_transaction_runs_on_its_own(few, stores, tenant, form):
+    """What was sent behind the loss, before the client could know of it: the block has failed until its end."""
+    with wire.RawClient(few.port) as raw:
+        raw.login(APP, APP_PASSWORD, stores.dbname)
+        raw.send(said(form, "BEGIN", insert(tenant, 1)))
+        assert answers(raw, 2) == [("BEGIN", "T"), ("INSERT 0 1", "T")]
+        restart(stores.dedicated if tenant == TENANT else stores.shared, "fast")
+        raw.send(said(form, insert(tenant, 2), insert(tenant, 3), "COMMIT", insert(tenant, 4)))
+        told = answers(raw, 4)
+        assert told[0][0] in TOLD and told[0][1] == "E"
+        assert told[1:] == [("25P02", "E"), ("ROLLBACK", "I"), ("INSERT 0 1", "I")]
+    assert versions(stores) == [4]
+
+
+@pytest.mark.parametrize("form", ["simple", "extended"])
+@pytest.mark.parametrize("tenant", [TENANT, OTHER])
+def test_a_commit_of_a_lost_transaction_is_an_error(few, stores, tenant, form):
+    with wire.RawClient(few.port) as raw:
+        raw.login(APP, APP_PASSWORD, stores.dbname)
+        raw.send(said(form, "BEGIN", insert(tenant, 1)))
+        answers(raw, 2)
+        restart(stores.dedicated if tenant == TENANT else stores.shared, "fast")
+        raw.send(said(form, "COMMIT", insert(tenant, 2)))
+        told = answers(raw, 2)
+        assert told[0][0] in TOLD and told[0][1] == "I"
+        assert told[1] == ("INSERT 0 1", "I")
+    assert versions(stores) == [2]
+
+
+@pytest.mark.parametrize("form", ["simple", "extended"])
+@pytest.mark.parametrize("tenant", [TENANT, OTHER])
+def test_a_block_sent_ahead_is_lost_as_a_whole(few, stores, tenant, form):
+    """The server goes in the middle of what it has been sent, and of what it has not."""
+    end = f"SELECT pg_terminate_backend(pg_backend_pid()) FROM events WHERE tenant_id = '{tenant}' LIMIT 1"
+    with wire.RawClient(few.port) as raw:
+        raw.login(APP, APP_PASSWORD, stores.dbname)
+        raw.send(said(form, "BEGIN", insert(tenant, 1), end, insert(tenant, 2), "SAVEPOINT s", insert(tenant, 3)))
+        told = answers(raw, 6)
+        assert told[:2] == [("BEGIN", "T"), ("INSERT 0 1", "T")]
+        assert told[2] == ("57P01", "E") and told[5][1] == "E"
+        raw.send(said(form, insert(tenant, 4), "ROLLBACK TO s", "ROLLBACK", insert(tenant, 5)))
+        assert answers(raw, 4) == [("25P02", "E"), ("3B001", "E"), ("ROLLBACK", "I"), ("INSERT 0 1", "I")]
+    assert versions(stores) == [5]
 
 
 @pytest.mark.parametrize("what", [
