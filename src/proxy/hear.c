@@ -465,6 +465,13 @@ void hear_server_quiet(struct client *session, struct server *server)
     retry_waiting(ear->all, ear->store->index);
 }
 
+uint32_t hear_sender(const struct client *client, unsigned index, uint32_t pid)
+{
+    const struct server *own = client->servers[index];
+
+    return own != NULL && own->pid == (int32_t)pid ? client->cancel_pid : pid;
+}
+
 void hear_told(struct client *session, struct server *server, const struct msg *msg)
 {
     struct ears *ears = session->ear->all;
@@ -479,6 +486,6 @@ void hear_told(struct client *session, struct server *server, const struct msg *
     for (client = ears->clients; client != NULL; client = next) {
         next = client->next_listening;
         if (channels_hears(&client->session.channels, channel, index))
-            tell(client, pid, channel, payload);
+            tell(client, hear_sender(client, index, pid), channel, payload);
     }
 }

@@ -38,6 +38,9 @@ void hear_flush(struct client *client);  /* what waits goes to its stream; it is
 void hear_server_ready(struct client *session, struct server *server);
 void hear_server_lost(struct client *session, struct server *server);
 void hear_server_quiet(struct client *session, struct server *server);
+/* Who has notified, as `client` knows it: a client knows itself by the number that we gave it, and drops what
+ * it has sent itself (PQbackendPID() against be_pid). */
+uint32_t hear_sender(const struct client *client, unsigned index, uint32_t pid);
 void hear_told(struct client *session, struct server *server, const struct msg *msg);
 
 #endif

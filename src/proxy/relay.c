@@ -1,6 +1,7 @@
 /* relay.c - see relay.h. Start at relay_run(), then on_message(). */
 #include "proxy/relay.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -335,14 +336,20 @@ static void on_notification(struct server *server, const struct msg *msg)
 {
     struct client *client = server->client;
     struct read body = read_msg(msg);
+    char start[MSG_HEADER_BYTES + sizeof(uint32_t)];
+    uint32_t sender;
 
     if (client->ear != NULL) {
         hear_told(client, server, msg);
         return;
     }
-    read_u32(&body);
-    if (channels_hears_own(&client->session.channels, read_text(&body)))
-        send_to_client(server, msg->body - MSG_HEADER_BYTES, msg->total_bytes);
+    sender = htonl(hear_sender(client, server->store->index, read_u32(&body)));
+    if (!channels_hears_own(&client->session.channels, read_text(&body)))
+        return;
+    memcpy(start, msg->body - MSG_HEADER_BYTES, MSG_HEADER_BYTES);
+    memcpy(start + MSG_HEADER_BYTES, &sender, sizeof sender);
+    send_to_client(server, start, sizeof start);
+    send_to_client(server, msg->body - MSG_HEADER_BYTES + sizeof start, msg->total_bytes - sizeof start);
 }
 
 static void on_message(struct server *server, const struct msg *msg)

@@ -85,6 +85,22 @@ def test_what_a_tenants_transaction_notifies(few, stores, ear, app):
     assert heard(app, 2) == [("mine", "own")] * 2
 
 
+def test_a_session_knows_its_own_notifications(few, stores, ear, app):
+    """libpq's clients compare PQbackendPID() with the sender's number."""
+    few.move(TENANT, "dedicated")
+    for conn in (ear, app):
+        conn.execute("LISTEN mine")
+    seen = {}
+    for name, conn in (("ear", ear), ("app", app)):
+        conn.add_notify_handler(lambda note, name=name, conn=conn: seen.setdefault((name, note.payload), []).append(
+            note.pid == conn.pgconn.backend_pid))
+    for payload, tenant in (("away", TENANT), ("home", OTHER)):
+        app.execute(f"SELECT pg_notify('mine', '{payload}') FROM events WHERE tenant_id = '{tenant}' LIMIT 1")
+        wait_until("both have heard", lambda: [c.execute("SELECT 1") for c in (ear, app)] and
+                   ("ear", payload) in seen and ("app", payload) in seen, 20)
+    assert seen == {("ear", "away"): [False], ("ear", "home"): [False], ("app", "away"): [True], ("app", "home"): [True]}
+
+
 def test_listeners_follow_a_tenant_that_moves(few, stores, ear):
     """Who listens before the move hears the first notification after it."""
     ear.execute("LISTEN news")
