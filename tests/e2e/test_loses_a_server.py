@@ -1,5 +1,8 @@
 """A server that restarts under its clients, or ends a session for being silent: PostgreSQL's own words, and the session
 goes on where nothing of it is lost. And the proxy's own timeouts."""
+import contextlib
+import os
+import signal
 import time
 
 import psycopg
@@ -162,6 +165,34 @@ def test_a_block_sent_ahead_is_lost_as_a_whole(few, stores, tenant, form):
         raw.send(said(form, insert(tenant, 4), "ROLLBACK TO s", "ROLLBACK", insert(tenant, 5)))
         assert answers(raw, 4) == [("25P02", "E"), ("3B001", "E"), ("ROLLBACK", "I"), ("INSERT 0 1", "I")]
     assert versions(stores) == [5]
+
+
+def test_a_pipeline_with_a_commit_is_lost_in_doubt(proxy, stores):
+    """It may have come to its COMMIT (while nobody has a route nothing is waited for): the first error, which is all that the
+    client hears, must not deny that."""
+    cluster, tenant = stores.shared, OTHER
+    with wire.RawClient(proxy.port) as raw:
+        raw.login(APP, APP_PASSWORD, stores.dbname)
+        raw.send(said("simple", insert(tenant, 1)))
+        assert answers(raw, 1) == [("INSERT 0 1", "I")]
+        ((backend,),) = cluster.rows("postgres", "SELECT pid FROM pg_stat_activity WHERE datname = %s AND usename = %s"
+                                     " AND query LIKE 'INSERT%%'", [stores.dbname, APP])
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            raw.send(b"".join(wire.parse(one) + wire.bind() + wire.execute() for one in ("BEGIN", insert(tenant, 2), "COMMIT"))
+                     + wire.sync())
+            time.sleep(0.3)
+            cluster.kill()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(backend, signal.SIGCONT)
+        told = raw.until("Z")
+        assert [m.fields()["C"] for m in told if m.kind == "E"] == ["08007"]
+        assert told[-1].body == b"I"
+        cluster.start()
+        raw.send(said("simple", insert(tenant, 3)))
+        assert answers(raw, 1) == [("INSERT 0 1", "I")]
+    assert versions(stores) == [1, 3]
 
 
 @pytest.mark.parametrize("what", [
