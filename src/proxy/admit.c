@@ -251,6 +251,8 @@ void admit_begin(struct client *client)
     admit->type = admit->rules->type; /* AUTH_HBA stays where no line matches */
     if (admit->rules->hba != NULL && hba_match(admit->rules->hba, &ask, &verdict))
         admit->type = verdict.method;
+    if (admit->type != AUTH_HBA && admit->rules->hba == NULL && admit->rules->map[0] != '\0')
+        verdict.map = admit->rules->map;
     begin_method(client, verdict.map);
 }
 

@@ -19,6 +19,7 @@ struct auth_rules {
     struct auth_file *users;
     struct hba *hba; /* NULL unless type is AUTH_HBA */
     struct ident *ident;
+    char *map; /* auth_map; "": none. Of hba_file each line has its own */
     char *query, *query_user,
         *query_dbname; /* auth_query …; query_user "" : there is none. dbname "" : the store's */
     uint32_t delay_ms; /* auth_delay_ms */

@@ -445,6 +445,27 @@ def test_certificates_by_hba_and_ident_file(make_tls, make_proxy, pki, stores):
     assert "certificate authentication failed" in refused(proxy, stores, **of(pki.app))
 
 
+def test_certificates_of_other_names(make_tls, pki, stores):
+    """auth_type = cert with a map: names that are not those of database users."""
+    robot = pki.root.issue("robot", "robot-8.shop.test")
+    ident = pki.root.folder / f"ident-{stores.dbname}"
+    ident.write_text(f"robots robot-8.shop.test {APP}\nothers app {APP}\n")
+    proxy = make_tls("require", client_tls_ca_file=pki.root.cert, settings={"auth": {
+        "auth_type": "cert", "auth_map": "robots", "ident_file": ident}})
+    with connect(proxy, stores, password=None, **of(robot)) as conn:
+        assert conn.execute("SELECT current_user").fetchone() == (APP,)
+    assert "certificate authentication failed" in refused(proxy, stores, **of(pki.app))
+
+
+@pytest.mark.parametrize("auth, words", [
+    ({"auth_type": "scram-sha-256", "auth_map": "robots"}, "auth_map is for auth_type = cert or peer"),
+    ({"auth_type": "peer", "auth_map": "robots"}, "auth_map = robots needs ident_file")], ids=["password", "no file"])
+def test_a_map_that_nobody_would_read(make_proxy, auth, words):
+    proxy = make_proxy(settings={"auth": auth})
+    code, text = proxy.command("-t", proxy.conf_path)
+    assert code == 2 and words in text
+
+
 # --- bytes ------------------------------------------------------------------------------------------------------------
 
 def test_large_results_and_copies(proxy, stores):
