@@ -6,6 +6,7 @@
 #   ./tests/run.sh fuzz                 libFuzzer targets, some seconds each
 #   ./tests/run.sh e2e [PYTEST ARGS]    stories on real servers (build-test: with failpoints)
 #   ./tests/run.sh tls [PYTEST ARGS]    the same stories with TLS wherever it can be; not part of everything
+#   ./tests/run.sh attribution          the corpus of statements, each sent through pgshunt to two stores (tests/attribution)
 #   ./tests/run.sh presets              clients and statements of real event stores, through their presets (tests/presets)
 #   ./tests/run.sh compat               drivers, libpq_pipeline, part of PostgreSQL's own regression suite (tests/compat)
 #   ./tests/run.sh asan [PYTEST ARGS]   unit tests and stories under ASan + UBSan + LSan
@@ -88,6 +89,20 @@ suite_tls() {
   PGSHUNT_TLS=1 stories build-test tests/e2e "stories, over TLS" "$@"
 }
 
+suite_attribution() {
+  local log=$results/attribution.log line status
+  build build-test -Dfailpoints=true || return
+  headline "attribution: statements at two stores"
+  BUILD=$top/build-test PGSHUNT_PROGRAM=$top/build-test/pgshunt bash tests/attribution/run.sh </dev/null 2>&1 | tee "$log" | tail -n 40
+  status=${PIPESTATUS[0]}
+  line=$(grep -E '^[0-9]+ statements, [0-9]+ elsewhere' "$log" | tail -n 1)
+  if [[ $line =~ ^([0-9]+)\ statements,\ ([0-9]+)\ elsewhere ]] && [[ $status = 0 || ${BASH_REMATCH[2]} -gt 0 ]]; then
+    count add "$tally" "statements at two stores" $((BASH_REMATCH[1] - BASH_REMATCH[2])) "${BASH_REMATCH[2]}"
+  else
+    count add "$tally" "statements at two stores" 0 1
+  fi
+}
+
 suite_presets() {
   build build-test -Dfailpoints=true || return
   if bash tests/presets/install.sh >"$results/presets.log" 2>&1; then
@@ -136,11 +151,12 @@ case $suite in
   fuzz)  suite_fuzz ;;
   e2e)   suite_e2e "$@" ;;
   tls)   suite_tls "$@" ;;
+  attribution) suite_attribution ;;
   presets) suite_presets "$@" ;;
   compat) suite_compat ;;
   asan)  suite_asan "$@" ;;
-  all)   suite_unit; suite_clang; suite_fuzz; suite_e2e "$@"; suite_presets; suite_compat; suite_asan "$@" ;;
-  *)     sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  all)   suite_unit; suite_clang; suite_fuzz; suite_e2e "$@"; suite_attribution; suite_presets; suite_compat; suite_asan "$@" ;;
+  *)     sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 echo
 count sum "$tally"
