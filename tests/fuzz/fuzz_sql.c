@@ -218,6 +218,26 @@ static uint64_t fingerprint(const char *text)
     return value;
 }
 
+/* The bounds of an array's type mean nothing (int[8] is int[1]), but libpg_query's fingerprint counts some.
+ */
+static uint64_t fingerprint_unbounded(const char *text)
+{
+    char *copy = strdup(text);
+    char *to = copy;
+    uint64_t value;
+
+    for (const char *from = text; *from != '\0';) {
+        size_t digits = from > text && from[-1] == '[' ? strspn(from, "0123456789") : 0;
+
+        *to++ = digits > 0 && from[digits] == ']' ? '1' : *from;
+        from += digits > 0 && from[digits] == ']' ? digits : 1;
+    }
+    *to = '\0';
+    value = fingerprint(copy);
+    free(copy);
+    return value;
+}
+
 static void compare_shape(const char *text, const struct shape *shape, bool conforming)
 {
     bool queries, same;
@@ -232,9 +252,9 @@ static void compare_shape(const char *text, const struct shape *shape, bool conf
     require(of_text == of_shape && same, "the shape has other statements", text);
     require((size_t)of_text == shape->begin_count, "statements were counted otherwise", text);
     standard_conforming_strings = conforming;
-    if (!shape->folded)
-        require(fingerprint(text) == fingerprint(buf_text(&shape->text)), "the shape means something else",
-                text);
+    if (!shape->folded && fingerprint(text) != fingerprint(buf_text(&shape->text)))
+        require(fingerprint_unbounded(text) == fingerprint_unbounded(buf_text(&shape->text)),
+                "the shape means something else", text);
 }
 
 /* ---- plans ---- */
