@@ -120,19 +120,22 @@ bool control_write_shapes(struct control *c, struct error *err)
 bool control_coverage(struct control *c, struct control_request *request, struct rows **rows,
                       struct error *err)
 {
+    const struct config *config = config_take(c->setup.config); /* RELOAD comes in the middle, too */
     struct coverage_setup setup = {
         .ledger = c->ledger,
         .stores = c->setup.stores,
         .schema = survey_schema(c->survey, stores_default(c->setup.stores)->index),
-        .tenant_setting = config_text(c->setup.config, CONFIG_TENANT_SETTING),
+        .tenant_setting = config_text(config, CONFIG_TENANT_SETTING),
         .wake = &(struct pg_wake){ mailbox_fd(c->mailbox), c->on_letters, c },
         .seen = c->seen,
         .seen_count = LOOPS_MAX,
         .until_ms = clock_ms() + control_statement_ms_max(c),
     };
     struct coverage coverage;
+    bool fine = coverage_check(&setup, &coverage, err);
 
-    if (!coverage_check(&setup, &coverage, err))
+    config_give(config);
+    if (!fine)
         return false;
     if (rows == NULL && coverage.unexplained > 0)
         snprintf(

@@ -88,11 +88,15 @@ static bool connect(struct survey *survey, const struct store *store, struct sig
 static bool read_schema(struct survey *survey, const struct store *store, struct sight *sight,
                         struct error *err)
 {
+    const struct config *config = config_take(survey->setup.config); /* RELOAD comes in the middle, too */
     struct schema *schema = NULL;
     int major = 0;
+    bool fine;
 
     pg_set_deadline(sight->pg, clock_ms() + survey->setup.look_ms_max);
-    if (!catalogue_read(sight->pg, survey->setup.config, survey->generation + 1, &schema, &major, err))
+    fine = catalogue_read(sight->pg, config, survey->generation + 1, &schema, &major, err);
+    config_give(config);
+    if (!fine)
         return false;
     if (sight->schema != NULL && sight->server_major == major && catalogue_same(sight->schema, schema)) {
         schema_give(schema);
