@@ -45,7 +45,7 @@ class Emmett:
 @pytest.fixture
 def emmett():
     if not MODULES.exists():
-        pytest.skip("emmett is not installed: ./tests/presets/run.sh does it")
+        pytest.skip("emmett is not installed: ./tests/presets/install.sh does it")
     client = Emmett()
     yield client
     client.end()
