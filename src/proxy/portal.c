@@ -18,6 +18,21 @@ static void describe_nothing(struct buf *answer)
     write_no_data(answer);
 }
 
+/* The body of Describe and Close: which statement ('S') or portal ('P'). */
+static bool read_what(const struct msg *msg, char *what, struct slice *name)
+{
+    struct read body = read_msg(msg);
+
+    *what = (char)read_u8(&body);
+    *name = read_text(&body);
+    return read_done(&body) && (*what == 'S' || *what == 'P');
+}
+
+static bool is_local_portal(const struct client *client, char what, struct slice name)
+{
+    return what == 'P' && client->local_portal != NULL && slice_is(name, client->local_portal);
+}
+
 bool portal_describe(struct client *client)
 {
     struct prepared *prepared = NULL;
@@ -25,19 +40,15 @@ bool portal_describe(struct client *client)
     struct server *server;
     enum arrival arrival;
     struct error err;
-    struct read body;
     struct slice name;
     struct msg msg;
     char what;
 
     if (!extended_whole(client, &msg))
         return false;
-    body = read_msg(&msg);
-    what = (char)read_u8(&body);
-    name = read_text(&body);
-    if (!read_done(&body) || (what != 'S' && what != 'P'))
+    if (!read_what(&msg, &what, &name))
         return extended_malformed(client, "Describe");
-    if (what == 'P' && client->local_portal != NULL && slice_is(name, client->local_portal))
+    if (is_local_portal(client, what, name))
         return extended_say(client, &msg, write_no_data);
     if (what == 'S')
         prepared = session_find(&client->session, name);
@@ -141,33 +152,25 @@ static bool is_own(const struct client *client, struct slice name)
 bool portal_close(struct client *client)
 {
     struct server *server;
+    enum arrival arrival;
     struct error err;
-    struct read body;
     struct slice name;
     struct msg msg;
     char what;
 
     if (!extended_whole(client, &msg))
         return false;
-    body = read_msg(&msg);
-    what = (char)read_u8(&body);
-    name = read_text(&body);
-    if (!read_done(&body) || (what != 'S' && what != 'P'))
+    if (!read_what(&msg, &what, &name))
         return extended_malformed(client, "Close");
-    if (what == 'P' && client->local_portal != NULL && slice_is(name, client->local_portal)) {
+    if (is_local_portal(client, what, name)) {
         local_drop_portal(client);
         return extended_say(client, &msg, write_close_complete);
     }
     server = client->txn.open && client->txn.branch < 0 ? NULL : arrive_current(client);
     if (what == 'P' && server != NULL && cursors_find(&client->cursors, name) != NULL) {
-        switch (extended_arrive_at_portal(client, name, &server, &err)) {
-        case WAITING:
-            return false;
-        case REFUSED:
-            return extended_refuse(client, &msg, &err);
-        case ARRIVED:
-            break;
-        }
+        arrival = extended_arrive_at_portal(client, name, &server, &err);
+        if (arrival != ARRIVED)
+            return extended_stays(client, &msg, arrival, &err);
         cursors_forget(&client->cursors, name);
     }
     if (client->shares && what == 'S' && name.bytes > 0 && !is_own(client, name))
