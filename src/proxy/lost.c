@@ -23,25 +23,10 @@ static void outcome_unknown(struct error *unknown, const struct error *why)
     error_hint(unknown, "Look whether what the transaction wrote is there before it is tried again.");
 }
 
-/* What is answered with one error: up to the next ReadyForQuery. Whether an end of a transaction was in it.
- */
-static bool ends_here(struct server *server)
-{
-    for (size_t i = 0; i < server->line_count; i++) {
-        const struct request *request = owed_at(server, i);
-
-        if (request->ends)
-            return true;
-        if (!request->silent && strchr("QSF", request->kind) != NULL)
-            return false;
-    }
-    return false;
-}
-
 /* The block that is open when all owed answers are in has failed. Before its BEGIN there is none. */
 static char status_behind(const struct client *client, struct server *server)
 {
-    return client->txn.open && !owed_ends(server) ? 'E' : 'I';
+    return client->txn.open && !owed_ends(server, false) ? 'E' : 'I';
 }
 
 /* Answers what the lost server owed: an error for every statement, a ReadyForQuery for every one that was
@@ -65,7 +50,7 @@ static void answer_for(struct client *client, struct server *server, const struc
             stream_send(&client->stream, buf_at(&head->local), buf_bytes(&head->local));
         } else if (kind != 0) {
             if (!told && (kind != 'S' || client->outcome_failed == false))
-                write_error(out, "ERROR", ends_here(server) ? &unknown : why);
+                write_error(out, "ERROR", owed_ends(server, true) ? &unknown : why);
             told = true;
             journal_failed(&client->session.journal, from, until);
         }

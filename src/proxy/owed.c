@@ -102,11 +102,16 @@ struct request *owed_last(const struct server *server)
     return server->line_count == 0 ? NULL : owed_at(server, server->line_count - 1);
 }
 
-bool owed_ends(const struct server *server)
+bool owed_ends(const struct server *server, bool to_ready)
 {
-    for (size_t i = 0; i < server->line_count; i++)
-        if (owed_at(server, i)->ends)
+    for (size_t i = 0; i < server->line_count; i++) {
+        const struct request *request = owed_at(server, i);
+
+        if (request->ends)
             return true;
+        if (to_ready && !request->silent && strchr("QSF", request->kind) != NULL)
+            return false;
+    }
     return false;
 }
 

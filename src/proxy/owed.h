@@ -38,7 +38,9 @@ struct request *owed_at(const struct server *server, size_t index); /* index < l
 struct request *owed_head(const struct server *server);             /* NULL: nothing is owed */
 struct request *owed_last(const struct server *server);             /* NULL: nothing is */
 bool owed_has(const struct server *server, const char *kinds);      /* some visible one of these kinds */
-bool owed_ends(const struct server *server); /* some request that ends a transaction is owed */
+/* Some request that ends a transaction is owed; `to_ready`: before the next ReadyForQuery, so that one error
+ * answers it. */
+bool owed_ends(const struct server *server, bool to_ready);
 void owed_pop(struct server *server);
 void owed_drop(struct server *server, size_t index); /* a Sync that will not be answered */
 void owed_done(struct server *server);               /* all of it, and the line's memory */
