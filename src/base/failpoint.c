@@ -1,8 +1,8 @@
 /* failpoint.c - the table of failpoints and what the environment has armed.
- * Owns:   the armed points, written once by failpoint_init() before any thread starts, then only read. They
- * are the one piece of file-level state in the program: a failpoint must reach any depth without an argument,
- * and none of it exists in a build without failpoints. Thread: failpoint() any.   Start at: failpoint_init().
- */
+ * Owns:   the armed points, written once by failpoint_init() before any thread starts, then only read (but
+ * for `fired`, which is atomic), and the trace. They are the one piece of file-level state in the program: a
+ * failpoint must reach any depth without an argument, and none of it exists in a build without failpoints.
+ * Thread: failpoint(), failpoint_statement() any.   Start at: failpoint_init(). */
 #include "base/failpoint.h"
 
 #include <stdlib.h>
@@ -40,42 +40,57 @@ bool failpoint_init(struct error *err)
 
 #else
 
-#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/slice.h"
 
-enum action { ACTION_NONE, ACTION_CRASH, ACTION_ERROR, ACTION_SLEEP };
+enum action { ACTION_NONE, ACTION_CRASH, ACTION_ERROR, ACTION_SLEEP, ACTION_PARTITION };
 
-enum { NAMES = sizeof names / sizeof names[0] };
+enum { ARMED_MAX = 32, NAME_BYTES_MAX = 96 };
 
 static struct armed {
+    char name[NAME_BYTES_MAX];
     enum action action;
     uint64_t sleep_ms;
-} armed[NAMES]; /* by the name's index */
+    atomic_bool fired; /* a statement's: once */
+} armed[ARMED_MAX];
+static size_t armed_count;
 
-static bool find(struct slice name, size_t *index)
+static const char before_prefix[] = "sql.before.", after_prefix[] = "sql.after.";
+
+static bool names_statement(struct slice name)
 {
-    for (*index = 0; names[*index] != NULL; ++*index) {
-        if (slice_is(name, names[*index]))
+    static const char *const prefixes[] = { before_prefix, after_prefix };
+
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        size_t bytes = strlen(prefixes[i]);
+
+        if (name.bytes > bytes && memcmp(name.at, prefixes[i], bytes) == 0)
             return true;
     }
     return false;
 }
 
-static bool parse_action(struct slice text, struct armed *point)
+static bool is_known(struct slice name)
+{
+    if (names_statement(name))
+        return true;
+    for (size_t i = 0; names[i] != NULL; i++) {
+        if (slice_is(name, names[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool parse_sleep(struct slice text, struct armed *point)
 {
     static const char sleep_prefix[] = "sleep:";
     const size_t prefix = sizeof sleep_prefix - 1;
 
-    *point = (struct armed){ ACTION_NONE, 0 };
-    if (slice_is(text, "crash"))
-        point->action = ACTION_CRASH;
-    else if (slice_is(text, "error"))
-        point->action = ACTION_ERROR;
-    if (point->action != ACTION_NONE)
-        return true;
     if (text.bytes <= prefix || text.bytes > prefix + 9 || memcmp(text.at, sleep_prefix, prefix) != 0)
         return false;
     for (size_t i = prefix; i < text.bytes; i++) {
@@ -87,23 +102,40 @@ static bool parse_action(struct slice text, struct armed *point)
     return true;
 }
 
+static bool parse_action(struct slice name, struct slice text, struct armed *point)
+{
+    if (slice_is(text, "crash"))
+        point->action = ACTION_CRASH;
+    else if (slice_is(text, "error"))
+        point->action = ACTION_ERROR;
+    else if (slice_is(text, "partition") && names_statement(name))
+        point->action = ACTION_PARTITION;
+    return point->action != ACTION_NONE || parse_sleep(text, point);
+}
+
 static bool arm(struct slice item, struct error *err)
 {
     const char *equals = item.bytes == 0 ? NULL : memchr(item.at, '=', item.bytes);
     struct slice name = { item.at, equals == NULL ? item.bytes : (size_t)(equals - item.at) };
-    struct armed point;
-    size_t index;
+    struct armed *point = &armed[armed_count];
 
-    if (!find(name, &index)) {
+    if (!is_known(name) || name.bytes >= NAME_BYTES_MAX) {
         error_set(err, "22023", "PGSHUNT_FAILPOINT names an unknown failpoint \"%.*s\"", (int)name.bytes,
                   name.at);
-        return error_hint(err, "pgshunt --list-failpoints prints them.");
+        return error_hint(err, "pgshunt --list-failpoints prints them; before and after every statement of a "
+                               "migration: sql.before.NAME, sql.after.NAME.");
     }
-    if (equals == NULL || !parse_action((struct slice){ equals + 1, item.bytes - name.bytes - 1 }, &point)) {
+    if (armed_count == ARMED_MAX)
+        return error_set(err, "22023", "PGSHUNT_FAILPOINT names more than %d failpoints", ARMED_MAX);
+    memset(point, 0, sizeof *point);
+    if (equals == NULL ||
+        !parse_action(name, (struct slice){ equals + 1, item.bytes - name.bytes - 1 }, point)) {
         error_set(err, "22023", "PGSHUNT_FAILPOINT: \"%.*s\" is not understood", (int)item.bytes, item.at);
-        return error_hint(err, "Write name=crash, name=error or name=sleep:ms, comma-separated.");
+        return error_hint(err, "Write name=crash, name=error or name=sleep:ms, for a statement also "
+                               "name=partition, comma-separated.");
     }
-    armed[index] = point;
+    memcpy(point->name, name.at, name.bytes);
+    armed_count++;
     return true;
 }
 
@@ -111,7 +143,7 @@ bool failpoint_init(struct error *err)
 {
     const char *at = getenv("PGSHUNT_FAILPOINT");
 
-    memset(armed, 0, sizeof armed);
+    armed_count = 0;
     if (at == NULL || at[0] == '\0')
         return true;
     for (;;) {
@@ -125,26 +157,75 @@ bool failpoint_init(struct error *err)
     }
 }
 
-bool failpoint(const char *name, struct error *err)
+static struct armed *find_armed(const char *name)
 {
-    size_t index;
+    for (size_t i = 0; i < armed_count; i++) {
+        if (strcmp(armed[i].name, name) == 0)
+            return &armed[i];
+    }
+    return NULL;
+}
 
-    if (!find(slice_of(name), &index))
-        abort(); /* our own mistake: the name is missing in failpoint_names.h */
-    switch (armed[index].action) {
-    case ACTION_NONE:
-        return true;
-    case ACTION_CRASH:
+/* What both kinds do alike; ACTION_NONE: go on. */
+static enum action act(const struct armed *point)
+{
+    if (point == NULL)
+        return ACTION_NONE;
+    if (point->action == ACTION_CRASH) {
         kill(getpid(), SIGKILL);
         for (;;)
             pause();
-    case ACTION_SLEEP:
-        clock_sleep_ms(armed[index].sleep_ms);
-        return true;
-    case ACTION_ERROR:
-        break;
     }
+    if (point->action == ACTION_SLEEP) {
+        clock_sleep_ms(point->sleep_ms);
+        return ACTION_NONE;
+    }
+    return point->action;
+}
+
+bool failpoint(const char *name, struct error *err)
+{
+    if (!is_known(slice_of(name)))
+        abort(); /* our own mistake: the name is missing in failpoint_names.h */
+    if (act(find_armed(name)) == ACTION_NONE)
+        return true;
     return error_set(err, "XX000", "failpoint \"%s\" says error", name);
+}
+
+/* One write per name: lines of several threads and processes do not mix. */
+static void trace(const char *name)
+{
+    const char *path = getenv("PGSHUNT_FAILPOINT_TRACE");
+    char line[NAME_BYTES_MAX + 1];
+    int fd, bytes;
+
+    if (path == NULL || (fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644)) < 0)
+        return;
+    bytes = snprintf(line, sizeof line, "%s\n", name);
+    if (write(fd, line, (size_t)bytes) < 0)
+        line[0] = '\0'; /* a trace that cannot be written is shorter, and its test says so */
+    close(fd);
+}
+
+enum failpoint_verdict failpoint_statement(enum failpoint_moment moment, const char *statement)
+{
+    char name[NAME_BYTES_MAX];
+    struct armed *point;
+
+    snprintf(name, sizeof name, "%s%.64s", moment == FAILPOINT_BEFORE ? before_prefix : after_prefix,
+             statement);
+    trace(name);
+    point = find_armed(name);
+    if (point == NULL || atomic_exchange(&point->fired, true))
+        return FAILPOINT_GO;
+    switch (act(point)) {
+    case ACTION_ERROR:
+        return FAILPOINT_ERROR;
+    case ACTION_PARTITION:
+        return FAILPOINT_CUT;
+    default:
+        return FAILPOINT_GO;
+    }
 }
 
 #endif

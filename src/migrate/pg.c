@@ -13,7 +13,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "migrate/pg_impl.h"
+#include "migrate/pg_fault.h"
 
 enum {
     CANCEL_MS = 1000, /* a cancelled statement that has not ended by then costs the connection */
@@ -384,7 +384,7 @@ PGresult *pg_query(struct pg *pg, const char *sql, int count, const char *const 
     PGresult *result = NULL;
     int sent;
 
-    if (!pg_ready_for_work(pg, err))
+    if (!pg_ready_for_work(pg, err) || !pg_fault_before(pg, sql, err))
         return NULL;
     sent = count == 0 ? PQsendQuery(pg->conn, sql)
                       : PQsendQueryParams(pg->conn, sql, count, NULL, values, NULL, NULL, 0);
@@ -396,7 +396,10 @@ PGresult *pg_query(struct pg *pg, const char *sql, int count, const char *const 
         return NULL;
     if (result == NULL)
         error_set(err, "08P01", "%s gave no answer", pg->what);
-    return result;
+    if (pg_fault_after(pg, err))
+        return result;
+    PQclear(result);
+    return NULL;
 }
 
 bool pg_run(struct pg *pg, const char *sql, int count, const char *const *values, struct error *err)

@@ -8,6 +8,15 @@ enum {
     PG_FLUSH_BYTES = 64 * 1024
 }; /* queued beyond this, a sender waits for the socket: memory stays bounded */
 
+#ifdef PGSHUNT_FAILPOINTS
+enum { PG_FAULT_NAME_BYTES = 64, PG_FAULT_QUEUE = 64 };
+struct pg_faults { /* pg_fault.c's */
+    char current[PG_FAULT_NAME_BYTES], last[PG_FAULT_NAME_BYTES];
+    char queue[PG_FAULT_QUEUE][PG_FAULT_NAME_BYTES]; /* a ring: sent in a pipeline, not answered yet */
+    size_t first, count;
+};
+#endif
+
 struct pg {
     PGconn *conn;
     struct pg_wake wake;
@@ -19,6 +28,9 @@ struct pg {
     bool copying_in; /* CopyDone or CopyFail is still owed */
     char what[96];
     char context[512];
+#ifdef PGSHUNT_FAILPOINTS
+    struct pg_faults faults;
+#endif
 };
 
 bool pg_ready_for_work(struct pg *pg, struct error *err); /* 08006 if the connection is broken */

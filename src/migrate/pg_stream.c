@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "migrate/pg_impl.h"
+#include "migrate/pg_fault.h"
 
 /* --- COPY --------------------------------------------------------------------------------------------- */
 
@@ -36,7 +36,7 @@ bool pg_copy_out(struct pg *pg, const char *sql, int count, const char *const *v
 {
     int sent;
 
-    if (!pg_ready_for_work(pg, err))
+    if (!pg_ready_for_work(pg, err) || !pg_fault_before(pg, sql, err))
         return false;
     sent = count == 0 ? PQsendQuery(pg->conn, sql)
                       : PQsendQueryParams(pg->conn, sql, count, NULL, values, NULL, NULL, 0);
@@ -61,12 +61,12 @@ bool pg_copy_row(struct pg *pg, struct slice *row, bool *end, struct error *err)
         return true;
     }
     *end = bytes == -1;
-    return pg_collect(pg, NULL, err); /* -2 has its error in the result, too */
+    return pg_collect(pg, NULL, err) && pg_fault_after(pg, err); /* -2 has its error in the result, too */
 }
 
 bool pg_copy_in(struct pg *pg, const char *sql, struct error *err)
 {
-    if (!pg_ready_for_work(pg, err))
+    if (!pg_ready_for_work(pg, err) || !pg_fault_before(pg, sql, err))
         return false;
     if (PQsendQuery(pg->conn, sql) == 0)
         return pg_lost(pg, err);
@@ -103,14 +103,14 @@ bool pg_copy_end(struct pg *pg, const char *why_fail, struct error *err)
             return false;
     }
     pg->copying_in = false;
-    return put < 0 ? pg_lost(pg, err) : pg_collect(pg, NULL, err);
+    return put < 0 ? pg_lost(pg, err) : pg_collect(pg, NULL, err) && pg_fault_after(pg, err);
 }
 
 /* --- rows one by one ---------------------------------------------------------------------------------- */
 
 bool pg_rows_send(struct pg *pg, const char *sql, int count, const char *const *values, struct error *err)
 {
-    if (!pg_ready_for_work(pg, err))
+    if (!pg_ready_for_work(pg, err) || !pg_fault_before(pg, sql, err))
         return false;
     if (PQsendQueryParams(pg->conn, sql, count, NULL, values, NULL, NULL, 0) == 0 ||
         PQsetSingleRowMode(pg->conn) == 0)
@@ -160,7 +160,8 @@ PGresult *pg_rows_next(struct pg *pg, bool *end, struct error *err)
         return NULL;
     }
     result = sort_row(pg, result, end, err);
-    if (result == NULL && !pg_collect(pg, NULL, *end ? err : &(struct error){ 0 }))
+    if (result == NULL &&
+        (!pg_collect(pg, NULL, *end ? err : &(struct error){ 0 }) || (*end && !pg_fault_after(pg, err))))
         *end = false;
     return result;
 }
@@ -172,16 +173,21 @@ bool pg_pipe_begin(struct pg *pg, struct error *err)
     if (!pg_ready_for_work(pg, err))
         return false;
     pg->syncs = 0;
+    pg_fault_forget(pg);
     return PQenterPipelineMode(pg->conn) == 1 ? true : pg_lost(pg, err);
 }
 
 bool pg_pipe_prepare(struct pg *pg, const char *name, const char *sql, struct error *err)
 {
+    if (!pg_fault_queued(pg, sql, err))
+        return false;
     return PQsendPrepare(pg->conn, name, sql, 0, NULL) == 1 ? queued(pg, strlen(sql), err) : pg_lost(pg, err);
 }
 
 bool pg_pipe_exec(struct pg *pg, const char *sql, struct error *err)
 {
+    if (!pg_fault_queued(pg, sql, err))
+        return false;
     return PQsendQueryParams(pg->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1 ? queued(pg, strlen(sql), err)
                                                                                : pg_lost(pg, err);
 }
@@ -195,6 +201,8 @@ bool pg_pipe_call(struct pg *pg, const struct pg_call *call, struct error *err)
             bytes += call->formats != NULL && call->formats[i] == 1 ? (size_t)call->lengths[i]
                                                                     : strlen(call->values[i]);
     }
+    if (!pg_fault_queued(pg, call->name, err))
+        return false;
     if (PQsendQueryPrepared(pg->conn, call->name, call->count, call->values, call->lengths, call->formats,
                             call->binary_result) == 0)
         return pg_lost(pg, err);
@@ -252,7 +260,7 @@ PGresult *pg_pipe_next(struct pg *pg, struct error *err)
         return NULL;
     status = PQresultStatus(result);
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
-        if (end_of_statement(pg, err))
+        if (end_of_statement(pg, err) && pg_fault_answered(pg, err))
             return result;
         PQclear(result);
         return NULL;
@@ -289,7 +297,7 @@ PGresult *pg_pipe_row(struct pg *pg, bool *end, struct error *err)
     if (result == NULL)
         return NULL;
     result = sort_row(pg, result, end, err);
-    if (*end && !end_of_statement(pg, err))
+    if (*end && (!end_of_statement(pg, err) || !pg_fault_answered(pg, err)))
         *end = false;
     return result;
 }
@@ -300,6 +308,7 @@ bool pg_pipe_end(struct pg *pg, struct error *err)
 
     if (pg->broken)
         return pg_lost(pg, err);
+    pg_fault_forget(pg);
     if (PQpipelineStatus(pg->conn) == PQ_PIPELINE_OFF)
         return true; /* an interruption has already ended it */
     if (pg->syncs == 0 && !pg_pipe_sync(pg, err))

@@ -90,6 +90,41 @@ static void error_fails_sleep_sleeps_and_nothing_goes_on(void **state)
     assert_true(failpoint_init(&err));
 }
 
+static void a_statements_fires_once(void **state)
+{
+    struct error err;
+
+    (void)state;
+    setenv("PGSHUNT_FAILPOINT", "sql.before.copy_rows=error,sql.after.copy_rows=partition", 1);
+    assert_true(failpoint_init(&err));
+    assert_int_equal(failpoint_statement(FAILPOINT_BEFORE, "copy_count"), FAILPOINT_GO);
+    assert_int_equal(failpoint_statement(FAILPOINT_BEFORE, "copy_rows"), FAILPOINT_ERROR);
+    assert_int_equal(failpoint_statement(FAILPOINT_BEFORE, "copy_rows"), FAILPOINT_GO);
+    assert_int_equal(failpoint_statement(FAILPOINT_AFTER, "copy_rows"), FAILPOINT_CUT);
+    assert_int_equal(failpoint_statement(FAILPOINT_AFTER, "copy_rows"), FAILPOINT_GO);
+    setenv("PGSHUNT_FAILPOINT", "test.first=partition", 1); /* a place has no connection to cut */
+    assert_false(failpoint_init(&err));
+    unsetenv("PGSHUNT_FAILPOINT");
+    assert_true(failpoint_init(&err));
+}
+
+static void a_trace_names_the_statements_passed(void **state)
+{
+    char path[] = "/tmp/pgshunt-trace-XXXXXX", text[256] = "";
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0);
+    setenv("PGSHUNT_FAILPOINT_TRACE", path, 1);
+    failpoint_statement(FAILPOINT_BEFORE, "copy_rows");
+    failpoint_statement(FAILPOINT_AFTER, "copy_rows");
+    unsetenv("PGSHUNT_FAILPOINT_TRACE");
+    assert_true(read(fd, text, sizeof text - 1) > 0);
+    assert_string_equal(text, "sql.before.copy_rows\nsql.after.copy_rows\n");
+    close(fd);
+    unlink(path);
+}
+
 static int how_it_died(const char *name, const char *arm_with)
 {
     int status = 0;
@@ -121,6 +156,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists_every_name),
         cmocka_unit_test(refuses_what_it_does_not_understand),
+        cmocka_unit_test(a_statements_fires_once),
+        cmocka_unit_test(a_trace_names_the_statements_passed),
         cmocka_unit_test(error_fails_sleep_sleeps_and_nothing_goes_on),
         cmocka_unit_test(crash_is_sigkill_and_an_unknown_name_aborts),
     };
