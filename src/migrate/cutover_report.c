@@ -1,0 +1,142 @@
+/* cutover_report.c - a cutover in words and numbers: who is in the way, what it has cost.
+ * Thread: the runner's.   Start at: cutover_blocked(), cutover_report(). */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "migrate/cutover_impl.h"
+#include "migrate/settings.h"
+
+enum { HOLDERS_MAX = 8 };
+
+static const char *const step_names[CUTOVER_STEPS] = { "close_gates", "lock",     "mirror", "verify",
+                                                       "target",      "shut_tap", "switch", "release" };
+
+/* --- who is in the way --- */
+
+static void describe_holders(struct cutover *cut, const struct tap_holder *holders, size_t count,
+                             size_t *used)
+{
+    for (size_t i = 0; i < count && *used < sizeof cut->blockers; i++) {
+        char who[24] = "prepared transaction";
+
+        if (!holders[i].prepared)
+            snprintf(who, sizeof who, "pid %d", (int)holders[i].pid);
+        *used +=
+            (size_t)snprintf(cut->blockers + *used, sizeof cut->blockers - *used,
+                             "%s%s (%s, %s), %" PRIu64 " ms: %s", *used == 0 ? "" : "; ", who,
+                             holders[i].user, holders[i].application, holders[i].age_ms, holders[i].query);
+    }
+}
+
+static bool is_described(const struct tap_holder *holders, size_t count, int32_t pid)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (holders[i].pid == pid)
+            return true;
+    }
+    return false;
+}
+
+/* Transactions in flight that only lock rows hold no lock of the tenant's: the loops know them. */
+static void describe_in_flight(struct cutover *cut, const struct tap_holder *holders, size_t count,
+                               size_t used)
+{
+    struct gate_summary sum;
+    struct error ignored;
+
+    if (!runner_order_gates(cut->r, GATE_ASK, clock_ms() + 200, &ignored))
+        return;
+    gatekeeper_sum(&cut->r->gates, &sum);
+    for (uint32_t i = 0; i < sum.blocker_count && used < sizeof cut->blockers; i++) {
+        if (!is_described(holders, count, sum.blocker_pids[i]))
+            used += (size_t)snprintf(cut->blockers + used, sizeof cut->blockers - used,
+                                     "%spid %d through pgshunt, %" PRIu64 " ms", used == 0 ? "" : "; ",
+                                     (int)sum.blocker_pids[i], sum.blocker_ages_ms[i]);
+    }
+}
+
+/* cutover_timeout, with pid, age and query of everyone in the way. Always false. */
+bool cutover_blocked(struct cutover *cut, const char *what, struct error *err)
+{
+    struct runner *r = cut->r;
+    struct tap_holder holders[HOLDERS_MAX];
+    struct error ignored;
+    size_t count = 0, used = 0;
+
+    cut->blockers[0] = '\0';
+    pg_set_deadline(r->m.source_pg, clock_ms() + 500);
+    if (!tap_holders(r->m.source_pg, &r->m, holders, HOLDERS_MAX, &count, &ignored))
+        count = 0;
+    pg_set_deadline(r->m.source_pg, 0);
+    describe_holders(cut, holders, count, &used);
+    describe_in_flight(cut, holders, count, used);
+    error_set(err, "57014", "the cutover was rolled back: %s did not end within %" PRId64 " ms", what,
+              r->m.settings.cutover_timeout_ms);
+    error_detail(err, "cutover_timeout: blocked by %s",
+                 cut->blockers[0] == '\0' ? "nobody who can be named" : cut->blockers);
+    return error_hint(
+        err, "Wait for them or end them, or CUTOVER MIGRATION '%.8s' WITH (cutover_timeout_ms = …).", r->id);
+}
+
+/* --- what it cost --- */
+
+static double pause_ms(const struct cutover *cut)
+{
+    return cut->opened_us > cut->closed_us && cut->closed_us > 0
+               ? (double)(cut->opened_us - cut->closed_us) / 1000
+               : 0;
+}
+
+void cutover_report(struct cutover *cut, const struct error *why)
+{
+    struct runner *r = cut->r;
+    struct buf json;
+    struct error err;
+
+    buf_init(&json);
+    buf_append_format(&json,
+                      "{\"pause_ms\": %.3f, \"held_writes\": %" PRIu32 ", \"longest_hold_ms\": %" PRIu64
+                      ", \"cutover_tries\": %u, \"cutover_result\": \"%s\"",
+                      pause_ms(cut), cut->held_count, cut->held_ms_longest, cut->tries,
+                      r->state == MIGRATION_MIGRATED ? "switched" : "rolled back");
+    for (size_t i = 0; i < CUTOVER_STEPS; i++)
+        buf_append_format(&json, ", \"cutover_%s_us\": %" PRIu64, step_names[i], cut->step_us[i]);
+    if (cut->blockers[0] != '\0') {
+        buf_append_text(&json, ", \"cutover_blockers\": ");
+        json_text(&json, cut->blockers);
+    }
+    if (why != NULL) {
+        buf_append_text(&json, ", \"cutover_error\": ");
+        json_text(&json, why->message);
+    }
+    buf_append_text(&json, "}");
+    if (!buf_failed(&json) && !ledger_is_broken(r->ledger) &&
+        !ledger_report(r->ledger, r->id, LEDGER_CUTOVER, buf_text(&json), cut->request->operator_name, &err))
+        log_error(r->setup->log, LOG_WARN, "runner", &err, "migration %s: writing down its cutover", r->id);
+    buf_done(&json);
+}
+
+struct rows *cutover_rows(const struct cutover *cut)
+{
+    static const struct {
+        const char *name;
+        enum rows_type type;
+    } columns[] = { { "id", ROWS_UUID },           { "tenant_id", ROWS_TEXT },
+                    { "state", ROWS_TEXT },        { "pause_ms", ROWS_FLOAT8 },
+                    { "held_writes", ROWS_INT8 },  { "longest_hold_ms", ROWS_INT8 },
+                    { "events_copied", ROWS_INT8 } };
+    struct rows *rows = rows_new();
+
+    if (rows == NULL)
+        return NULL;
+    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++)
+        rows_column(rows, columns[i].name, columns[i].type);
+    rows_text(rows, cut->r->id);
+    rows_text(rows, cut->r->m.tenant);
+    rows_text(rows, migration_state_name(cut->r->state));
+    rows_format(rows, "%.3f", pause_ms(cut));
+    rows_number(rows, cut->held_count);
+    rows_number(rows, (int64_t)cut->held_ms_longest);
+    rows_number(rows, cut->r->cursor.events);
+    return rows;
+}
