@@ -71,7 +71,7 @@ static PGresult *ask(struct migration *m, bool source, const char *text, int cou
     PGresult *result = NULL;
 
     buf_init(&sql);
-    if (expand(m, source ? &m->source_rel : &m->target_rel, text, &sql, err))
+    if (expand(m, source ? &m->tables[0].source : &m->tables[0].target, text, &sql, err))
         result = pg_query(source ? m->source_pg : m->target_pg, buf_text(&sql), count, values, err);
     buf_done(&sql);
     return result;
@@ -110,14 +110,14 @@ static bool make_copy_out(struct scan *scan, int64_t limit, struct buf *sql, str
     buf_init(&key);
     buf_init(&tenant);
     buf_init(&once);
-    relation_column_list(&m->source_rel, "e.", &columns);
-    append_key(&m->source_rel, &key);
+    relation_column_list(&m->tables[0].source, "e.", &columns);
+    append_key(&m->tables[0].source, &key);
     sqltext_literal(&tenant, m->tenant);
     snprintf(from, sizeof from, "%" PRId64, scan->cursor->position);
     snprintf(to, sizeof to, "%" PRId64, scan->cursor->high);
     snprintf(limit_text, sizeof limit_text, "%" PRId64, limit);
     snprintf(tap, sizeof tap, "%" PRId64, tap_key(m->control_schema, m->tenant));
-    expand(m, &m->source_rel, sql_copy_rows, &once, err);
+    expand(m, &m->tables[0].source, sql_copy_rows, &once, err);
     sqltext_expand(sql, buf_text(&once), m->control_schema,
                    (const struct sqltext_value[]){ { "columns", buf_text(&columns) },
                                                    { "key", buf_text(&key) },
@@ -140,8 +140,8 @@ static bool make_copy_in(struct scan *scan, struct error *err)
 {
     struct migration *m = scan->m;
 
-    buf_append_format(&scan->copy_in, "COPY %s (", m->target_rel.qualified);
-    relation_column_list(&m->source_rel, "", &scan->copy_in);
+    buf_append_format(&scan->copy_in, "COPY %s (", m->tables[0].target.qualified);
+    relation_column_list(&m->tables[0].source, "", &scan->copy_in);
     buf_append_text(&scan->copy_in, ") FROM STDIN (FORMAT binary)");
     return buf_failed(&scan->copy_in) ? error_no_memory(err) : true;
 }
@@ -237,7 +237,7 @@ static bool check_tap(struct scan *scan, struct error *err)
     same = scan->tap_fingerprint != NULL && strcmp(scan->tap_fingerprint, buf_text(&now)) == 0;
     buf_done(&now);
     return same || error_set(err, "55000", "the tap on %s has changed under the migration",
-                             scan->m->source_rel.qualified);
+                             scan->m->tables[0].source.qualified);
 }
 
 /* Opens the snapshot. Nothing of the target is written before the source has flushed what the snapshot can
@@ -253,7 +253,7 @@ static bool scan_begin(struct scan *scan, struct error *err)
      * snapshot. */
     snprintf(begin, sizeof begin,
              "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE %.280s IN ACCESS SHARE MODE",
-             m->source_rel.qualified);
+             m->tables[0].source.qualified);
     if (!pg_run(m->source_pg, begin, 0, NULL, err))
         return false;
     result = pg_query(m->source_pg, sql_copy_begin, 0, NULL, err);
@@ -263,7 +263,7 @@ static bool scan_begin(struct scan *scan, struct error *err)
     PQclear(result);
     scan->scan_begin_ms = clock_ms();
     scan->scan_events = 0;
-    return relation_unchanged(m->source_pg, &m->source_rel, m->names, err) && check_tap(scan, err) &&
+    return relation_unchanged(m->source_pg, &m->tables[0].source, m->names, err) && check_tap(scan, err) &&
            identity_wait_flushed(m, lsn, true, err);
 }
 
@@ -353,7 +353,7 @@ static bool run_scan(struct scan *scan, bool *complete, struct error *err)
 
 static bool find_position(struct scan *scan, struct error *err)
 {
-    const struct relation *rel = &scan->m->source_rel;
+    const struct relation *rel = &scan->m->tables[0].source;
     bool found = false;
 
     for (size_t i = 0; i < rel->column_count; i++) {
@@ -470,7 +470,7 @@ bool copier_check_target(struct migration *m, const struct cursor *cursor, struc
 static bool read_highest(struct migration *m, char highest[24], struct error *err)
 {
     PGresult *result =
-        ask(m, true, m->source_rel.sequence != NULL ? sql_copy_sequence : sql_copy_max, 0, NULL, err);
+        ask(m, true, m->tables[0].source.sequence != NULL ? sql_copy_sequence : sql_copy_max, 0, NULL, err);
 
     if (result == NULL)
         return false;
@@ -486,7 +486,7 @@ bool copier_move_sequence(struct migration *m, struct error *err)
     PGresult *result;
     char highest[24];
 
-    if (m->target_rel.sequence == NULL)
+    if (m->tables[0].target.sequence == NULL)
         return true;
     if (!read_highest(m, highest, err))
         return false;
@@ -502,7 +502,7 @@ bool copier_finish(struct migration *m, uint64_t generation, struct error *err)
     char highest[24] = "0", epoch[24], generation_text[24];
     const char *const values[] = { highest,         m->id,     epoch,
                                    generation_text, m->tenant, m->target == m->default_store ? "f" : "t" };
-    bool sequence = m->target_rel.sequence != NULL, ours;
+    bool sequence = m->tables[0].target.sequence != NULL, ours;
     PGresult *result;
 
     if (sequence && !read_highest(m, highest, err))

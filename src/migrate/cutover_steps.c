@@ -189,7 +189,7 @@ static bool finish_target(struct cutover *cut, struct error *err)
 {
     struct runner *r = cut->r;
     uint64_t begun_us = clock_us();
-    bool fine = relation_unchanged(r->m.target_pg, &r->m.target_rel, r->m.names, err) &&
+    bool fine = relation_unchanged(r->m.target_pg, &r->m.tables[0].target, r->m.names, err) &&
                 copier_finish(&r->m, r->routed.generation + 1, err);
 
     cut->step_us[STEP_TARGET] = clock_us() - begun_us;

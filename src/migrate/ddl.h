@@ -16,7 +16,7 @@ struct ddl_table {
 
 #define DDL_SOURCE(m)                                                                                        \
     {                                                                                                        \
-        (m)->source_pg, &(m)->source_rel, (m)->tenant, (m)->log, &(m)->wake                                  \
+        (m)->source_pg, &(m)->tables[0].source, (m)->tenant, (m)->log, &(m)->wake                            \
     }
 
 /* Runs `sql` in a transaction that waits at most 100 ms for a lock, again and again with back-off, and logs

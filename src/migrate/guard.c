@@ -17,12 +17,12 @@ enum { NUMERIC_OID = 1700 /* pg_type.dat */ };
 
 struct guard_end guard_source(const struct migration *m)
 {
-    return (struct guard_end){ m->source_pg, m->source, &m->source_rel, m->source == m->default_store };
+    return (struct guard_end){ m->source_pg, m->source, &m->tables[0].source, m->source == m->default_store };
 }
 
 struct guard_end guard_target(const struct migration *m)
 {
-    return (struct guard_end){ m->target_pg, m->target, &m->target_rel, m->target == m->default_store };
+    return (struct guard_end){ m->target_pg, m->target, &m->tables[0].target, m->target == m->default_store };
 }
 
 /* --- its texts ---------------------------------------------------------------------------------------- */

@@ -21,7 +21,7 @@ bool identity_read(struct migration *m, char *text, size_t bytes, struct error *
 {
     struct tap_names names;
     struct buf tap;
-    const struct relation *rel = &m->source_rel;
+    const struct relation *rel = &m->tables[0].source;
     uint64_t digest;
     bool there;
 

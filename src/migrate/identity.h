@@ -5,8 +5,8 @@
 
 #include "migrate/cursor.h"
 
-/* "system identifier/timeline/fingerprints/start time" of the source as it is now. Needs source_rel and a
- * tap. */
+/* "system identifier/timeline/fingerprints/start time" of the source as it is now. Needs tables[0].source and
+ * a tap. */
 bool identity_read(struct migration *m, char *text, size_t bytes, struct error *err);
 /* Is the copy that `before` speaks of still one of this source? 55000 if not. A source that was only
  * restarted is logged: the full verification before the cutover looks for what a crash may have lost. */

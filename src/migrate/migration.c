@@ -52,28 +52,69 @@ static bool prepare_target(struct migration *m, struct error *err)
     return false;
 }
 
-/* Reads a relation; what was known of it must still be so. */
-static bool refresh(struct migration *m, struct pg *pg, const struct store *store, struct relation *rel,
+void migration_declare(struct migration *m, const struct event_names *names)
+{
+    m->names = names;
+    m->table_count = 1;
+    m->tables[0].names = names;
+}
+
+void migration_forget_tables(struct migration *m)
+{
+    for (size_t i = 0; i < m->table_count; i++) {
+        relation_done(&m->tables[i].source);
+        relation_done(&m->tables[i].target);
+    }
+}
+
+/* Reads a relation; what was known of it must still be so. A target may be rewritten: it is verified, not
+ * trusted. */
+static bool refresh(struct moved_table *table, bool source, struct pg *pg, const struct store *store,
                     struct error *err)
 {
+    struct relation *known = source ? &table->source : &table->target;
     struct relation now = { 0 };
     char what[96];
     bool good = true;
 
     snprintf(what, sizeof what, "store \"%s\"", store->name);
-    if (!relation_read(pg, what, m->names, &now, err))
+    if (!relation_read(pg, what, table->names, &now, err))
         return false;
-    if (rel->oid != 0 && strcmp(rel->system_identifier, now.system_identifier) != 0)
+    if (known->oid != 0 && strcmp(known->system_identifier, now.system_identifier) != 0)
         good = error_set(err, "55000", "%s is another cluster than before", what);
-    else if (rel->oid != 0 &&
-             rel == &m->source_rel) /* a target may be rewritten: it is verified, not trusted */
-        good = relation_same_fingerprint(now.qualified, rel->fingerprint, now.fingerprint, err);
+    else if (known->oid != 0 && source)
+        good = relation_same_fingerprint(now.qualified, known->fingerprint, now.fingerprint, err);
     if (!good) {
         relation_done(&now);
         return false;
     }
-    relation_done(rel);
-    *rel = now;
+    relation_done(known);
+    *known = now;
+    return true;
+}
+
+/* All tables of one side, where its connection is a new one or one of them has not been read. */
+static bool refresh_side(struct migration *m, bool source, bool fresh, struct error *err)
+{
+    struct pg *pg = source ? m->source_pg : m->target_pg;
+    const struct store *store = source ? m->source : m->target;
+
+    for (size_t i = 0; i < m->table_count; i++) {
+        struct moved_table *table = &m->tables[i];
+
+        if ((fresh || (source ? table->source.oid : table->target.oid) == 0) &&
+            !refresh(table, source, pg, store, err))
+            return false;
+    }
+    return true;
+}
+
+static bool tables_fit(const struct migration *m, struct error *err)
+{
+    for (size_t i = 0; i < m->table_count; i++) {
+        if (!relation_fits(&m->tables[i].source, &m->tables[i].target, err))
+            return false;
+    }
     return true;
 }
 
@@ -102,12 +143,8 @@ bool migration_connect(struct migration *m, struct error *err)
 {
     bool source_fresh = false, target_fresh = false;
 
-    if (connect_both(m, &source_fresh, &target_fresh, err) &&
-        (!(source_fresh || m->source_rel.oid == 0) ||
-         refresh(m, m->source_pg, m->source, &m->source_rel, err)) &&
-        (!(target_fresh || m->target_rel.oid == 0) ||
-         refresh(m, m->target_pg, m->target, &m->target_rel, err)) &&
-        relation_fits(&m->source_rel, &m->target_rel, err))
+    if (connect_both(m, &source_fresh, &target_fresh, err) && refresh_side(m, true, source_fresh, err) &&
+        refresh_side(m, false, target_fresh, err) && tables_fit(m, err))
         return true;
     return give_up(m, source_fresh, target_fresh);
 }

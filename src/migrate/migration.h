@@ -31,6 +31,14 @@ struct event_names {
     char *regenerate[EVENT_COLUMNS_MAX]; /* columns that the target fills by itself, if it has them */
 };
 
+enum { MOVED_TABLES_MAX = 17 }; /* the event table and its companions */
+
+/* A table whose rows of the tenant move: as it is declared, and as both stores have it. */
+struct moved_table {
+    const struct event_names *names;
+    struct relation source, target; /* read by migration_connect() */
+};
+
 struct migration {
     char id[UUID_TEXT_BYTES];
     char tenant[TENANT_BYTES_MAX];
@@ -38,15 +46,19 @@ struct migration {
     const struct store *default_store; /* of tenants without a route */
     uint64_t epoch;
     struct migration_settings settings;
-    const struct event_names *names;
-    const char *control_schema; /* "pgshunt": the schema of our objects in a store, too */
+    const struct event_names *names; /* [events]; tables[] has it table by table */
+    const char *control_schema;      /* "pgshunt": the schema of our objects in a store, too */
     struct log *log;
-    struct pg_wake wake;                    /* of the runner */
-    struct pg *source_pg, *target_pg;       /* opened by migration_connect(), NULL while lost */
-    struct relation source_rel, target_rel; /* read by migration_connect() */
+    struct pg_wake wake;                         /* of the runner */
+    struct pg *source_pg, *target_pg;            /* opened by migration_connect(), NULL while lost */
+    size_t table_count;                          /* of tables: the event table, then the companions */
+    struct moved_table tables[MOVED_TABLES_MAX]; /* in the order of companion_tables */
 };
 
-/* (Re)opens what is not open and reads both relations; checks that nothing drifted (columns, types, tap
+/* The tables that move, by what [events] declares; nothing is read yet. Borrows `names`. */
+void migration_declare(struct migration *m, const struct event_names *names);
+void migration_forget_tables(struct migration *m); /* what was read of them */
+/* (Re)opens what is not open and reads all relations; checks that nothing drifted (columns, types, tap
  * aside). */
 bool migration_connect(struct migration *m, struct error *err);
 void migration_disconnect(struct migration *m);

@@ -188,14 +188,15 @@ static bool send_delete(struct mirror *mirror, struct mirror_batch *batch, struc
     const char *values[1 + MIRROR_KEY_COLUMNS_MAX] = { m->tenant };
 
     snprintf(epoch, sizeof epoch, "%" PRIu64, m->epoch);
-    for (size_t i = 0; i < m->source_rel.key_count; i++)
+    for (size_t i = 0; i < m->tables[0].source.key_count; i++)
         values[1 + i] = buf_text(&batch->arrays[i]);
     if (!pg_pipe_begin(pg, err))
         return false;
     batch->target_begun = true;
     return pg_pipe_exec(pg, "BEGIN", err) &&
            pg_pipe_call(pg, &(struct pg_call){ "m_hold", 2, (const char *[]){ m->id, epoch } }, err) &&
-           pg_pipe_call(pg, &(struct pg_call){ "m_delete", (int)(1 + m->source_rel.key_count), values }, err);
+           pg_pipe_call(pg, &(struct pg_call){ "m_delete", (int)(1 + m->tables[0].source.key_count), values },
+                        err);
 }
 
 /* Passes one row on, as the binary values it came in. */
@@ -315,7 +316,7 @@ static void clean_up(struct mirror *mirror, struct mirror_batch *batch)
 
 static bool note_keys(struct mirror *mirror, const struct mirror_batch *batch, struct error *err)
 {
-    size_t columns = mirror->m->source_rel.key_count;
+    size_t columns = mirror->m->tables[0].source.key_count;
     const char *values[MIRROR_KEY_COLUMNS_MAX];
 
     for (int row = 0; row < PQntuples(batch->entries); row++) {

@@ -53,10 +53,11 @@ bool mirror_send_read(struct mirror *mirror, int64_t limit, struct error *err)
     snprintf(limit_text, sizeof limit_text, "%" PRId64, limit);
     /* The lock comes before the snapshot: a TRUNCATE in between would show an empty table to an older
      * snapshot. */
-    snprintf(lock, sizeof lock, "LOCK TABLE %.280s IN ACCESS SHARE MODE", m->source_rel.qualified);
+    snprintf(lock, sizeof lock, "LOCK TABLE %.280s IN ACCESS SHARE MODE", m->tables[0].source.qualified);
     return pg_pipe_exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
            pg_pipe_exec(pg, lock, err) && pg_pipe_call(pg, &(struct pg_call){ "m_begin" }, err) &&
-           pg_pipe_call(pg, &(struct pg_call){ "m_table", 1, (const char *[]){ m->source_rel.qualified } },
+           pg_pipe_call(pg,
+                        &(struct pg_call){ "m_table", 1, (const char *[]){ m->tables[0].source.qualified } },
                         err) &&
            pg_pipe_call(pg, &(struct pg_call){ "m_tap", 1, (const char *[]){ names.qualified_function } },
                         err) &&
@@ -96,10 +97,11 @@ bool mirror_read_fingerprints(struct mirror *mirror, struct error *err)
         buf_append_format(&now, "%s\n", PQgetvalue(table, 0, i));
     if (good && buf_failed(&now))
         good = error_no_memory(err);
-    good = good &&
-           relation_same_fingerprint(m->source_rel.qualified, m->source_rel.fingerprint, buf_text(&now), err);
+    good = good && relation_same_fingerprint(m->tables[0].source.qualified, m->tables[0].source.fingerprint,
+                                             buf_text(&now), err);
     if (good && (PQntuples(tap) == 0 || strcmp(PQgetvalue(tap, 0, 0), mirror->tap_fingerprint) != 0)) {
-        error_set(err, "55000", "the tap on %s has changed under the migration", m->source_rel.qualified);
+        error_set(err, "55000", "the tap on %s has changed under the migration",
+                  m->tables[0].source.qualified);
         good = error_hint(err, "Changes may be missing: ABORT MIGRATION and START again.");
     }
     buf_done(&now);
@@ -111,10 +113,10 @@ bool mirror_read_fingerprints(struct mirror *mirror, struct error *err)
 static bool add_entry(struct mirror *mirror, struct mirror_batch *batch, int row, struct error *err)
 {
     const PGresult *entries = batch->entries;
-    size_t columns = mirror->m->source_rel.key_count;
+    size_t columns = mirror->m->tables[0].source.key_count;
 
     if (PQgetvalue(entries, row, 1)[0] == 'T') {
-        error_set(err, "55000", "table %s was truncated", mirror->m->source_rel.qualified);
+        error_set(err, "55000", "table %s was truncated", mirror->m->tables[0].source.qualified);
         return error_hint(err, "ABORT MIGRATION, then START again.");
     }
     batch->ids[batch->count++] = strtoll(PQgetvalue(entries, row, 0), NULL, 10);
@@ -132,7 +134,7 @@ static bool add_entry(struct mirror *mirror, struct mirror_batch *batch, int row
 
 bool mirror_read_entries(struct mirror *mirror, struct mirror_batch *batch, struct error *err)
 {
-    size_t columns = mirror->m->source_rel.key_count;
+    size_t columns = mirror->m->tables[0].source.key_count;
     int rows;
 
     batch->entries = pg_pipe_next(mirror->m->source_pg, err);

@@ -51,8 +51,8 @@ static void pieces_make(const struct migration *m, const struct relation *rel, s
     for (size_t i = 0; i < rel->key_count; i++)
         buf_append_format(&pieces->entry_keys, ", c.old_key[%zu]", i + 1);
     buf_append_text(&pieces->k_array, "]");
-    relation_column_list(&m->source_rel, "e.", &pieces->columns);
-    rowtext_digest(&m->source_rel,
+    relation_column_list(&m->tables[0].source, "e.", &pieces->columns);
+    rowtext_digest(&m->tables[0].source,
                    &pieces->digest); /* of both sides: the columns that are copied, in one order */
     relation_append_identifier(&pieces->tenant_column, m->names->tenant);
     relation_append_identifier(&pieces->key_column, rel->key_names[0]);
@@ -91,11 +91,11 @@ static void make_insert(const struct migration *m, struct buf *out)
 {
     size_t columns = 0;
 
-    buf_append_format(out, "INSERT INTO %s (", m->target_rel.qualified);
-    relation_column_list(&m->source_rel, "", out);
+    buf_append_format(out, "INSERT INTO %s (", m->tables[0].target.qualified);
+    relation_column_list(&m->tables[0].source, "", out);
     buf_append_text(out, ") OVERRIDING SYSTEM VALUE VALUES (");
-    for (size_t i = 0; i < m->source_rel.column_count; i++) {
-        if (m->source_rel.columns[i].copied) {
+    for (size_t i = 0; i < m->tables[0].source.column_count; i++) {
+        if (m->tables[0].source.columns[i].copied) {
             columns++;
             buf_append_format(out, "%s$%zu", columns == 1 ? "" : ", ", columns);
         }
@@ -116,18 +116,18 @@ bool mirror_sql_make(const struct migration *m, struct mirror_sql *sql, struct e
     struct pieces source, target;
 
     mirror_sql_done(sql);
-    pieces_make(m, &m->source_rel, &source);
-    pieces_make(m, &m->target_rel, &target);
-    expand(m, &m->source_rel, &source, sql_mirror_begin, &sql->begin);
-    expand(m, &m->source_rel, &source, sql_mirror_entries, &sql->entries);
-    expand(m, &m->source_rel, &source, sql_mirror_rows, &sql->rows);
-    expand(m, &m->source_rel, &source, sql_mirror_forget, &sql->forget);
-    expand(m, &m->source_rel, &source, sql_mirror_digest_source, &sql->digest_source);
-    expand(m, &m->target_rel, &target, sql_mirror_hold, &sql->hold);
-    expand(m, &m->target_rel, &target, sql_mirror_cursor, &sql->cursor);
-    expand(m, &m->target_rel, &target, sql_mirror_digest_target, &sql->digest_target);
-    expand(m, &m->target_rel, &target,
-           m->target_rel.key_count == 1 ? sql_mirror_delete_one : sql_mirror_delete_many, &sql->delete);
+    pieces_make(m, &m->tables[0].source, &source);
+    pieces_make(m, &m->tables[0].target, &target);
+    expand(m, &m->tables[0].source, &source, sql_mirror_begin, &sql->begin);
+    expand(m, &m->tables[0].source, &source, sql_mirror_entries, &sql->entries);
+    expand(m, &m->tables[0].source, &source, sql_mirror_rows, &sql->rows);
+    expand(m, &m->tables[0].source, &source, sql_mirror_forget, &sql->forget);
+    expand(m, &m->tables[0].source, &source, sql_mirror_digest_source, &sql->digest_source);
+    expand(m, &m->tables[0].target, &target, sql_mirror_hold, &sql->hold);
+    expand(m, &m->tables[0].target, &target, sql_mirror_cursor, &sql->cursor);
+    expand(m, &m->tables[0].target, &target, sql_mirror_digest_target, &sql->digest_target);
+    expand(m, &m->tables[0].target, &target,
+           m->tables[0].target.key_count == 1 ? sql_mirror_delete_one : sql_mirror_delete_many, &sql->delete);
     make_insert(m, &sql->insert);
     pieces_done(&source);
     pieces_done(&target);

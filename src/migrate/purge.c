@@ -17,7 +17,7 @@ static void write_delete(const struct migration *m, struct buf *sql)
     relation_append_identifier(&tenant, m->names->tenant);
     relation_append_identifier(&position, m->names->position);
     sqltext_expand(sql, sql_purge_target, m->control_schema,
-                   (const struct sqltext_value[]){ { "table", m->target_rel.qualified },
+                   (const struct sqltext_value[]){ { "table", m->tables[0].target.qualified },
                                                    { "tenant_column", buf_text(&tenant) },
                                                    { "position_column", buf_text(&position) } },
                    3);

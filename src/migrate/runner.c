@@ -374,8 +374,7 @@ static void *runner_main(void *who)
     if (r->mirror != NULL)
         mirror_free(r->mirror);
     migration_disconnect(&r->m);
-    relation_done(&r->m.source_rel);
-    relation_done(&r->m.target_rel);
+    migration_forget_tables(&r->m);
     ledger_close(r->ledger);
     if (!runner_tell_control(r, RUNNER_ENDED, NULL, &err))
         log_error(r->setup->log, LOG_ERROR, "runner", &err, "telling control that migration %s has ended",
@@ -402,7 +401,7 @@ static void runner_init(struct runner *r, const struct runner_setup *setup, cons
     r->setup = &r->kept;
     snprintf(r->id, sizeof r->id, "%s", id);
     snprintf(r->m.id, sizeof r->m.id, "%s", id);
-    r->m.names = setup->names;
+    migration_declare(&r->m, setup->names);
     r->m.control_schema = setup->ledger->schema;
     r->m.default_store = stores_default(setup->stores);
     r->m.log = setup->log;

@@ -81,7 +81,8 @@ static struct migration seen_from_target(const struct migration *m)
 
     seen.source = m->target;
     seen.source_pg = m->target_pg;
-    seen.source_rel = m->target_rel;
+    for (size_t i = 0; i < seen.table_count; i++)
+        seen.tables[i].source = m->tables[i].target;
     return seen;
 }
 

@@ -125,15 +125,15 @@ bool runner_connect_source(struct runner *r, struct error *err)
     char what[STORE_NAME_BYTES_MAX + 16];
 
     runner_drop_broken(r);
-    if (r->m.source_pg != NULL && r->m.source_rel.oid != 0)
+    if (r->m.source_pg != NULL && r->m.tables[0].source.oid != 0)
         return true;
     snprintf(what, sizeof what, "store \"%s\"", r->m.source->name);
     if (r->m.source_pg == NULL && !pg_open(r->m.source->conninfo, what, "pgshunt runner", &r->m.wake,
                                            LEDGER_TIMEOUT_MS, &r->m.source_pg, err))
         return false;
-    relation_done(&r->m.source_rel);
-    memset(&r->m.source_rel, 0, sizeof r->m.source_rel);
-    return relation_read(r->m.source_pg, what, r->m.names, &r->m.source_rel, err);
+    relation_done(&r->m.tables[0].source);
+    memset(&r->m.tables[0].source, 0, sizeof r->m.tables[0].source);
+    return relation_read(r->m.source_pg, what, r->m.names, &r->m.tables[0].source, err);
 }
 
 static bool connect_stores(struct runner *r, struct error *err)

@@ -60,13 +60,13 @@ static bool tenant_type_fits(const struct relation_column *column, struct error 
 
 static bool take_tenant(struct runner *r, struct error *err)
 {
-    const struct relation *rel = &r->m.target_rel;
+    const struct relation *rel = &r->m.tables[0].target;
     char what[STORE_NAME_BYTES_MAX + 16];
 
     snprintf(what, sizeof what, "store \"%s\"", r->m.target->name);
     if (!pg_open(r->m.target->conninfo, what, "pgshunt start", &r->m.wake, CONNECT_MS, &r->m.target_pg,
                  err) ||
-        !relation_read(r->m.target_pg, what, r->m.names, &r->m.target_rel, err))
+        !relation_read(r->m.target_pg, what, r->m.names, &r->m.tables[0].target, err))
         return false;
     pg_close(r->m.target_pg); /* migration_connect() opens it as the copy needs it */
     r->m.target_pg = NULL;
@@ -143,7 +143,7 @@ static bool take_source(struct runner *r, struct error *err)
 
 static bool check_identities(struct runner *r, struct error *err)
 {
-    const struct relation *source = &r->m.source_rel, *target = &r->m.target_rel;
+    const struct relation *source = &r->m.tables[0].source, *target = &r->m.tables[0].target;
 
     if (strcmp(source->system_identifier, target->system_identifier) == 0 &&
         source->database_oid == target->database_oid) {
@@ -209,8 +209,8 @@ static bool check_tables(struct runner *r, struct error *err)
         error_set(err, "55000", "no position column is configured");
         return error_hint(err, "Set position_column under [events]: rows are copied in its order.");
     }
-    return check_table(r->m.source, &r->m.source_rel, err) &&
-           check_table(r->m.target, &r->m.target_rel, err) &&
+    return check_table(r->m.source, &r->m.tables[0].source, err) &&
+           check_table(r->m.target, &r->m.tables[0].target, err) &&
            check_declared(r, r->m.source_pg, r->m.source, err) &&
            check_declared(r, r->m.target_pg, r->m.target, err);
 }
@@ -279,7 +279,7 @@ static bool check_rows(struct runner *r, struct error *err)
     struct cursor none = { .high = -1 };
     bool any;
 
-    if (!any_row(r, r->m.source_pg, &r->m.source_rel, " =", &any, err))
+    if (!any_row(r, r->m.source_pg, &r->m.tables[0].source, " =", &any, err))
         return false;
     if (!any && !r->m.settings.allow_empty) {
         error_set(err, "55000", "tenant \"%s\" has no rows in store \"%s\"", r->m.tenant, r->m.source->name);
@@ -320,7 +320,7 @@ static bool choose_positions(struct runner *r, struct error *err)
         return false;
     if (strcmp(r->m.settings.position_mode, "auto") != 0)
         return true;
-    if (!any_row(r, r->m.target_pg, &r->m.target_rel, " IS DISTINCT FROM", &others, err))
+    if (!any_row(r, r->m.target_pg, &r->m.tables[0].target, " IS DISTINCT FROM", &others, err))
         return false;
     if (others) {
         error_set(err, "0A000", "store \"%s\" holds events of other tenants: positions may collide",
@@ -376,8 +376,8 @@ static bool check_all(struct runner *r, struct error *err)
            ledger_open(r->setup->ledger, "pgshunt runner", &r->m.wake, CONNECT_MS, &r->ledger, err) &&
            take_tenant(r, err) && has_no_active_migration(r, err) && take_source(r, err) &&
            migration_connect(&r->m, err) && check_identities(r, err) && check_tables(r, err) &&
-           check_rights(r, r->m.source_pg, r->m.source, &r->m.source_rel, err) &&
-           check_rights(r, r->m.target_pg, r->m.target, &r->m.target_rel, err) && check_rows(r, err) &&
+           check_rights(r, r->m.source_pg, r->m.source, &r->m.tables[0].source, err) &&
+           check_rights(r, r->m.target_pg, r->m.target, &r->m.tables[0].target, err) && check_rows(r, err) &&
            choose_positions(r, err);
 }
 

@@ -131,7 +131,7 @@ static bool register_tap(void *who, struct error *err)
 
     buf_init(&sql);
     buf_init(&fingerprint);
-    snprintf(oid, sizeof oid, "%u", m->source_rel.oid);
+    snprintf(oid, sizeof oid, "%u", m->tables[0].source.oid);
     tap_text_expand(m, sql_tap_register, &sql);
     if (tap_read_fingerprint(m->source_pg, &text->names, &fingerprint, err))
         result = pg_query(m->source_pg, buf_text(&sql), 7,
@@ -141,7 +141,7 @@ static bool register_tap(void *who, struct error *err)
     if (result != NULL)
         good = strcmp(PQgetvalue(result, 0, 0), "0") == 0 ||
                error_set(err, "55000", "%s triggers of the tap on %s could not be enabled",
-                         PQgetvalue(result, 0, 0), m->source_rel.qualified);
+                         PQgetvalue(result, 0, 0), m->tables[0].source.qualified);
     PQclear(result);
     buf_done(&sql);
     buf_done(&fingerprint);
@@ -181,7 +181,7 @@ static bool install(struct migration *m, struct tap_text *text, struct error *er
         return tap_claim(m, err);
     if (standing.ours) {
         error_set(err, "55000", "the tap on %s has been changed since it was put on: changes may be missing",
-                  m->source_rel.qualified);
+                  m->tables[0].source.qualified);
         return error_hint(err, "ABORT MIGRATION, then START again.");
     }
     if (!tap_remove(m, err)) /* of an earlier migration, or half made: nothing depends on it any more */

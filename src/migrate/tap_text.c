@@ -70,7 +70,7 @@ struct parts { /* buffers behind the placeholders */
 
 static bool parts_make(const struct migration *m, const char *login, struct parts *parts)
 {
-    const struct relation *rel = &m->source_rel;
+    const struct relation *rel = &m->tables[0].source;
 
     memset(parts, 0, sizeof *parts);
     sqltext_literal(&parts->tenant, m->tenant);
@@ -107,7 +107,7 @@ static void make_texts(const struct migration *m, struct parts *parts, struct ta
         { "trigger", text->names.trigger },
         { "relation", relation },
         { "value", open },
-        { "table", m->source_rel.qualified },
+        { "table", m->tables[0].source.qualified },
         { "tenant", buf_text(&parts->tenant) },
         { "login", buf_text(&parts->login) },
         { "tenant_column", buf_text(&parts->column) },
@@ -118,7 +118,7 @@ static void make_texts(const struct migration *m, struct parts *parts, struct ta
     };
     const size_t count = sizeof values / sizeof values[0];
 
-    snprintf(relation, sizeof relation, "%u", m->source_rel.oid);
+    snprintf(relation, sizeof relation, "%u", m->tables[0].source.oid);
     snprintf(open, sizeof open, "%" PRIu64, m->epoch * 4);
     sqltext_expand(&text->sequences, sql_tap_sequences, m->control_schema, values, count);
     sqltext_expand(&text->function, sql_tap_function, m->control_schema, values, count);

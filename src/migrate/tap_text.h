@@ -21,7 +21,7 @@ struct tap_text {
 };
 
 void tap_names_of(const struct migration *m, struct tap_names *names);
-/* `login`: session_user of our own sessions at the source. Needs m->source_rel. */
+/* `login`: session_user of our own sessions at the source. Needs m->tables[0].source. */
 bool tap_text_make(const struct migration *m, const char *login, struct tap_text *text, struct error *err);
 void tap_text_done(struct tap_text *text);
 /* One of the texts that need only names (tap_disable, tap_drop, tap_forget). */

@@ -28,7 +28,7 @@ static const char *fresh_value(const struct relation_column *column)
 /* INSERT … SELECT with fresh values where a unique index may stand. false: the key cannot be made another. */
 static bool make_insert(const struct migration *m, struct buf *sql)
 {
-    const struct relation *rel = &m->source_rel;
+    const struct relation *rel = &m->tables[0].source;
     bool fresh_key = false, first = true;
 
     buf_append_format(sql, "INSERT INTO %s (", rel->qualified);
@@ -85,13 +85,13 @@ static bool touch(struct migration *m, const PGresult *key, struct error *err)
     bool good;
 
     buf_init(&sql);
-    buf_append_format(&sql, "UPDATE %s SET ", m->source_rel.qualified);
+    buf_append_format(&sql, "UPDATE %s SET ", m->tables[0].source.qualified);
     relation_append_identifier(&sql, m->names->tenant);
     buf_append_text(&sql, " = ");
     relation_append_identifier(&sql, m->names->tenant);
-    append_where_key(&m->source_rel, key, &sql);
-    buf_append_format(&sql, "; DELETE FROM %s", m->source_rel.qualified);
-    append_where_key(&m->source_rel, key, &sql);
+    append_where_key(&m->tables[0].source, key, &sql);
+    buf_append_format(&sql, "; DELETE FROM %s", m->tables[0].source.qualified);
+    append_where_key(&m->tables[0].source, key, &sql);
     good = buf_failed(&sql) ? error_no_memory(err) : pg_run(m->source_pg, buf_text(&sql), 0, NULL, err);
     buf_done(&sql);
     return good;
@@ -113,7 +113,7 @@ static bool check_captured(struct migration *m, const struct tap_names *names, s
         return false;
     good = strcmp(PQgetvalue(result, 0, 0), "IUD") == 0 ||
            error_set(err, "55000", "the tap on %s recorded \"%s\" of an insert, an update and a delete",
-                     m->source_rel.qualified, PQgetvalue(result, 0, 0));
+                     m->tables[0].source.qualified, PQgetvalue(result, 0, 0));
     PQclear(result);
     return good;
 }
@@ -147,7 +147,7 @@ static bool ask_quiet(struct migration *m, enum quiet *quiet, struct error *err)
     char oid[16];
     PGresult *result;
 
-    snprintf(oid, sizeof oid, "%u", m->source_rel.oid);
+    snprintf(oid, sizeof oid, "%u", m->tables[0].source.oid);
     result = pg_query(m->source_pg, sql_tap_try_check, 1, (const char *[]){ oid }, err);
     if (result == NULL)
         return false;
@@ -172,7 +172,7 @@ bool tap_try(struct migration *m, const struct tap_names *names, struct error *e
         return false;
     if (quiet == QUIET_NOT) {
         log_line(m->log, LOG_INFO, "tap", "the tap on %s is not tried: other triggers or rules would fire",
-                 m->source_rel.qualified);
+                 m->tables[0].source.qualified);
         return true;
     }
     good = pg_run(m->source_pg, begin, 0, NULL, err) &&
@@ -181,13 +181,14 @@ bool tap_try(struct migration *m, const struct tap_names *names, struct error *e
            try_row(m, names, &tried, err);
     if (!good && !error_is(err, "55000") && !pg_is_broken(m->source_pg) &&
         strstr(pg_last_context(m->source_pg), names->function) == NULL) {
-        log_error(m->log, LOG_WARN, "tap", err, "the tap on %s could not be tried", m->source_rel.qualified);
+        log_error(m->log, LOG_WARN, "tap", err, "the tap on %s could not be tried",
+                  m->tables[0].source.qualified);
         error_clear(err);
         good = true; /* a constraint of the table was in the way, not the tap */
     } else if (good && !tried) {
         log_line(m->log, LOG_INFO, "tap",
                  "the tap on %s is not tried: no row of the tenant to copy, or no key to change",
-                 m->source_rel.qualified);
+                 m->tables[0].source.qualified);
     }
     pg_rollback(m->source_pg);
     return good;

@@ -137,10 +137,10 @@ static bool compare_segment(struct run *run, int64_t segment, int64_t segments, 
 
     buf_init(&source_sql);
     buf_init(&target_sql);
-    good = verifier_expand(run->m, &run->m->source_rel, sql_verify_streams, segment, segments, &source_sql,
-                           err) &&
-           verifier_expand(run->m, &run->m->target_rel, sql_verify_streams, segment, segments, &target_sql,
-                           err) &&
+    good = verifier_expand(run->m, &run->m->tables[0].source, sql_verify_streams, segment, segments,
+                           &source_sql, err) &&
+           verifier_expand(run->m, &run->m->tables[0].target, sql_verify_streams, segment, segments,
+                           &target_sql, err) &&
            pg_rows_send(run->source, buf_text(&source_sql), 1, (const char *[]){ run->m->tenant }, err) &&
            pg_rows_send(run->target, buf_text(&target_sql), 1, (const char *[]){ run->m->tenant }, err) &&
            await_first(run, err) && merge(run, &source, &target, err);
@@ -157,7 +157,7 @@ static bool count_events(struct run *run, int64_t *events, struct error *err)
     PGresult *result = NULL;
 
     buf_init(&sql);
-    if (verifier_expand(run->m, &run->m->source_rel, sql_copy_count, 0, 1, &sql, err))
+    if (verifier_expand(run->m, &run->m->tables[0].source, sql_copy_count, 0, 1, &sql, err))
         result = pg_query(run->source, buf_text(&sql), 1, (const char *[]){ run->m->tenant }, err);
     buf_done(&sql);
     if (result == NULL)

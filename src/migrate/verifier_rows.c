@@ -46,8 +46,8 @@ struct suspect *verifier_suspect_new(const PGresult *row, int first_column)
 /* What tells streams apart: the configured columns; without any, every event is a stream of its own. */
 static void stream_columns(const struct migration *m, char *const **columns, size_t *count)
 {
-    *columns = m->names->stream_count > 0 ? m->names->stream : m->source_rel.key_names;
-    *count = m->names->stream_count > 0 ? m->names->stream_count : m->source_rel.key_count;
+    *columns = m->names->stream_count > 0 ? m->names->stream : m->tables[0].source.key_names;
+    *count = m->names->stream_count > 0 ? m->names->stream_count : m->tables[0].source.key_count;
 }
 
 struct pieces {
@@ -94,8 +94,8 @@ static void pieces_make(const struct migration *m, const struct relation *rel, i
     memset(p, 0, sizeof *p);
     make_stream(m, rel, p);
     make_key(rel, p);
-    rowtext_digest_bytes(&m->source_rel, &p->digest);
-    rowtext_digest(&m->source_rel, &p->digest_hex);
+    rowtext_digest_bytes(&m->tables[0].source, &p->digest);
+    rowtext_digest(&m->tables[0].source, &p->digest_hex);
     relation_append_identifier(&p->tenant, m->names->tenant);
     if (m->names->version[0] != '\0') {
         buf_append_text(&p->version, "e.");
@@ -216,8 +216,8 @@ bool verifier_settle(struct migration *m, const struct suspect *suspect, struct 
     memcpy(values + 1, suspect->values, sizeof suspect->values);
     buf_init(&source_sql);
     buf_init(&target_sql);
-    good = verifier_expand(m, &m->source_rel, sql_verify_rows_source, 0, 1, &source_sql, err) &&
-           verifier_expand(m, &m->target_rel, sql_verify_rows_target, 0, 1, &target_sql, err) &&
+    good = verifier_expand(m, &m->tables[0].source, sql_verify_rows_source, 0, 1, &source_sql, err) &&
+           verifier_expand(m, &m->tables[0].target, sql_verify_rows_target, 0, 1, &target_sql, err) &&
            pg_rows_send(m->source_pg, buf_text(&source_sql), count, values, err);
     source.ended = !good;
     good = good && pg_rows_send(m->target_pg, buf_text(&target_sql), count, values, err);

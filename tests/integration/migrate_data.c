@@ -391,7 +391,7 @@ int main(int count, char **arguments)
     set_numbers(&h.m.settings, count - 6, arguments + 6);
     if (getenv("KEY_BY_VERSION") != NULL) /* stream and version as the key */
         names.event_id = none;
-    h.m.names = &names;
+    migration_declare(&h.m, &names);
     h.m.control_schema = "pgshunt";
     h.m.log = log_new(LOG_DEBUG, LOG_TEXT, STDERR_FILENO);
     h.m.wake.fd = -1;
@@ -402,8 +402,7 @@ int main(int count, char **arguments)
     tap_lock_close(h.lock);
     mirror_free(h.mirror);
     migration_disconnect(&h.m);
-    relation_done(&h.m.source_rel);
-    relation_done(&h.m.target_rel);
+    migration_forget_tables(&h.m);
     log_free(h.m.log);
     return 0;
 }
