@@ -77,8 +77,11 @@ bool identity_check(struct migration *m, const char *before, const char *now, st
         return true;
     }
     error_set(err, "55000", "store \"%s\" is not what the copy has begun with: %s", m->source->name, what);
-    return error_hint(err, "Changes may be missing: ABORT MIGRATION '%.8s' PURGE TARGET, then START again.",
-                      m->id);
+    if (!same_prefix(before, now, 1))
+        return error_hint(err, "ABORT MIGRATION '%.8s' PURGE TARGET, then START again.", m->id);
+    return error_hint(
+        err, "Changes may be missing: RESYNC MIGRATION '%.8s' compares both sides and mends the target.",
+        m->id);
 }
 
 uint64_t identity_parse_lsn(const char *text)

@@ -102,7 +102,8 @@ bool mirror_read_fingerprints(struct mirror *mirror, struct error *err)
     if (good && (PQntuples(tap) == 0 || strcmp(PQgetvalue(tap, 0, 0), mirror->tap_fingerprint) != 0)) {
         error_set(err, "55000", "the tap on %s has changed under the migration",
                   m->tables[0].source.qualified);
-        good = error_hint(err, "Changes may be missing: ABORT MIGRATION and START again.");
+        good = error_hint(
+            err, "Changes may be missing: RESYNC MIGRATION compares both sides and mends the target.");
     }
     buf_done(&now);
     PQclear(table);
@@ -117,7 +118,7 @@ static bool add_entry(struct mirror *mirror, struct mirror_batch *batch, int row
 
     if (PQgetvalue(entries, row, 1)[0] == 'T') {
         error_set(err, "55000", "table %s was truncated", mirror->m->tables[0].source.qualified);
-        return error_hint(err, "ABORT MIGRATION, then START again.");
+        return error_hint(err, "RESYNC MIGRATION compares both sides and mends the target.");
     }
     batch->ids[batch->count++] = strtoll(PQgetvalue(entries, row, 0), NULL, 10);
     mirror_writers_saw(mirror->writers, atoi(PQgetvalue(entries, row, 2)), PQgetvalue(entries, row, 3));

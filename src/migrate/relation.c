@@ -481,7 +481,8 @@ bool relation_same_fingerprint(const char *qualified, const char *before, const 
         if (before_bytes != now_bytes || memcmp(before, now, now_bytes) != 0) {
             error_set(err, "55000", "table %s has changed under the migration: %s", qualified, parts[i]);
             error_detail(err, "was: %.*s; is: %.*s", (int)before_bytes, before, (int)now_bytes, now);
-            return error_hint(err, "Rows may have come or gone unseen: ABORT MIGRATION and START again.");
+            return error_hint(err, "Rows may have come or gone unseen: RESYNC MIGRATION compares both sides "
+                                   "and mends the target.");
         }
         before += before_bytes + (before[before_bytes] == '\n');
         now += now_bytes + (now[now_bytes] == '\n');

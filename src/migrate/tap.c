@@ -182,7 +182,7 @@ static bool install(struct migration *m, struct tap_text *text, struct error *er
     if (standing.ours) {
         error_set(err, "55000", "the tap on %s has been changed since it was put on: changes may be missing",
                   m->tables[0].source.qualified);
-        return error_hint(err, "ABORT MIGRATION, then START again.");
+        return error_hint(err, "RESYNC MIGRATION '%.8s' compares both sides and mends the target.", m->id);
     }
     if (!tap_remove(m, err)) /* of an earlier migration, or half made: nothing depends on it any more */
         return false;
