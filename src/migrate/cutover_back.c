@@ -149,7 +149,7 @@ bool cutover_reopen(struct runner *r, struct error *err)
     if (!failpoint("cutover.before_reopen", err) || !open_tap(r, err))
         return false;
     if (r->state == MIGRATION_CUTOVER_PAUSED &&
-        !runner_enter(r, MIGRATION_DUAL_WRITE, r->m.epoch, "cutover rolled back", NULL, NULL, why, "warning",
+        !runner_enter(r, MIGRATION_DUAL_WRITE, r->m.epoch, "cutover_rolled_back", NULL, NULL, why, "warning",
                       "recoverable", err))
         return false;
     if (!runner_publish(r, clock_ms() + CUTOVER_PUBLISH_MS, err) ||
@@ -190,7 +190,7 @@ static bool revert_simply(struct cutover *cut, const struct error *why, struct e
 
     tap_lock_close(cut->lock);
     cut->lock = NULL;
-    if (!runner_enter(r, MIGRATION_DUAL_WRITE, r->m.epoch, "cutover rolled back", cut->request->operator_name,
+    if (!runner_enter(r, MIGRATION_DUAL_WRITE, r->m.epoch, "cutover_rolled_back", cut->request->operator_name,
                       NULL, why, "warning", "recoverable", err))
         return false;
     return runner_publish(r, clock_ms() + CUTOVER_PUBLISH_MS, err) && cutover_open_gates(cut, err);

@@ -111,7 +111,8 @@ void cutover_report(struct cutover *cut, const struct error *why)
     }
     buf_append_text(&json, "}");
     if (!buf_failed(&json) && !ledger_is_broken(r->ledger) &&
-        !ledger_report(r->ledger, r->id, LEDGER_CUTOVER, buf_text(&json), cut->request->operator_name, &err))
+        !ledger_report(r->ledger, r->id, LEDGER_CUTOVER, "cutover_report", buf_text(&json),
+                       cut->request->operator_name, &err))
         log_error(r->setup->log, LOG_WARN, "runner", &err, "migration %s: writing down its cutover", r->id);
     buf_done(&json);
 }

@@ -93,7 +93,7 @@ bool cutover_pause(struct cutover *cut, struct error *err)
     struct runner *r = cut->r;
 
     if (!failpoint("cutover.before_pause", err) ||
-        !runner_enter(r, MIGRATION_CUTOVER_PAUSED, r->m.epoch + 1, "cutover initiated",
+        !runner_enter(r, MIGRATION_CUTOVER_PAUSED, r->m.epoch + 1, "cutover_initiated",
                       cut->request->operator_name, cut->request->force ? "{\"force\": true}" : NULL, NULL,
                       NULL, NULL, err))
         return false;

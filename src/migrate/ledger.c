@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "migrate/ledger_notes.h"
 #include "migrate/settings.h"
 #include "sql_embedded.h"
 
@@ -96,7 +97,7 @@ bool ledger_is_broken(const struct ledger *ledger)
 /* --- the schema --- */
 
 /* In order; the version is the place in this list, from 1. */
-static const char *const versions[] = { sql_control_001, sql_control_002, sql_control_003 };
+static const char *const versions[] = { sql_control_001, sql_control_002, sql_control_003, sql_control_004 };
 
 enum { VERSIONS = sizeof versions / sizeof versions[0] };
 
@@ -297,28 +298,6 @@ bool ledger_look(struct ledger *ledger, const char *id, struct migration_record 
     return fetch_record(ledger, sql_look_migration, 1, &id, record, found, err);
 }
 
-/* `err` as a JSON object for the row and the audit; NULL if there is none or no memory. */
-static const char *error_json(struct buf *json, const struct error *why, const char *severity,
-                              const char *recoverability)
-{
-    if (why == NULL)
-        return NULL;
-    buf_append_text(json, "{\"message\": ");
-    json_text(json, why->message);
-    buf_append_text(json, ", \"sqlstate\": ");
-    json_text(json, why->sqlstate);
-    buf_append_text(json, ", \"detail\": ");
-    json_text(json, why->detail);
-    buf_append_text(json, ", \"hint\": ");
-    json_text(json, why->hint);
-    buf_append_text(json, ", \"severity\": ");
-    json_text(json, severity == NULL ? "error" : severity);
-    buf_append_text(json, ", \"recoverability\": ");
-    json_text(json, recoverability == NULL ? "recoverable" : recoverability);
-    buf_append_text(json, "}");
-    return buf_failed(json) ? NULL : buf_text(json);
-}
-
 static bool fetch_routed(struct ledger *ledger, const char *sql, int count, const char *const *values,
                          struct ledger_routed *routed, struct error *err)
 {
@@ -356,7 +335,8 @@ bool migration_enter(struct ledger *ledger, const char *id, const struct migrati
                                    move->event,
                                    move->operator_name,
                                    move->details,
-                                   error_json(&json, move->error, move->severity, move->recoverability),
+                                   ledger_error_json(&json, move->error, move->severity,
+                                                     move->recoverability),
                                    ledger->setup->instance };
     fine = fetch_routed(ledger,
                         "SELECT generation, others_alive"
@@ -412,7 +392,7 @@ bool ledger_take_back(struct ledger *ledger, const char *id, const char *operato
 
     buf_init(&json);
     const char *const values[] = { id, number_text(&number, (int64_t)*epoch), operator_name,
-                                   error_json(&json, why, "warning", "recoverable"),
+                                   ledger_error_json(&json, why, "warning", "recoverable"),
                                    ledger->setup->instance };
     result = pg_query(
         ledger->pg,
@@ -438,81 +418,6 @@ bool ledger_abort(struct ledger *ledger, const char *id, uint64_t epoch, const c
 
     return fetch_routed(ledger, "SELECT generation, others_alive FROM migration_abort($1, $2, $3, $4, $5)", 5,
                         values, routed, err);
-}
-
-/* --- what changes without a change of state --- */
-
-bool ledger_progress(struct ledger *ledger, const char *id, uint64_t epoch,
-                     const struct ledger_progress *progress, struct error *err)
-{
-    struct number numbers[5];
-    char percentage[32];
-    const char *const values[] = { id,
-                                   number_text(&numbers[0], (int64_t)epoch),
-                                   number_text(&numbers[1], progress->total_events),
-                                   number_text(&numbers[2], progress->events_copied),
-                                   number_text(&numbers[3], progress->sync_lag_events),
-                                   number_text(&numbers[4], progress->source_position),
-                                   percentage };
-
-    snprintf(percentage, sizeof percentage, "%.2f", progress->percentage);
-    return pg_run(ledger->pg,
-                  "UPDATE tenant_migrations SET total_events = $3, events_copied = $4, sync_lag_events = $5,"
-                  " source_position = nullif($6::bigint, 0), progress_percentage = $7,"
-                  " updated_at = clock_timestamp() WHERE id = $1 AND owner_epoch = $2",
-                  7, values, err);
-}
-
-bool ledger_note(struct ledger *ledger, const char *id, uint64_t epoch, const struct error *why,
-                 const char *severity, const char *recoverability, struct error *err)
-{
-    struct number number;
-    const char *const values[] = { id, number_text(&number, (int64_t)epoch),
-                                   why == NULL ? NULL : why->message, why == NULL ? NULL : severity,
-                                   why == NULL ? NULL : recoverability };
-
-    return pg_run(
-        ledger->pg,
-        "UPDATE tenant_migrations SET error_message = $3, error_severity = $4, error_recoverability = $5,"
-        " updated_at = clock_timestamp() WHERE id = $1 AND owner_epoch = $2",
-        5, values, err);
-}
-
-bool ledger_report(struct ledger *ledger, const char *id, enum ledger_report what, const char *json,
-                   const char *operator_name, struct error *err)
-{
-    static const char *const sql[] = {
-        [LEDGER_VERIFICATION] =
-            "WITH m AS (UPDATE tenant_migrations SET verification = $2 WHERE id = $1 RETURNING id, state)"
-            " INSERT INTO migration_audit_log (migration_id, event_type, old_state, new_state, details, "
-            "operator)"
-            " SELECT id, 'verification', state, state, $2, coalesce($3, session_user) FROM m",
-        [LEDGER_CUTOVER] =
-            "WITH m AS (UPDATE tenant_migrations SET cutover_report = $2 WHERE id = $1 RETURNING id, state)"
-            " INSERT INTO migration_audit_log (migration_id, event_type, old_state, new_state, details, "
-            "operator)"
-            " SELECT id, 'cutover report', state, state, $2, coalesce($3, session_user) FROM m",
-    };
-    const char *const values[] = { id, json, operator_name };
-
-    return pg_run(ledger->pg, sql[what], 3, values, err);
-}
-
-bool ledger_write_failed(struct ledger *ledger, const char *id, int64_t entries, const struct error *why,
-                         struct error *err)
-{
-    struct number number;
-    const char *const values[] = { id, number_text(&number, entries), why->sqlstate, why->message };
-
-    return pg_run(ledger->pg, "SELECT migration_write_failed($1, $2, $3, $4)", 4, values, err);
-}
-
-bool ledger_write_recovered(struct ledger *ledger, const char *id, struct error *err)
-{
-    return pg_run(ledger->pg,
-                  "UPDATE migration_failed_writes SET recovered_at = clock_timestamp()"
-                  " WHERE migration_id = $1 AND recovered_at IS NULL",
-                  1, &id, err);
 }
 
 /* --- stores and instances --- */

@@ -100,23 +100,6 @@ bool ledger_take_back(struct ledger *ledger, const char *id, const char *operato
 bool ledger_abort(struct ledger *ledger, const char *id, uint64_t epoch, const char *operator_name,
                   const char *reason, struct ledger_routed *routed, struct error *err);
 
-struct ledger_progress {
-    int64_t total_events, events_copied, sync_lag_events, source_position;
-    double percentage;
-};
-bool ledger_progress(struct ledger *ledger, const char *id, uint64_t epoch,
-                     const struct ledger_progress *progress, struct error *err);
-/* An error that does not change the state. `why` NULL: it is over. */
-bool ledger_note(struct ledger *ledger, const char *id, uint64_t epoch, const struct error *why,
-                 const char *severity, const char *recoverability, struct error *err);
-/* Fills a jsonb column of the row, and the audit. */
-enum ledger_report { LEDGER_VERIFICATION, LEDGER_CUTOVER };
-bool ledger_report(struct ledger *ledger, const char *id, enum ledger_report what, const char *json,
-                   const char *operator_name, struct error *err);
-bool ledger_write_failed(struct ledger *ledger, const char *id, int64_t entries, const struct error *why,
-                         struct error *err);
-bool ledger_write_recovered(struct ledger *ledger, const char *id, struct error *err);
-
 /* --- stores and instances --- */
 
 /* Compares with what is recorded, or records it. 55000: the store answers with another identity. */

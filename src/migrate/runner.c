@@ -73,7 +73,7 @@ static bool step_pending(struct runner *r, struct error *err)
         return false;
     r->announced = true;
     if (!runner_publish(r, clock_ms() + LETTER_TIMEOUT_MS, err) || !runner_prepare(r, err) ||
-        !enter_next(r, MIGRATION_BULK_COPY, "bulk copy started", err))
+        !enter_next(r, MIGRATION_BULK_COPY, "phase_changed", err))
         return false;
     runner_log(r, LOG_INFO, "Migration started", "start", 0, 0, NULL);
     return failpoint("runner.after_bulk_copy_entered", err) &&
@@ -100,7 +100,7 @@ static bool step_bulk_copy(struct runner *r, struct error *err)
     r->progress_written_ms = 0;
     if (!runner_read_lag(r, err) || !runner_write_progress(r, err) ||
         !failpoint("runner.before_dual_write", err) ||
-        !enter_next(r, MIGRATION_DUAL_WRITE, "bulk copy complete", err))
+        !enter_next(r, MIGRATION_DUAL_WRITE, "phase_changed", err))
         return false;
     r->dual_write_since_ms = clock_ms();
     return failpoint("runner.after_dual_write_entered", err) &&

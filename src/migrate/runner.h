@@ -12,7 +12,7 @@
 #include "migrate/control.h"
 #include "migrate/cursor.h"
 #include "migrate/gatekeeper.h"
-#include "migrate/ledger.h"
+#include "migrate/ledger_notes.h"
 #include "migrate/migration.h"
 #include "migrate/mirror.h"
 #include "migrate/verifier.h"

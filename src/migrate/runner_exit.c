@@ -23,7 +23,7 @@ void runner_drop_gates(struct runner *r)
 
 bool runner_pause(struct runner *r, const struct error *why, struct error *err)
 {
-    if (!runner_enter(r, MIGRATION_PAUSED, r->m.epoch, "migration paused", NULL, NULL, why, "error",
+    if (!runner_enter(r, MIGRATION_PAUSED, r->m.epoch, "migration_paused", NULL, NULL, why, "error",
                       "recoverable", err))
         return false;
     runner_log(r, LOG_WARN, "Migration paused", "pause", 0, r->cursor.events, why);
@@ -46,7 +46,7 @@ void runner_try_remove_tap(struct runner *r)
 
 bool runner_fail(struct runner *r, const struct error *why, struct error *err)
 {
-    if (!runner_enter(r, MIGRATION_FAILED, r->m.epoch, "migration failed", NULL, NULL, why, "critical",
+    if (!runner_enter(r, MIGRATION_FAILED, r->m.epoch, "migration_failed", NULL, NULL, why, "critical",
                       "fatal", err))
         return false;
     runner_log(r, LOG_ERROR, "Migration failed", "fail", 0, r->cursor.events, why);
@@ -93,7 +93,7 @@ static bool abort_end(struct runner *r, struct error *err)
     if (r->purge_requested && !purge_target(&r->m, &purged, err))
         return false;
     if (!failpoint("runner.before_rolled_back", err) ||
-        !runner_enter(r, MIGRATION_ROLLED_BACK, r->m.epoch, "migration aborted", who, NULL, NULL, NULL, NULL,
+        !runner_enter(r, MIGRATION_ROLLED_BACK, r->m.epoch, "migration_aborted", who, NULL, NULL, NULL, NULL,
                       err))
         return false;
     runner_log(r, LOG_INFO, "Migration rolled back", "abort", 0, r->cursor.events, NULL);

@@ -217,14 +217,6 @@ static bool read_handover(struct runner *r, bool *settled, uint64_t *generation,
     return true;
 }
 
-static bool settle(struct runner *r, struct error *err)
-{
-    const char *id = r->id;
-
-    return pg_run(ledger_pg(r->ledger),
-                  "UPDATE tenant_migrations SET settled_at = clock_timestamp() WHERE id = $1", 1, &id, err);
-}
-
 /* The entry, the guard, the last old snapshot, and only then the tap. Every step may be done again. */
 static bool give_way(struct runner *r, uint64_t generation, struct error *err)
 {
@@ -264,7 +256,7 @@ static bool hand_over(struct runner *r, struct error *err)
         log_line(r->setup->log, LOG_INFO, "guard", "migration %s: the guard of \"%s\" keeps tenant %s out",
                  r->id, r->m.source->name, r->m.tenant);
     }
-    return settle(r, err);
+    return ledger_settled(r->ledger, r->id, err);
 }
 
 void runner_hand_over(struct runner *r)

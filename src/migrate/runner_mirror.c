@@ -143,9 +143,10 @@ static bool write_verification(struct runner *r, struct error *err)
                       r->verification.suspects, r->verification.violations, r->verification.duration_ms);
     json_text(&json, r->verification.first);
     buf_append_text(&json, "}");
-    fine = buf_failed(&json)
-               ? error_no_memory(err)
-               : ledger_report(r->ledger, r->id, LEDGER_VERIFICATION, buf_text(&json), NULL, err);
+    fine = buf_failed(&json) ? error_no_memory(err)
+                             : ledger_report(r->ledger, r->id, LEDGER_VERIFICATION,
+                                             r->verified ? "verification_completed" : "verification_failed",
+                                             buf_text(&json), NULL, err);
     buf_done(&json);
     return fine;
 }
@@ -191,7 +192,9 @@ bool runner_verify_all(struct runner *r, struct error *err)
         r->verifying = false;
         return true;
     }
-    fine = failpoint("runner.before_verify", err) && verifier_hash(&r->m, r->mirror, &r->verification, err);
+    fine = failpoint("runner.before_verify", err) &&
+           ledger_event(r->ledger, r->id, "verification_started", NULL, "{\"level\": \"hash\"}", err) &&
+           verifier_hash(&r->m, r->mirror, &r->verification, err);
     r->verifying = false;
     if (!fine)
         return false;

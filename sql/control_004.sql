@@ -1,0 +1,399 @@
+-- control_004.sql - version 4 of the control schema: everything of a migration's life that an operator can order, and
+-- its audit. One section per matter.
+
+-- === the life of a migration: states, audit, orders =================================================================
+
+-- Event types of the audit: migration_started, phase_changed, migration_paused, migration_resumed, migration_aborted,
+-- migration_completed, migration_failed, error_occurred, cutover_initiated, cutover_completed, cutover_rolled_back,
+-- verification_started, verification_completed, verification_failed, progress_checkpoint; and, of the same style,
+-- owner_changed, route_announced, abort_requested, cutover_taken_back, cutover_report, target_recovered,
+-- source_settled, route_changed_by_hand, migration_changed_by_hand. Entries that were written before this version keep
+-- the names they had.
+
+-- An entry about a migration as it is now. Whoever changes something calls it in the same transaction.
+CREATE FUNCTION migration_audit(p_id uuid, p_event text, p_operator text, p_details jsonb)
+RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    INSERT INTO migration_audit_log (migration_id, event_type, old_state, new_state, details, operator)
+    SELECT p_id, p_event, m.state, m.state, coalesce(p_details, '{}'), coalesce(p_operator, session_user)
+      FROM tenant_migrations m WHERE m.id = p_id;
+END $$;
+
+-- The table of allowed moves (src/migrate/state.c has the same; a test compares them).
+CREATE FUNCTION migration_may_move(p_from text, p_to text) RETURNS boolean LANGUAGE sql IMMUTABLE
+    RETURN (p_from, p_to) IN (
+        ('pending', 'bulk_copy'), ('pending', 'failed'), ('pending', 'rolled_back'),
+        ('bulk_copy', 'dual_write'), ('bulk_copy', 'paused'), ('bulk_copy', 'failed'), ('bulk_copy', 'rolled_back'),
+        ('dual_write', 'cutover_paused'), ('dual_write', 'paused'), ('dual_write', 'failed'),
+        ('dual_write', 'rolled_back'),
+        ('paused', 'bulk_copy'), ('paused', 'dual_write'), ('paused', 'failed'), ('paused', 'rolled_back'),
+        ('cutover_paused', 'migrated'), ('cutover_paused', 'dual_write'), ('cutover_paused', 'failed'),
+        ('cutover_paused', 'rolled_back'),
+        ('failed', 'rolled_back'));
+
+CREATE OR REPLACE FUNCTION tenant_routing_after() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT AS $$
+DECLARE
+    migration uuid := coalesce(NEW.active_migration_id, CASE WHEN TG_OP = 'UPDATE' THEN OLD.active_migration_id END);
+BEGIN
+    PERFORM pg_notify(TG_TABLE_SCHEMA || '.routing', NEW.tenant_id);
+    IF made_by_hand() THEN
+        IF migration IS NOT NULL THEN -- its runner obeys
+            PERFORM pg_notify(TG_TABLE_SCHEMA || '.migrations', migration::text);
+        END IF;
+        INSERT INTO migration_audit_log (migration_id, event_type, old_state, new_state, details, operator)
+        VALUES (migration, 'route_changed_by_hand', CASE WHEN TG_OP = 'UPDATE' THEN OLD.migration_state END,
+                NEW.migration_state,
+                jsonb_build_object('old', CASE WHEN TG_OP = 'UPDATE' THEN to_jsonb(OLD) END, 'new', to_jsonb(NEW)),
+                session_user);
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- By hand a migration can be stopped, and nothing else: every other state stands for work that somebody has done.
+CREATE FUNCTION tenant_migrations_before() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF NOT made_by_hand() OR NEW.state = OLD.state THEN
+        RETURN NEW;
+    END IF;
+    IF NEW.state <> 'failed' OR NOT migration_may_move(OLD.state, NEW.state) THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('migration %s cannot become %s by hand: it is %s', OLD.id, NEW.state, OLD.state),
+            DETAIL = 'invalid_state_transition: an UPDATE can only stop a migration, by state = ''failed''',
+            HINT = 'PAUSE, RESUME, ABORT and CUTOVER MIGRATION on the admin socket change its state.';
+    END IF;
+    NEW.completed_at := clock_timestamp();
+    NEW.updated_at := clock_timestamp();
+    NEW.error_severity := coalesce(NEW.error_severity, 'critical');
+    NEW.error_recoverability := coalesce(NEW.error_recoverability, 'fatal');
+    RETURN NEW;
+END $$;
+CREATE TRIGGER keep_states BEFORE UPDATE ON tenant_migrations
+    FOR EACH ROW EXECUTE FUNCTION tenant_migrations_before();
+
+CREATE OR REPLACE FUNCTION tenant_migrations_after() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT AS $$
+BEGIN
+    IF made_by_hand() THEN
+        PERFORM pg_notify(TG_TABLE_SCHEMA || '.migrations', NEW.id::text);
+        INSERT INTO migration_audit_log (migration_id, event_type, old_state, new_state, details, operator)
+        VALUES (NEW.id, 'migration_changed_by_hand', OLD.state, NEW.state,
+                jsonb_build_object('old', to_jsonb(OLD), 'new', to_jsonb(NEW)), session_user);
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION migration_create(p_id uuid, p_tenant text, p_source text, p_target text,
+                                            p_default_store text, p_config jsonb, p_instance text, p_operator text)
+RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    home text;
+BEGIN
+    SELECT store_id INTO home FROM tenant_routing WHERE tenant_id = p_tenant FOR UPDATE;
+    home := coalesce(home, p_default_store);
+    IF home <> p_source THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('tenant "%s" lives in store "%s", not in "%s"', p_tenant, home, p_source);
+    END IF;
+    INSERT INTO tenant_migrations (id, tenant_id, source_store_id, target_store_id, config, owner_instance, created_by)
+    VALUES (p_id, p_tenant, p_source, p_target, p_config, p_instance, p_operator);
+    INSERT INTO migration_audit_log (migration_id, event_type, new_state, details, operator)
+    VALUES (p_id, 'migration_started', 'pending',
+            jsonb_build_object('tenant_id', p_tenant, 'source', p_source, 'target', p_target, 'config', p_config),
+            p_operator);
+END $$;
+
+CREATE OR REPLACE FUNCTION migration_claim(p_id uuid, p_instance text) RETURNS SETOF tenant_migrations
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    earlier text;
+    claimed tenant_migrations;
+BEGIN
+    SELECT owner_instance INTO earlier FROM tenant_migrations WHERE id = p_id FOR UPDATE;
+    UPDATE tenant_migrations SET owner_instance = p_instance, owner_epoch = owner_epoch + 1,
+           updated_at = clock_timestamp()
+     WHERE id = p_id AND state NOT IN ('migrated', 'rolled_back')
+    RETURNING * INTO claimed;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    PERFORM migration_audit(p_id, 'owner_changed', NULL,
+                            jsonb_build_object('from', earlier, 'to', p_instance, 'owner_epoch', claimed.owner_epoch));
+    RETURN NEXT claimed;
+END $$;
+
+-- As in version 1; besides, only the moves of the table are made, and never over a route that somebody has changed by
+-- hand: 55000, and the runner obeys what was done.
+CREATE OR REPLACE FUNCTION migration_enter(p_id uuid, p_epoch bigint, p_from text, p_to text, p_new_epoch bigint,
+                                           p_routing text, p_event text, p_operator text, p_details jsonb,
+                                           p_error jsonb, p_instance text, OUT generation bigint,
+                                           OUT others_alive bigint)
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    m tenant_migrations;
+    route tenant_routing;
+    moment timestamptz := clock_timestamp();
+BEGIN
+    IF NOT migration_may_move(p_from, p_to) THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('a migration in state %s cannot become %s', p_from, p_to),
+            DETAIL = 'invalid_state_transition';
+    END IF;
+    -- The route first, as in migration_switch(): two owners must not wait for each other.
+    SELECT r.* INTO route FROM tenant_routing r, tenant_migrations t
+      WHERE t.id = p_id AND r.tenant_id = t.tenant_id FOR UPDATE OF r;
+    IF p_from IN ('bulk_copy', 'dual_write', 'cutover_paused') AND p_to NOT IN ('failed', 'rolled_back')
+       AND (route.active_migration_id IS DISTINCT FROM p_id OR route.migration_state <> p_from) THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('the route of the tenant of migration %s was changed by hand', p_id);
+    END IF;
+    UPDATE tenant_migrations t SET
+           state = p_to, owner_epoch = p_new_epoch,
+           paused_from = CASE WHEN p_to = 'paused' THEN p_from END,
+           error_message = p_error->>'message', error_severity = p_error->>'severity',
+           error_recoverability = p_error->>'recoverability',
+           started_at = coalesce(t.started_at, CASE WHEN p_to = 'bulk_copy' THEN moment END),
+           bulk_copy_started_at = coalesce(t.bulk_copy_started_at, CASE WHEN p_to = 'bulk_copy' THEN moment END),
+           bulk_copy_completed_at = coalesce(t.bulk_copy_completed_at,
+                                             CASE WHEN p_to = 'dual_write' THEN moment END),
+           dual_write_started_at = coalesce(t.dual_write_started_at, CASE WHEN p_to = 'dual_write' THEN moment END),
+           cutover_started_at = CASE WHEN p_to = 'cutover_paused' THEN moment ELSE t.cutover_started_at END,
+           completed_at = CASE WHEN p_to IN ('migrated', 'failed', 'rolled_back') THEN moment END,
+           updated_at = moment
+     WHERE t.id = p_id AND t.state = p_from AND t.owner_epoch = p_epoch
+    RETURNING * INTO m;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('migration %s is no longer in state %s under epoch %s', p_id, p_from, p_epoch),
+            HINT = 'SHOW MIGRATION tells who changed it.';
+    END IF;
+    IF p_routing = 'normal' THEN
+        UPDATE tenant_routing r
+           SET migration_state = 'normal', target_store_id = NULL, active_migration_id = NULL
+         WHERE r.tenant_id = m.tenant_id AND r.active_migration_id = p_id
+        RETURNING r.generation INTO generation;
+    ELSIF p_routing IS NOT NULL THEN
+        INSERT INTO tenant_routing AS r (tenant_id, store_id, migration_state, target_store_id, active_migration_id)
+        VALUES (m.tenant_id, m.source_store_id, p_routing, m.target_store_id, p_id)
+        ON CONFLICT (tenant_id) DO UPDATE
+           SET migration_state = p_routing, target_store_id = m.target_store_id, active_migration_id = p_id
+         WHERE r.store_id = m.source_store_id
+           AND (r.active_migration_id IS NULL OR r.active_migration_id = p_id)
+        RETURNING r.generation INTO generation;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = '55000',
+                MESSAGE = format('the route of tenant "%s" was changed by hand', m.tenant_id),
+                HINT = 'ABORT MIGRATION ends the migration; the route stays as it is.';
+        END IF;
+    END IF;
+    IF generation IS NULL THEN
+        SELECT r.generation INTO generation FROM tenant_routing r WHERE r.tenant_id = m.tenant_id;
+    END IF;
+    generation := coalesce(generation, 0);
+    INSERT INTO migration_audit_log (migration_id, event_type, old_state, new_state, details, operator)
+    VALUES (p_id, p_event, p_from, p_to, coalesce(p_details, '{}') ||
+            CASE WHEN p_error IS NULL THEN '{}' ELSE jsonb_build_object('error', p_error) END ||
+            CASE WHEN p_to = 'rolled_back' THEN jsonb_build_object('reason', m.abort_reason) ELSE '{}' END,
+            coalesce(p_operator, CASE WHEN p_to = 'rolled_back' THEN m.abort_operator END, session_user));
+    others_alive := instances_alive(p_instance);
+END $$;
+
+CREATE OR REPLACE FUNCTION migration_announce(p_id uuid, p_epoch bigint, p_instance text, OUT generation bigint,
+                                              OUT others_alive bigint)
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    m tenant_migrations;
+BEGIN
+    SELECT * INTO m FROM tenant_migrations t WHERE t.id = p_id AND t.state = 'pending' AND t.owner_epoch = p_epoch
+       FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('migration %s is no longer pending under epoch %s', p_id, p_epoch);
+    END IF;
+    INSERT INTO tenant_routing AS r (tenant_id, store_id, migration_state, target_store_id, active_migration_id)
+    VALUES (m.tenant_id, m.source_store_id, 'bulk_copy', m.target_store_id, p_id)
+    ON CONFLICT (tenant_id) DO UPDATE
+       SET migration_state = 'bulk_copy', target_store_id = m.target_store_id, active_migration_id = p_id
+     WHERE r.store_id = m.source_store_id
+       AND (r.active_migration_id IS NULL OR r.active_migration_id = p_id)
+    RETURNING r.generation INTO generation;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('the route of tenant "%s" was changed by hand', m.tenant_id),
+            HINT = 'ABORT MIGRATION ends the migration; the route stays as it is.';
+    END IF;
+    PERFORM migration_audit(p_id, 'route_announced', NULL, jsonb_build_object('generation', generation));
+    others_alive := instances_alive(p_instance);
+END $$;
+
+CREATE OR REPLACE FUNCTION migration_switch(p_id uuid, p_epoch bigint, p_generation bigint, p_operator text,
+                                            p_details jsonb, p_instance text, p_let_in boolean,
+                                            OUT generation bigint, OUT others_alive bigint)
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    tenant text;
+BEGIN
+    UPDATE tenant_routing r
+       SET store_id = r.target_store_id, migration_state = 'normal', target_store_id = NULL,
+           active_migration_id = NULL
+     WHERE r.tenant_id = (SELECT tenant_id FROM tenant_migrations WHERE id = p_id)
+       AND r.generation = p_generation AND r.migration_state = 'cutover_paused' AND r.active_migration_id = p_id
+    RETURNING r.generation, r.tenant_id INTO generation, tenant;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'the route has been changed since the cutover began';
+    END IF;
+    UPDATE tenant_migrations t
+       SET state = 'migrated', completed_at = clock_timestamp(), updated_at = clock_timestamp(),
+           error_message = NULL, error_severity = NULL, error_recoverability = NULL, sync_lag_events = 0,
+           progress_percentage = 100, switched_generation = migration_switch.generation
+     WHERE t.id = p_id AND t.state = 'cutover_paused' AND t.owner_epoch = p_epoch;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'the migration has been changed since the cutover began';
+    END IF;
+    IF p_let_in THEN
+        PERFORM tenancy_set(tenant, true, generation, true);
+    END IF;
+    INSERT INTO migration_audit_log (migration_id, event_type, old_state, new_state, details, operator)
+    SELECT p_id, event, 'cutover_paused', 'migrated', p_details || jsonb_build_object('generation', generation),
+           coalesce(p_operator, session_user)
+      FROM unnest(ARRAY['cutover_completed', 'migration_completed']) AS event;
+    others_alive := instances_alive(p_instance);
+END $$;
+
+-- As in version 1. A route that was changed by hand meanwhile stays as it is: no switch can succeed over it.
+CREATE OR REPLACE FUNCTION migration_take_back(p_id uuid, p_epoch bigint, p_operator text, p_error jsonb,
+                                               p_instance text, OUT outcome text, OUT epoch bigint,
+                                               OUT generation bigint, OUT others_alive bigint)
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    m tenant_migrations;
+BEGIN
+    PERFORM 1 FROM tenant_routing r
+      WHERE r.tenant_id = (SELECT tenant_id FROM tenant_migrations WHERE id = p_id) FOR UPDATE;
+    SELECT * INTO m FROM tenant_migrations WHERE id = p_id FOR UPDATE;
+    others_alive := instances_alive(p_instance);
+    outcome := m.state;
+    epoch := m.owner_epoch;
+    IF m.state IN ('migrated', 'dual_write') AND m.owner_epoch >= p_epoch THEN
+        SELECT r.generation INTO generation FROM tenant_routing r WHERE r.tenant_id = m.tenant_id;
+        RETURN;
+    END IF;
+    IF m.state IS DISTINCT FROM 'cutover_paused' OR m.owner_epoch <> p_epoch THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('migration %s is no longer in state cutover_paused under epoch %s', p_id, p_epoch);
+    END IF;
+    epoch := p_epoch + 1;
+    UPDATE tenant_migrations t SET owner_epoch = p_epoch + 1, updated_at = clock_timestamp() WHERE t.id = p_id;
+    UPDATE tenant_routing r SET migration_state = 'cutover_paused'
+     WHERE r.active_migration_id = p_id AND r.migration_state = 'cutover_paused';
+    SELECT r.generation INTO generation FROM tenant_routing r WHERE r.tenant_id = m.tenant_id;
+    PERFORM migration_audit(p_id, 'cutover_taken_back', p_operator,
+                            jsonb_build_object('owner_epoch', p_epoch + 1, 'error', p_error));
+END $$;
+
+CREATE OR REPLACE FUNCTION migration_abort(p_id uuid, p_epoch bigint, p_operator text, p_reason text,
+                                           p_instance text, OUT generation bigint, OUT others_alive bigint)
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    m tenant_migrations;
+BEGIN
+    UPDATE tenant_routing r SET migration_state = 'normal', target_store_id = NULL, active_migration_id = NULL
+     WHERE r.active_migration_id = p_id;
+    UPDATE tenant_migrations t
+       SET abort_requested_at = coalesce(t.abort_requested_at, clock_timestamp()),
+           abort_reason = coalesce(t.abort_reason, p_reason),
+           abort_operator = coalesce(t.abort_operator, p_operator), updated_at = clock_timestamp()
+     WHERE t.id = p_id AND t.owner_epoch = p_epoch
+    RETURNING * INTO m;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('migration %s is no longer ours under epoch %s', p_id, p_epoch);
+    END IF;
+    SELECT coalesce(max(r.generation), 0) INTO generation FROM tenant_routing r WHERE r.tenant_id = m.tenant_id;
+    PERFORM migration_audit(p_id, 'abort_requested', p_operator, jsonb_build_object('reason', p_reason));
+    others_alive := instances_alive(p_instance);
+END $$;
+
+-- How far it has come; an entry for every tenth of the copy. copy_rate: events a second since the last call, while the
+-- copy goes on (NULL otherwise).
+ALTER TABLE tenant_migrations ADD COLUMN copy_rate double precision, ADD COLUMN progress_at timestamptz;
+
+CREATE FUNCTION migration_progress(p_id uuid, p_epoch bigint, p_total bigint, p_copied bigint, p_lag bigint,
+                                   p_position bigint, p_percentage double precision)
+RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    old tenant_migrations;
+    moment timestamptz := clock_timestamp();
+    seconds double precision;
+BEGIN
+    SELECT * INTO old FROM tenant_migrations t WHERE t.id = p_id AND t.owner_epoch = p_epoch FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    seconds := extract(epoch FROM moment - coalesce(old.progress_at, old.bulk_copy_started_at));
+    UPDATE tenant_migrations t
+       SET total_events = p_total, events_copied = p_copied, sync_lag_events = p_lag,
+           source_position = nullif(p_position, 0), progress_percentage = p_percentage,
+           copy_rate = CASE WHEN old.state = 'bulk_copy' AND seconds > 0.05 AND p_copied >= old.events_copied
+                            THEN (p_copied - old.events_copied) / seconds END,
+           progress_at = moment, updated_at = moment
+     WHERE t.id = p_id;
+    IF old.state = 'bulk_copy' AND floor(p_percentage / 10) > floor(old.progress_percentage / 10) THEN
+        PERFORM migration_audit(p_id, 'progress_checkpoint', NULL,
+                                jsonb_build_object('percentage', round(p_percentage::numeric, 2),
+                                                   'events_copied', p_copied, 'total_events', p_total,
+                                                   'source_position', p_position));
+    END IF;
+END $$;
+
+-- An error that does not change the state (p_error NULL: it is over). One entry as long as it stays the same.
+CREATE FUNCTION migration_note(p_id uuid, p_epoch bigint, p_error jsonb)
+RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    before text;
+BEGIN
+    SELECT error_message INTO before FROM tenant_migrations WHERE id = p_id AND owner_epoch = p_epoch FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    UPDATE tenant_migrations
+       SET error_message = p_error->>'message', error_severity = p_error->>'severity',
+           error_recoverability = p_error->>'recoverability', updated_at = clock_timestamp()
+     WHERE id = p_id;
+    IF p_error->>'message' IS DISTINCT FROM before AND p_error IS NOT NULL THEN
+        PERFORM migration_audit(p_id, 'error_occurred', NULL, jsonb_build_object('error', p_error));
+    END IF;
+END $$;
+
+CREATE FUNCTION migration_write_recovered(p_id uuid) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    spell migration_failed_writes;
+BEGIN
+    UPDATE migration_failed_writes SET recovered_at = clock_timestamp()
+     WHERE migration_id = p_id AND recovered_at IS NULL
+    RETURNING * INTO spell;
+    IF FOUND THEN
+        PERFORM migration_audit(p_id, 'target_recovered', NULL,
+                                jsonb_build_object('failures', spell.failures, 'first', spell.first_failed_at));
+    END IF;
+END $$;
+
+-- A report of the row, and its entry. p_column: verification or cutover_report.
+CREATE FUNCTION migration_report(p_id uuid, p_column text, p_report jsonb, p_event text, p_operator text)
+RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    UPDATE tenant_migrations
+       SET verification = CASE WHEN p_column = 'verification' THEN p_report ELSE verification END,
+           cutover_report = CASE WHEN p_column = 'cutover_report' THEN p_report ELSE cutover_report END
+     WHERE id = p_id;
+    PERFORM migration_audit(p_id, p_event, p_operator, p_report);
+END $$;
+
+-- Nothing of the migration is left in its source but what is meant to stay.
+CREATE FUNCTION migration_settled(p_id uuid) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    UPDATE tenant_migrations SET settled_at = clock_timestamp() WHERE id = p_id AND settled_at IS NULL;
+    IF FOUND THEN
+        PERFORM migration_audit(p_id, 'source_settled', NULL, NULL);
+    END IF;
+END $$;
