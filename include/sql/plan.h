@@ -124,8 +124,11 @@ struct plan_copy {
 struct plan_statement {
     enum statement_kind kind;
     enum statement_class class;
-    unsigned tables;      /* TABLES_*: of every reference */
-    bool locks;           /* FOR UPDATE/SHARE, LOCK TABLE, pg_advisory_*lock */
+    unsigned tables; /* TABLES_*: of every reference */
+    bool locks;      /* FOR UPDATE/SHARE, LOCK TABLE, pg_advisory_*lock */
+    /* locks, and all that it does is to lock rows of declared tables that it returns: a SELECT … FOR UPDATE
+     * that has returned none holds none that anybody was told of (txn.h, struct branch). */
+    bool only_locks_returned;
     bool ddl;             /* changes definitions (a loop reports DDL on a declared table to the catalogue) */
     bool tenants_partial; /* some reference to an event or companion table is restricted, some is not (or a
                              condition on a tenant was not understood): unknown, whatever stands around the

@@ -574,7 +574,8 @@ static enum arrival find_store(struct client *client, const struct message *mess
         finder_flush(client->loop->finder);
     if (arrival != ARRIVED)
         return arrival;
-    return branches_choose(client, place, index, err) ? ARRIVED : REFUSED;
+    arrival = branches_choose(client, place, index, waiting, err);
+    return arrival == WAITING ? wait_for(client, EV_SWITCH, (unsigned)*waiting) : arrival;
 }
 
 /* A COMMIT, RELEASE or ROLLBACK TO is remembered when it is sent, and is not executed if something before it

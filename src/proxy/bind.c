@@ -61,6 +61,7 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
     struct server *server;
     enum arrival arrival;
     struct error err;
+    uint64_t look = 0;
     bool ends;
 
     if (prepared != NULL) {
@@ -91,8 +92,10 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
     book_make_executed(client, &message, server);
     ends = (client->place.ends && client->txn.open) || client->place.finishes;
     extended_begin(client, server);
-    if (prepared == NULL || prepared->plan->statement_count > 0)
+    if (prepared == NULL || prepared->plan->statement_count > 0) {
         book_bind(client, &message, server, &bound);
+        look = client->look;
+    }
     if (bind->portal.bytes > 0 && client->txn.open)
         txn_join(&client->txn, client->last_store)->kept = true; /* the unnamed one ends with the next Bind */
     cursors_note(&client->cursors, bind->portal,
@@ -100,6 +103,7 @@ static bool run_bind(struct client *client, const struct msg *msg, struct bind *
                                    .ends = ends,
                                    .copies = message.rows_are_read,
                                    .sync = client_ends_with(client),
+                                   .look = look,
                                    .bound = bound });
     extended_forward_named(client, server, msg, 'B', bind->name, there);
     return true;

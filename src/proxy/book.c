@@ -481,6 +481,7 @@ static bool book_arrival(struct client *client, const struct message *message, s
     struct txn *txn = &client->txn;
 
     client->last_store = (int)server->store->index;
+    client->look = 0;
     txn_join(txn, client->last_store);
     if (message->plan == NULL || !message->plan->parsed) {
         server->doubtful = message->plan != NULL;
@@ -495,11 +496,20 @@ static bool book_arrival(struct client *client, const struct message *message, s
     return true;
 }
 
-/* What it reads and writes there. */
-static void book_use(struct client *client, const struct plan_statement *statement)
+/* What it reads and writes there. `alone`: the first CommandComplete that answers the message is its own. */
+static void book_use(struct client *client, const struct plan_statement *statement, bool alone)
 {
-    if (statement->kind != STATEMENT_PREPARE) /* runs nothing */
-        txn_used(&client->txn, txn_join(&client->txn, client->last_store), statement, client->loop->table);
+    struct txn *txn = &client->txn;
+    struct branch *branch = txn_join(txn, client->last_store);
+    uint64_t looks = txn->looks;
+
+    if (statement->kind == STATEMENT_PREPARE) /* runs nothing */
+        return;
+    txn_used(txn, branch, statement, client->loop->table);
+    if (txn->looks != looks && alone)
+        client->look = branch->look;
+    else if (txn->looks != looks)
+        branch->look = 0;
 }
 
 /* What it changes. `statement` is what runs: the message's own, or what its EXECUTE names. */
@@ -538,7 +548,7 @@ void book_message(struct client *client, const struct message *message, struct s
         if (failed)
             client->healing_sync = client->sync_sent + 1;
         failed = false;
-        book_use(client, running.statement);
+        book_use(client, running.statement, message->plan->statement_count == 1);
         if (running.statement->kind != STATEMENT_PREPARE)
             sow_note(client, &running);
         book_changes(client, message, i, running.statement, server);
@@ -589,7 +599,7 @@ void book_bind(struct client *client, const struct message *message, struct serv
         return;
     twophase_forget(client);
     execute_resolve(client, message, 0, &running);
-    book_use(client, running.statement);
+    book_use(client, running.statement, true);
     if (running.statement->kind != STATEMENT_PREPARE)
         sow_note(client, &running);
     if (message->runs_prepare || !changes_something(running.statement)) {

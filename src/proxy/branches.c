@@ -5,6 +5,7 @@
 
 #include "proxy/loop.h"
 #include "proxy/server_say.h"
+#include "wire/write.h"
 
 static struct server *server_of(const struct client *client, int store)
 {
@@ -20,8 +21,8 @@ static const char *name_of(const struct client *client, int store)
 
 /* ---- which one ---- */
 
-static bool refuse_second_writer(struct client *client, const struct branch *writer, int index,
-                                 const struct place *place, struct error *err)
+static enum arrival refuse_second_writer(struct client *client, const struct branch *writer, int index,
+                                         const struct place *place, struct error *err)
 {
     error_set(
         err, "0A000",
@@ -31,27 +32,30 @@ static bool refuse_second_writer(struct client *client, const struct branch *wri
                           ? "A transaction may read in any store, and write in one."
                           : "What ends a transaction goes to the store where it has written; it stands in "
                             "one message with a statement for another.");
-    return error_hint(
-        err, "Use one transaction per tenant, and keep writes to tables of the default store out of a "
-             "moved tenant's transactions.");
+    error_hint(err, "Use one transaction per tenant, and keep writes to tables of the default store out of a "
+                    "moved tenant's transactions.");
+    return REFUSED;
 }
 
-static bool refuse_pinned(struct client *client, const struct branch *pinned, int index, struct error *err)
+static enum arrival refuse_pinned(struct client *client, const struct branch *pinned, int index,
+                                  struct error *err)
 {
     error_set(err, "0A000",
               "cross_store_transaction: the transaction's snapshot belongs to store \"%s\", the statement to "
               "\"%s\"",
               name_of(client, pinned->store), name_of(client, index));
-    return error_hint(err, "A snapshot that is exported or imported cannot be had in a second store.");
+    error_hint(err, "A snapshot that is exported or imported cannot be had in a second store.");
+    return REFUSED;
 }
 
 /* Of such a message nobody can tell in time how far it gets, and the other branches must follow. */
-static bool refuse_mixed(struct error *err)
+static enum arrival refuse_mixed(struct error *err)
 {
     error_set(err, "0A000",
               "cross_store_transaction: RELEASE and ROLLBACK TO do not stand behind another statement of "
               "their message when a transaction works in several stores");
-    return error_hint(err, "Send them as messages of their own.");
+    error_hint(err, "Send them as messages of their own.");
+    return REFUSED;
 }
 
 /* COMMIT, BEGIN and what changes something in no table go where the transaction writes; the rest where the
@@ -66,7 +70,21 @@ static int nowhere_special(const struct client *client, const struct place *plac
     return txn->branch >= 0 ? txn->branch : client->last_store;
 }
 
-bool branches_choose(struct client *client, const struct place *place, int *index, struct error *err)
+/* All that it has done is a locking read whose answer is on its way: if that has found nothing, it is no
+ * writer. */
+static bool may_turn_out_a_reader(struct client *client, const struct branch *writer)
+{
+    struct server *server = server_of(client, writer->store);
+
+    if (writer->look == 0 || server == NULL || server->visible == 0)
+        return false;
+    if (server->pipeline)
+        write_flush(stream_out(&server->stream));
+    return true;
+}
+
+enum arrival branches_choose(struct client *client, const struct place *place, int *index, int *waiting,
+                             struct error *err)
 {
     const struct txn *txn = &client->txn;
     const struct branch *writer, *pinned;
@@ -75,16 +93,20 @@ bool branches_choose(struct client *client, const struct place *place, int *inde
     if (*index < 0 || !client->routed)
         *index = (int)stores_default(client->loop->shared->stores)->index;
     if (txn->branch_count == 0 || (txn->branch_count == 1 && txn->branch == *index))
-        return true;
+        return ARRIVED;
     if (place->settles_late)
         return refuse_mixed(err);
     pinned = txn_pinned(txn);
     if (pinned != NULL && pinned->store != *index)
         return refuse_pinned(client, pinned, *index, err);
     writer = txn_writer(txn);
-    if (writer != NULL && writer->store != *index && (place->changes || place->ends))
-        return refuse_second_writer(client, writer, *index, place, err);
-    return true;
+    if (writer == NULL || writer->store == *index || (!place->changes && !place->ends))
+        return ARRIVED;
+    if (may_turn_out_a_reader(client, writer)) {
+        *waiting = writer->store;
+        return WAITING;
+    }
+    return refuse_second_writer(client, writer, *index, place, err);
 }
 
 /* ---- ends ---- */

@@ -11,8 +11,10 @@
 
 #include "proxy/arrive.h"
 
-/* The store that the message goes to. false: a second store would write, or may not join (0A000). */
-bool branches_choose(struct client *client, const struct place *place, int *index, struct error *err);
+/* The store that the message goes to. REFUSED: a second store would write, or may not join (0A000). WAITING:
+ * for *waiting, whose answer says whether the transaction has written there. */
+enum arrival branches_choose(struct client *client, const struct place *place, int *index, int *waiting,
+                             struct error *err);
 /* Before the message goes to `index`, and no other server owes visible answers: a branch that has nothing to
  * keep is left; reading ones that must be ended first are. WAITING: for *waiting. REFUSED: one could not
  * commit, and the whole has been rolled back. */

@@ -91,8 +91,9 @@ struct client {
     bool ends_due;         /* some server's ends_sync is set */
     uint64_t chain_sync;   /* the ReadyForQuery that ends a transaction although another goes on; 0: none */
     bool skip_to_sync;     /* refused by the proxy in extended protocol: ignore until Sync */
-    uint64_t sync_sent, sync_seen;         /* ReadyForQuerys asked for and answered */
-    size_t saying;                         /* statements of the Query that is being forwarded */
+    uint64_t sync_sent, sync_seen; /* ReadyForQuerys asked for and answered */
+    size_t saying;                 /* statements of the Query that is being forwarded */
+    uint64_t look; /* the message booked last is a locking read of that number (txn.h); 0: is none */
     uint64_t idle_since_ms, busy_since_ms; /* by the loop's clock; busy 0: everything has been answered */
     size_t passing_bytes;                  /* rest of a large message on its way to `passing_to` */
     int passing_to;                        /* store, -1: thrown away */

@@ -25,6 +25,7 @@ struct cursor {
     bool ends;           /* runs what ends a transaction */
     bool copies;         /* a COPY whose rows are read */
     uint64_t sync;       /* the ReadyForQuery that at the earliest ends its transaction */
+    uint64_t look;       /* it is a locking read of that number (txn.h); 0: it is none */
     struct bound *bound; /* owned; NULL: nothing is to be booked */
 };
 

@@ -21,6 +21,7 @@ struct request {
     bool copies;     /* COPY FROM STDIN; `local`, if any, is the error to be told instead of the CopyFail's */
     bool copy_said;  /* … whose CopyInResponse the client has had from us */
     bool ends;       /* ends a transaction: if its answer is lost, nobody knows whether it was committed */
+    uint64_t look;   /* Q, E: a locking read of that number (txn.h); 0: it is none */
     uint64_t serial; /* P, and Q of a PREPARE alone: which prepared statement */
     uint64_t ordinal;  /* the journal's number of its first statement, or of the next one if it has none */
     size_t statements; /* how many it has: of Q as many as in its text, of E and F one */

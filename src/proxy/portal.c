@@ -104,6 +104,7 @@ bool portal_execute(struct client *client)
     struct read body;
     struct slice portal;
     struct msg msg;
+    uint64_t look;
     bool copies;
 
     if (!extended_whole(client, &msg))
@@ -127,11 +128,13 @@ bool portal_execute(struct client *client)
     }
     open = cursors_find(&client->cursors, portal);
     ends = open != NULL && open->ends;
+    look = open == NULL ? 0 : open->look;
     client->last_store = (int)server->store->index;
     extended_begin(client, server);
     if (open != NULL && open->bound != NULL)
         book_execute(client, open->bound, server);
     statement_forward(client, server, &msg, 'E', 0);
+    statement_note_look(server, look);
     if (copies && copying_must_read(client))
         copying_sent(client, server);
     else if (copies)

@@ -285,6 +285,9 @@ static void on_complete(struct server *server, const struct msg *msg)
     struct slice tag = read_text(&body);
 
     if (head != NULL && !head->silent) {
+        if (head->look != 0)
+            txn_looked(&server->client->txn, (int)server->store->index, head->look,
+                       !slice_is(tag, "SELECT 0"));
         if (slice_is(tag, "COMMIT")) {
             server->client->outcome_failed = false;
             server->client->committed = true;
@@ -295,6 +298,17 @@ static void on_complete(struct server *server, const struct msg *msg)
         }
         head->done += head->done < head->statements;
     }
+    pass(server, msg);
+    answered(server, "E");
+}
+
+/* An Execute has returned as many rows as it was asked for. */
+static void on_suspended(struct server *server, const struct msg *msg)
+{
+    const struct request *head = owed_head(server);
+
+    if (head != NULL && !head->silent && head->look != 0)
+        txn_looked(&server->client->txn, (int)server->store->index, head->look, true);
     pass(server, msg);
     answered(server, "E");
 }
@@ -399,6 +413,8 @@ static void on_message(struct server *server, const struct msg *msg)
         answered(server, "D");
         break;
     case BE_PORTAL_SUSPENDED:
+        on_suspended(server, msg);
+        break;
     case BE_EMPTY_QUERY:
         pass(server, msg);
         answered(server, "E");

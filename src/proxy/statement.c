@@ -92,6 +92,14 @@ void statement_note_end(struct server *server)
         last->ends = true;
 }
 
+void statement_note_look(struct server *server, uint64_t look)
+{
+    struct request *last = owed_last(server);
+
+    if (last != NULL && !last->silent)
+        last->look = look;
+}
+
 /* Throws the message away, also what of it has not come yet. */
 void statement_swallow(struct client *client, const struct msg *header)
 {
@@ -216,6 +224,7 @@ static void forward_query(struct client *client, const struct msg *header, const
 
     book_query(client, message, server);
     statement_forward(client, server, header, 'Q', prepares(client, message));
+    statement_note_look(server, client->look);
     if (ends)
         statement_note_end(server);
     if (!client->txn.open)

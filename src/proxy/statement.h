@@ -26,5 +26,7 @@ void statement_forward(struct client *client, struct server *server, const struc
                        uint64_t serial);
 /* What has been forwarded last ends a transaction: an answer that is lost leaves its outcome unknown. */
 void statement_note_end(struct server *server);
+/* … is locking read number `look` (txn.h); 0: is none. */
+void statement_note_look(struct server *server, uint64_t look);
 
 #endif

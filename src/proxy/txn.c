@@ -220,8 +220,10 @@ bool txn_rollback_to(struct txn *txn, const char *name)
     before = txn->savepoints[at].journal_count;
     forget_journal(txn, before + 1, before + 1);
     for (size_t i = 0; i < txn->branch_count; i++) /* all that it wrote came behind the savepoint */
-        if (txn->branches[i].wrote_depth > (size_t)at)
+        if (txn->branches[i].wrote_depth > (size_t)at) {
             txn->branches[i].wrote = false;
+            txn->branches[i].look = 0;
+        }
     for (size_t i = 0; i < PAPER_MAX; i++)
         if (txn->paper[i].depth > (size_t)at)
             txn->paper[i] = (struct paper){ 0 };
@@ -391,9 +393,11 @@ void txn_look(struct txn *txn, struct route_table *routes)
 void txn_used(struct txn *txn, struct branch *branch, const struct plan_statement *statement,
               struct route_table *routes)
 {
-    if ((statement->class == CLASS_WRITE || statement->locks || statement->advisory) && !branch->wrote) {
+    if (statement->class == CLASS_WRITE || statement->locks || statement->advisory) {
+        branch->look = branch->wrote || !statement->only_locks_returned ? 0 : ++txn->looks;
+        if (!branch->wrote)
+            branch->wrote_depth = (unsigned)txn->savepoint_count;
         branch->wrote = true;
-        branch->wrote_depth = (unsigned)txn->savepoint_count;
     }
     if (statement->class != CLASS_NEUTRAL)
         note_use(txn, branch, routes);
@@ -402,6 +406,16 @@ void txn_used(struct txn *txn, struct branch *branch, const struct plan_statemen
         branch->kept = true;
     if (statement->snapshot)
         branch->pinned = true;
+}
+
+void txn_looked(struct txn *txn, int store, uint64_t look, bool found)
+{
+    struct branch *branch = txn_at(txn, store);
+
+    if (look == 0 || branch == NULL || branch->look != look)
+        return;
+    branch->look = 0;
+    branch->wrote = found;
 }
 
 const struct branch *txn_saw(const struct txn *txn, const char *tenant, const struct store *default_store)

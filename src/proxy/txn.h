@@ -37,6 +37,9 @@ struct branch {
     bool pinned; /* its snapshot was exported, or is another one's: no second store can have it */
     bool ending; /* has been told COMMIT, ahead of the writing one */
     unsigned wrote_depth; /* wrote: the savepoints that stood before its first write */
+    /* wrote: all that it has done is one SELECT … FOR UPDATE of that number whose answer is not in. If that
+     * has found nothing, the branch has not written (txn_looked()). 0: it is not so. */
+    uint64_t look;
     size_t journal_at;
     struct route_table
         *routes; /* used, in a block: as they were at first; NULL: all tenants at home. Owned */
@@ -67,6 +70,7 @@ struct txn {
     struct savepoint *savepoints;
     size_t savepoint_count;
     struct paper paper[PAPER_MAX];
+    uint64_t looks; /* numbers given to them; of all transactions of the client */
 };
 
 void txn_init(struct txn *txn);
@@ -104,6 +108,11 @@ int txn_ends_at(const struct txn *txn, bool failed, bool rolls_back);
 /* What a statement does on a branch; `routes`: as they are now. */
 void txn_used(struct txn *txn, struct branch *branch, const struct plan_statement *statement,
               struct route_table *routes);
+/* The answer to locking read number `look`, which was sent to `store`. One that has found nothing holds no
+ * lock that anybody was told of, and returns nothing more however often its portal is executed: the branch is
+ * a reading one again. (A row that changed while its lock was waited for, and then did not fit, may stay
+ * locked. Reading branches end behind the writing one, so even that lock is held as long as it would be.) */
+void txn_looked(struct txn *txn, int store, uint64_t look, bool found);
 /* What has been used already is used in a block from now on. */
 void txn_look(struct txn *txn, struct route_table *routes);
 /* Where the tenant lived when a branch that keeps its snapshot saw it first; NULL: none of them did. */

@@ -99,6 +99,7 @@ struct plan_statement execute_joined(const struct plan_statement *execute,
     if (execute->class == CLASS_WRITE)
         joined.class = CLASS_WRITE;
     joined.locks = joined.locks || execute->locks;
+    joined.only_locks_returned = joined.only_locks_returned && execute->class == CLASS_NEUTRAL;
     joined.tenants_partial = joined.tenants_partial || execute->tenants_partial;
     if (execute->tenants_partial || (execute->tables & (TABLES_EVENT | TABLES_COMPANION)))
         joined.stream_count = 0;

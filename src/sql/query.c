@@ -214,7 +214,7 @@ static void walk_select(struct walk *walk, const PgQuery__SelectStmt *select, co
     walk_with(walk, &scope, select->with_clause);
     walk_into(walk, select->into_clause);
     if (select->n_locking_clause > 0)
-        walk->writes = walk->out->locks = true;
+        walk->locking++;
     if (is_set_operation(select)) {
         walk_select(walk, select->larg, outer, scope.ctes, rows);
         walk_select(walk, select->rarg, outer, scope.ctes, rows);
@@ -456,6 +456,34 @@ static void walk_merge(struct walk *walk, const PgQuery__MergeStmt *merge, const
         if (node_is(merge->merge_when_clauses[i], NODE(MERGE_WHEN_CLAUSE)))
             walk_when(walk, &scope, table, target, merge->merge_when_clauses[i]->merge_when_clause);
     walk_nested(walk, &merge->base, &scope);
+}
+
+/* FROM is nothing but tables that are declared, none of them a view, and joins of them. */
+static bool is_of_tables(struct walk *walk, const PgQuery__Node *item)
+{
+    const struct schema_table *table;
+
+    if (node_is(item, NODE(JOIN_EXPR)))
+        return walk_spend(walk) && is_of_tables(walk, item->join_expr->larg) &&
+               is_of_tables(walk, item->join_expr->rarg);
+    if (!node_is(item, NODE(RANGE_VAR)))
+        return false;
+    table = scope_declared(walk, item->range_var);
+    return table != NULL && !table->read_only &&
+           (table->class == TABLE_EVENT || table->class == TABLE_COMPANION);
+}
+
+void walk_locks_returned(struct walk *walk, const PgQuery__Node *statement)
+{
+    const PgQuery__SelectStmt *select = node_is(statement, NODE(SELECT_STMT)) ? statement->select_stmt : NULL;
+
+    if (select == NULL || select->n_locking_clause == 0 || select->n_from_clause == 0 ||
+        select->limit_offset != NULL || select->into_clause != NULL || select->with_clause != NULL ||
+        is_set_operation(select))
+        return;
+    walk->locks_returned = true;
+    for (size_t i = 0; i < select->n_from_clause; i++)
+        walk->locks_returned = walk->locks_returned && is_of_tables(walk, select->from_clause[i]);
 }
 
 bool walk_query(struct walk *walk, const PgQuery__Node *query, const struct scope *outer, struct cte *ctes)

@@ -116,6 +116,7 @@ static void on_explain(struct walk *walk, const PgQuery__ExplainStmt *explain)
     walk->reads = true;
     walk->writes = walk->calls_writer = walk->stays = false;
     walk->set_count = 0;
+    walk->locking = 0;
     out->locks = out->advisory = out->snapshot = out->temporary = out->shadows = out->ddl = out->with_hold =
         false;
     out->keeps = NULL;

@@ -171,7 +171,11 @@ static void sum_class(struct walk *walk)
 {
     struct plan_statement *out = walk->out;
 
-    if (walk->calls_writer || walk->writes) {
+    out->only_locks_returned = walk->locks_returned && walk->locking == 1 && !walk->calls_writer &&
+                               !walk->writes && !walk->stays && walk->set_count == 0 && !out->locks &&
+                               !out->advisory && !out->unlocks && !out->snapshot;
+    out->locks = out->locks || walk->locking > 0;
+    if (walk->calls_writer || walk->writes || walk->locking > 0) {
         out->class = CLASS_WRITE;
         if (out->tables == 0)
             out->tables = TABLES_DEFAULT;
@@ -190,6 +194,7 @@ bool walk_statement(struct walk *walk, const PgQuery__Node *statement)
     if (!walk_query(walk, statement, NULL, NULL))
         walk_utility(walk, statement);
     walk_set_config(walk, statement);
+    walk_locks_returned(walk, statement);
     sum_references(walk);
     stream_sum(walk);
     sum_class(walk);
@@ -197,6 +202,7 @@ bool walk_statement(struct walk *walk, const PgQuery__Node *statement)
     if (walk->budget == 0) { /* not all of it was seen */
         walk->out->tables |= TABLES_EVENT;
         walk->out->class = CLASS_WRITE;
+        walk->out->only_locks_returned = false;
     }
     return !walk->failed;
 }

@@ -88,6 +88,8 @@ struct walk {
     bool says;           /* some condition speaks of a tenant column */
     bool unclear;        /* some table or reference could not be understood */
     bool reads, writes;  /* tables; a write also by what is known to write */
+    unsigned locking;    /* query levels with FOR UPDATE, FOR SHARE … */
+    bool locks_returned; /* … the only one of them being the statement's own, which returns what it locks */
     bool calls_writer;   /* a function that writes or is not known */
     struct buf defaults; /* plan_statement.defaults in the making */
     bool defaults_cut;   /* some table is not known by name */
@@ -156,6 +158,8 @@ void restriction_join(struct walk *walk, struct restriction *into, const struct 
 /* query.c: SELECT, INSERT, UPDATE, DELETE, MERGE */
 bool walk_query(struct walk *walk, const PgQuery__Node *query, const struct scope *outer, struct cte *ctes);
 void walk_expression(struct walk *walk, const PgQuery__Node *expression, struct scope *scope);
+/* Of a whole statement: does it lock rows in such a way that it returns all that it locks? */
+void walk_locks_returned(struct walk *walk, const PgQuery__Node *statement);
 
 /* setting.c: SET, RESET, set_config() */
 void walk_set(struct walk *walk, const PgQuery__VariableSetStmt *set);

@@ -10,6 +10,7 @@ import asyncpg
 import psycopg
 import pytest
 
+import wire
 from conftest import OTHER, TENANT, connect
 from events import append
 from eventstore import APP, APP_PASSWORD
@@ -208,6 +209,75 @@ def test_the_version_is_probed_then_the_event_appended(proxy, stores, streams, l
                     conn.commit()
                 rows = home.value(stores.dbname, "SELECT count(*) FROM events WHERE aggregate_id = %s", [stream])
                 assert rows == (6 if stream in streams[tenant] else 3)
+
+
+LOCK = "SELECT version FROM events WHERE aggregate_id = %s AND aggregate_type = %s ORDER BY version DESC LIMIT 1 FOR UPDATE"
+
+
+@pytest.mark.parametrize("level", LEVELS, ids=[level.name.lower() for level in LEVELS])
+def test_a_lock_that_finds_nothing_binds_no_transaction(proxy, stores, streams, level):
+    """The probe may lock what it finds. Of a new stream it finds nothing, at the default store; the event then goes
+    where its tenant lives, and both ends of the transaction end with it."""
+    with connect(proxy, stores, autocommit=False) as conn:
+        conn.isolation_level = level
+        for mark in ("%s", "%b"):
+            for tenant, home in ((TENANT, stores.dedicated), (OTHER, stores.shared)):
+                stream = uuid.uuid4()
+                for version in (1, 2):
+                    found = conn.execute(LOCK.replace("%s", mark), (stream, TYPE)).fetchone()
+                    assert found == (None if version == 1 else (version - 1,))
+                    append(conn, tenant, stream, version)
+                    conn.commit()
+                rows = home.value(stores.dbname, "SELECT count(*) FROM events WHERE aggregate_id = %s", [stream])
+                assert rows == 2
+        stream = uuid.uuid4()
+        with conn.pipeline():                          # nobody waits for the probe's answer
+            assert conn.execute(LOCK, (stream, TYPE)).fetchone() is None
+            conn.execute(LOCK, (stream, TYPE))
+            append(conn, TENANT, stream)
+        conn.rollback()
+        conn.execute("SAVEPOINT a")
+        conn.execute(LOCK, (stream, TYPE))
+        conn.execute("ROLLBACK TO a")
+        append(conn, TENANT, stream)
+        conn.commit()
+    assert stores.dedicated.value(stores.dbname, "SELECT count(*) FROM events WHERE aggregate_id = %s", [stream]) == 1
+
+
+LOCKS = {
+    "a row": (LOCK, 0),
+    "a row that it skips": (LOCK.replace(" LIMIT 1", "").replace(" FOR", " OFFSET 1 FOR"), 0),
+    "a row further in": ("SELECT 1 FROM (SELECT version FROM events WHERE aggregate_id = %s AND aggregate_type = %s"
+                         " FOR UPDATE) s WHERE version < 0", 0),
+    "a row, and says so later": (LOCK.replace(" LIMIT 1", ""), 1),
+    "a table": ("LOCK TABLE events IN SHARE MODE", 0),
+    "a key": ("SELECT pg_advisory_xact_lock(7) FROM events WHERE aggregate_id = %s AND aggregate_type = %s FOR UPDATE", 0),
+}
+
+
+@pytest.mark.parametrize("what", LOCKS, ids=[name.replace(" ", "_").replace(",", "") for name in LOCKS])
+def test_a_lock_that_was_taken_binds_it(make_proxy, stores, what):
+    """What may hold a lock is a writer: the other store's write is refused."""
+    locking, limit = LOCKS[what]
+    proxy = make_proxy(settings={"routing": {"unattributed_writes": "default_store"}}).start()
+    stream = uuid.uuid4()
+    with connect(proxy, stores) as conn:
+        append(conn, OTHER, stream)
+        append(conn, TENANT)
+        proxy.move(TENANT, "dedicated")
+    with wire.RawClient(proxy.port) as client:
+        client.login(APP, APP_PASSWORD, stores.dbname)
+        client.send(wire.query("BEGIN"))
+        client.until("Z")
+        locking = locking.replace("%s", f"'{stream}'", 1).replace("%s", f"'{TYPE}'")
+        client.send(wire.parse(locking) + wire.bind() + (wire.execute(rows=limit) if limit else b"") + wire.execute() +
+                    wire.sync())
+        assert [answer for answer in client.until("Z") if answer.kind == "E"] == []
+        client.send(wire.query("INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, tenant_id, version,"
+                               f" timestamp, payload) VALUES (gen_random_uuid(), gen_random_uuid(), '{TYPE}', 'X',"
+                               f" '{TENANT}', 1, now(), '{{}}')"))
+        refusal = client.until("Z")[0].fields()
+        assert refusal["C"] == "0A000" and refusal["M"].startswith("cross_store_transaction"), refusal
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=[level.name.lower() for level in LEVELS])

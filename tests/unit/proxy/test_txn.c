@@ -401,11 +401,28 @@ static const struct undone_case {
     { "begin; savepoint a; savepoint b; w; release a", true },
     { "begin; savepoint a; w; release a; savepoint c; rollback to c", true },
     { "begin; savepoint a; w; rollback to a; w", true },
+    /* l: a locking read; then what its answer says */
+    { "begin; l", true },
+    { "begin; l; none", false },
+    { "begin; l; found", true },
+    { "begin; l; found; none", true },
+    { "begin; l; none; l; none", false },
+    { "begin; l; none; l", true },
+    { "begin; l; l; none", true },
+    { "begin; l; w; none", true },
+    { "begin; w; l; none", true },
+    { "begin; l; none; w", true },
+    { "begin; savepoint a; l; rollback to a", false },
+    { "begin; savepoint a; l; rollback to a; w; none", true },
+    { "begin; savepoint a; l; release a; none", false },
 };
 
 static void a_write_that_was_rolled_back_is_none(void **state)
 {
     static const struct plan_statement write = { .class = CLASS_WRITE };
+    static const struct plan_statement lock = { .class = CLASS_WRITE,
+                                                .locks = true,
+                                                .only_locks_returned = true };
     struct route_table *routes = routes_with("t", &stores[0]);
 
     (void)state;
@@ -419,6 +436,10 @@ static void a_write_that_was_rolled_back_is_none(void **state)
             text += strspn(text, " ");
             if (strcmp(text, "w") == 0)
                 txn_used(&txn, txn_join(&txn, 1), &write, routes);
+            else if (strcmp(text, "l") == 0)
+                txn_used(&txn, txn_join(&txn, 1), &lock, routes);
+            else if (strcmp(text, "none") == 0 || strcmp(text, "found") == 0)
+                txn_looked(&txn, 1, txn.looks, text[0] == 'f');
             else
                 assert_true(say(&txn, text));
         }

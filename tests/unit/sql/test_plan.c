@@ -716,6 +716,41 @@ static void finds_one_other_tenant_among_a_thousand_rows(void **state)
     bench_done(&bench);
 }
 
+static const struct locking_case {
+    const char *text;
+    bool only_returned; /* no row came: none is locked that anybody was told of */
+} lockings[] = {
+    { "select * from events where version = 1 for update", true },
+    { "select max(1) over () from events e order by version desc limit 1 for share", true },
+    { "select 1 from events a join snapshots b on a.version = b.version for no key update of a nowait",
+      true },
+    { "select 1 from events, events b where b.version in (select 2) for key share skip locked", true },
+    { "select * from events limit 1 offset 1 for update", false },
+    { "select * from (select * from events for update) e where version = 1", false },
+    { "select * from (select * from events) e for update", false },
+    { "select 1 from events where version in (select version from events for update) for update", false },
+    { "select 1 from events where version in (select version from events for update)", false },
+    { "with e as (select * from events for update) select * from e", false },
+    { "with e as (select 1) select * from events for update", false },
+    { "with e as (delete from events returning 1) select * from events for update", false },
+    { "select pg_advisory_xact_lock(1) from events for update", false },
+    { "select nextval('s') from events for update", false },
+    { "select f() from events for update", false },
+    { "select set_config('a.b', 'c', true) from events for update", false },
+    { "select pg_notify('a', 'b') from events for update", false },
+    { "select 1 from events, users for update", false },
+    { "select 1 from users for update", false },
+    { "select 1 from events, generate_series(1, 2) for update", false },
+    { "select * into x from events for update", false },
+    { "create table x as select * from events for update", false },
+    { "explain analyze select * from events for update", false },
+    { "declare c cursor for select * from events for update", false },
+    { "copy (select * from events for update) to stdout", false },
+    { "prepare p as select * from events for update", false },
+    { "lock table events", false },
+    { "select pg_advisory_xact_lock(1)", false },
+};
+
 static void reads_names_values_and_flags(void **state)
 {
     struct bench bench;
@@ -761,6 +796,12 @@ static void reads_names_values_and_flags(void **state)
     s = bench_plan(&bench, "select pg_advisory_xact_lock(1)")->statements;
     assert_true(!s->advisory && s->locks);
     assert_true(bench_plan(&bench, "select * from users for share")->statements->locks);
+    for (size_t i = 0; i < sizeof lockings / sizeof lockings[0]; i++) {
+        s = bench_plan(&bench, lockings[i].text)->statements;
+        if (!s->locks || s->class != CLASS_WRITE || s->only_locks_returned != lockings[i].only_returned)
+            fail_msg("%s: locks %d, only returned ones %d", lockings[i].text, s->locks,
+                     s->only_locks_returned);
+    }
     assert_true(bench_plan(&bench, "alter table events add x int")->statements->ddl);
     assert_true(
         bench_plan(&bench, "prepare p as select set_config('app.tenant', $1, false)")->statements->sets);
