@@ -5,6 +5,7 @@
 #   ./tests/run.sh clang                the same build by clang, with -Werror
 #   ./tests/run.sh fuzz                 libFuzzer targets, some seconds each
 #   ./tests/run.sh e2e [PYTEST ARGS]    stories on real servers (build-test: with failpoints)
+#   ./tests/run.sh failpoints           before and after every statement of a migration: a crash, an error, a cut; e2e walks some
 #   ./tests/run.sh tls [PYTEST ARGS]    the same stories with TLS wherever it can be; not part of everything
 #   ./tests/run.sh attribution          the corpus of statements, each sent through pgshunt to two stores (tests/attribution)
 #   ./tests/run.sh presets              clients and statements of real event stores, through their presets (tests/presets)
@@ -84,6 +85,12 @@ suite_e2e() {
   stories build-test tests/e2e "stories" "$@"
 }
 
+suite_failpoints() {
+  build build-test -Dfailpoints=true || return
+  PGSHUNT_WALK=all stories build-test tests/e2e/test_dies_at_every_statement.py "every statement" "$@"
+  stories build-test tests/e2e/test_survives_kill.py "every place" "$@"
+}
+
 suite_tls() {
   build build-test -Dfailpoints=true || return
   PGSHUNT_TLS=1 stories build-test tests/e2e "stories, over TLS" "$@"
@@ -150,13 +157,14 @@ case $suite in
   clang) suite_clang ;;
   fuzz)  suite_fuzz ;;
   e2e)   suite_e2e "$@" ;;
+  failpoints) suite_failpoints "$@" ;;
   tls)   suite_tls "$@" ;;
   attribution) suite_attribution ;;
   presets) suite_presets "$@" ;;
   compat) suite_compat ;;
   asan)  suite_asan "$@" ;;
   all)   suite_unit; suite_clang; suite_fuzz; suite_e2e "$@"; suite_attribution; suite_presets; suite_compat; suite_asan "$@" ;;
-  *)     sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *)     sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 echo
 count sum "$tally"

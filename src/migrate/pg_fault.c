@@ -30,21 +30,40 @@ static bool name_by_file(const char *sql, char name[PG_FAULT_NAME_BYTES])
     return true;
 }
 
-/* Its words, joined by '_' until they fill the name. */
+/* The next word of a text, not of a literal in it. false: there is none. */
+static bool next_word(const char **sql, const char **word, size_t *bytes)
+{
+    bool literal = false;
+
+    for (; **sql != '\0'; ++*sql) {
+        if (**sql == '\'')
+            literal = !literal;
+        else if (!literal && is_word(**sql))
+            break;
+    }
+    *word = *sql;
+    while (is_word(**sql))
+        ++*sql;
+    *bytes = (size_t)(*sql - *word);
+    return *bytes > 0;
+}
+
+/* Its words, joined by '_' as far as they fit. Literals and numbers differ from run to run: they are left
+ * out. */
 static void name_by_words(const char *sql, char name[PG_FAULT_NAME_BYTES])
 {
-    size_t bytes = 0;
+    const char *word;
+    size_t bytes, used = 0;
 
-    while (*sql != '\0' && bytes + 1 < PG_FAULT_NAME_BYTES) {
-        if (is_word(*sql))
-            name[bytes++] = (char)tolower((unsigned char)*sql);
-        else if (bytes > 0 && name[bytes - 1] != '_')
-            name[bytes++] = '_';
-        sql++;
+    while (next_word(&sql, &word, &bytes) && used + bytes + 1 < PG_FAULT_NAME_BYTES) {
+        if (isdigit((unsigned char)*word))
+            continue;
+        if (used > 0)
+            name[used++] = '_';
+        for (size_t i = 0; i < bytes; i++)
+            name[used++] = (char)tolower((unsigned char)word[i]);
     }
-    while (bytes > 0 && name[bytes - 1] == '_')
-        bytes--;
-    name[bytes] = '\0';
+    name[used] = '\0';
 }
 
 static void name_statement(struct pg_faults *faults, const char *sql, char name[PG_FAULT_NAME_BYTES])
