@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Questions about speed, each answered by one run on one machine.
 #   ./bench/run.sh attribution         what does it cost to know a statement's tenant? against libpg_query and memchr()
+#   ./bench/run.sh copy [--quick]      how fast are a tenant's events copied? against psql's COPY into COPY; and the memory it takes
 #   ./bench/run.sh directory           what does it cost to find a stream's tenant? remembered, and asked of the stores
 #   ./bench/run.sh guard               what does the guard cost those who write? with 10 and with 10,000 moved tenants
 #   ./bench/run.sh proxy [--quick]     what does reading every statement cost? direct, PgBouncer and pgshunt side by side
