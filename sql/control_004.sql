@@ -397,3 +397,8 @@ BEGIN
         PERFORM migration_audit(p_id, 'source_settled', NULL, NULL);
     END IF;
 END $$;
+
+-- === several instances ==============================================================================================
+
+-- Whose transactions were in flight there when its gates closed: pid and age, as text.
+ALTER TABLE instance_acks ADD COLUMN blockers text;

@@ -45,7 +45,8 @@ struct gates *gates_new(unsigned loop);
 void gates_free(struct gates *gates); /* passes and waiters must be gone; pending letters are answered */
 
 /* Every migrating route has a gate from the publication on: cutover_paused a closed one, others an open one.
- * A gate whose tenant does not migrate any more is left to its runner's GATE_DROP. */
+ * A gate that no runner of this process has made follows the routes, to the end of the migration; a runner's
+ * is left to its GATE_DROP, unless another instance has taken the migration over. */
 void gates_follow(struct gates *gates, const struct route_table *table, uint64_t now_ms);
 /* A runner's order: answered at once, or (CLOSE) when drained. Takes the letter over. */
 void gates_order(struct gates *gates, struct gate_letter *letter, uint64_t now_ms);

@@ -24,6 +24,8 @@ struct route {
     char migration[UUID_TEXT_BYTES]; /* "" : not migrating */
     uint64_t generation;
     uint64_t owner_epoch;
+    bool foreign;         /* another instance runs its migration */
+    uint64_t hold_ms_max; /* the migration's write_hold_timeout_ms; 0: not known */
 };
 
 struct route_table;

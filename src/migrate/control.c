@@ -94,6 +94,9 @@ static bool on_letters(void *who)
             publisher_answered(c->publisher, (struct publish_letter *)letter);
             control_answer_published(c);
             break;
+        case LETTER_GATE:
+            follower_answered(c->follower, (struct gate_letter *)letter);
+            break;
         case LETTER_RUNNER:
             take_news(c, (struct runner_letter *)letter);
             break;
@@ -139,15 +142,40 @@ static bool listen(struct control *c, struct error *err)
     return pg_run(ledger_pg(c->ledger), sql, 0, NULL, err);
 }
 
-/* The lease runs from before the heartbeat was sent (DESIGN §5). */
+/* The lease runs from before the heartbeat was sent (DESIGN §5). One that ran out is had again only when
+ * every loop goes by routes that were read since: others have not waited for this instance. */
+static void extend_lease(struct control *c, uint64_t until_boot_ms)
+{
+    if (lease_is_valid(c->setup.lease, clock_boot_ms())) {
+        lease_extend(c->setup.lease, until_boot_ms);
+        return;
+    }
+    c->read_routes = true;
+    c->regained_boot_ms = until_boot_ms;
+}
+
+static void regain_lease(struct control *c)
+{
+    if (c->regained_boot_ms == 0 || c->read_routes || publisher_is_behind(c->publisher) ||
+        !publisher_is_applied(c->publisher, c->last_sequence))
+        return;
+    lease_extend(c->setup.lease, c->regained_boot_ms);
+    c->regained_boot_ms = 0;
+}
+
 static bool register_instance(struct control *c, bool replace, struct error *err)
 {
     uint64_t sent_boot_ms = clock_boot_ms();
+    bool first = c->started_at[0] == '\0';
 
     if (!ledger_register(c->ledger, c->host, (int64_t)c->lease_ms, replace, c->started_at, err))
         return false;
     c->replaced = false;
-    lease_extend(c->setup.lease, sent_boot_ms + c->lease_ms);
+    c->note_all = c->read_routes = true;
+    if (first) /* no client is served before the routes have been read */
+        lease_extend(c->setup.lease, sent_boot_ms + c->lease_ms);
+    else
+        extend_lease(c, sent_boot_ms + c->lease_ms);
     c->heartbeat_next_ms = clock_ms() + c->lease_ms / 3;
     return true;
 }
@@ -162,7 +190,7 @@ static bool heartbeat(struct control *c, struct error *err)
                           err))
         return false;
     if (ours) {
-        lease_extend(c->setup.lease, sent_boot_ms + c->lease_ms);
+        extend_lease(c, sent_boot_ms + c->lease_ms);
         return true;
     }
     /* The row is gone, or somebody else's. Without a lease the loops hold what a migration might move. */
@@ -251,6 +279,9 @@ static void tend_ledger(struct control *c)
         fine = heartbeat(c, &err);
     if (fine && c->read_routes)
         fine = control_read_routes(c, &err);
+    fine = fine && (c->setup.follows || !c->ready ||
+                    follower_tell(c->follower, c->ledger, c->instance, c->started_at,
+                                  lease_is_shared(c->setup.lease), &err));
     if (fine && orphans_are_due(c))
         fine = control_adopt_orphans(c, &err);
     if (fine && c->ready)
@@ -314,6 +345,7 @@ static void *control_main(void *who)
         if (!c->stopping && clock_ms() >= survey_next_ms(c->survey))
             survey_look(c->survey);
         become_ready(c);
+        regain_lease(c);
         control_complain_of_loops(c);
         control_join_ended(c);
         control_stop_asking(c);
@@ -366,6 +398,7 @@ static void control_free(struct control *c)
         rows_free(c->seen[i]);
     shapes_free(c->shapes);
     survey_free(c->survey);
+    follower_free(c->follower);
     publisher_free(c->publisher);
     ledger_close(c->ledger);
     event_names_free(c->names);
@@ -388,7 +421,8 @@ static bool build(struct control *c, struct error *err)
     survey.publisher = c->publisher;
     c->survey = c->publisher == NULL ? NULL : survey_new(&survey);
     c->shapes = shapes_new(c->instance, c->setup.log);
-    return (c->survey != NULL && c->shapes != NULL) || error_no_memory(err);
+    c->follower = follower_new(c->setup.switchboard, c->mailbox);
+    return (c->follower != NULL && c->survey != NULL && c->shapes != NULL) || error_no_memory(err);
 }
 
 bool control_start(const struct control_setup *setup, struct control **control, struct error *err)

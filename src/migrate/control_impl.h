@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "migrate/control.h"
+#include "migrate/follower.h"
 #include "migrate/publisher.h"
 #include "migrate/runner.h"
 #include "migrate/shapes.h"
@@ -36,8 +37,11 @@ struct control {
     bool others;           /* other instances are alive */
     uint64_t connect_next_ms, connect_wait_ms, heartbeat_next_ms, orphans_next_ms;
     bool read_routes, routes_read, ready;
+    bool note_all;             /* our row is a new one: what was said before it is said again */
+    uint64_t regained_boot_ms; /* a lease that ran out is to be had until then; 0: none */
 
     struct publisher *publisher;
+    struct follower *follower; /* of migrations that other instances run */
     struct survey *survey;
     uint64_t applied_by_ms; /* 0: everything posted has been applied */
     uint64_t last_sequence;

@@ -18,6 +18,7 @@ void control_answer_published(struct control *c)
 {
     struct letter *letter, *next;
 
+    follower_applied(c->follower, c->publisher);
     LL_FOREACH_SAFE(c->publishing, letter, next) {
         struct runner_letter *news = (struct runner_letter *)letter;
 
@@ -45,6 +46,7 @@ void control_publish(struct control *c)
         return;
     }
     c->last_sequence = sequence;
+    follower_posted(c->follower, sequence);
     c->applied_by_ms = clock_ms() + APPLY_MS_MAX;
     LL_FOREACH(c->publishing, letter) {
         struct runner_letter *news = (struct runner_letter *)letter;
@@ -104,7 +106,10 @@ static bool take_route(struct control *c, const PGresult *result, int row, struc
     snprintf(route.migration, sizeof route.migration, "%s", PQgetvalue(result, row, 4));
     route.generation = strtoull(PQgetvalue(result, row, 5), NULL, 10);
     route.owner_epoch = strtoull(PQgetvalue(result, row, 6), NULL, 10);
-    return publisher_route(c->publisher, &route, err);
+    route.foreign = !PQgetisnull(result, row, 7) && strcmp(PQgetvalue(result, row, 7), c->instance) != 0;
+    route.hold_ms_max = strtoull(PQgetvalue(result, row, 8), NULL, 10);
+    return (publisher_knows(c->publisher, &route) && !c->note_all) ||
+           (follower_note(c->follower, &route, err) && publisher_route(c->publisher, &route, err));
 }
 
 bool control_read_routes(struct control *c, struct error *err)
@@ -122,6 +127,12 @@ bool control_read_routes(struct control *c, struct error *err)
         c->read_routes = true;
     else
         c->routes_read = true;
+    if (fine) {
+        c->note_all = false;
+        if (!publisher_is_behind(c->publisher)) /* nothing new: it has been published */
+            follower_posted(c->follower, c->last_sequence);
+        follower_applied(c->follower, c->publisher);
+    }
     return fine;
 }
 

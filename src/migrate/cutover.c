@@ -75,7 +75,9 @@ void cutover_run(struct runner *r, struct control_request *request)
     if (!fine && !r->stopping)
         cutover_revert(&cut, &err);
     tap_lock_close(cut.lock);
-    if (begun && !r->stopping)
+    if (!fine && !begun)
+        runner_log(r, LOG_WARN, "Cutover not begun", "cutover", 0, r->cursor.events, &err);
+    if (begun && r->owned && !r->stopping)
         cutover_report(&cut, fine ? NULL : &err);
     if (r->state == MIGRATION_MIGRATED)
         runner_log(r, LOG_INFO, "Migration completed", "cutover", (clock_us() - begun_us) / 1000,

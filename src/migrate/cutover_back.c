@@ -152,7 +152,7 @@ bool cutover_reopen(struct runner *r, struct error *err)
         !runner_enter(r, MIGRATION_DUAL_WRITE, r->m.epoch, "cutover_rolled_back", NULL, NULL, why, "warning",
                       "recoverable", err))
         return false;
-    if (!runner_publish(r, clock_ms() + CUTOVER_PUBLISH_MS, err) ||
+    if (!runner_publish_here(r, clock_ms() + CUTOVER_PUBLISH_MS, err) ||
         !runner_order_gates(r, GATE_OPEN, clock_ms() + CUTOVER_OPEN_MS, err))
         return false;
     r->tap_to_open = false;
@@ -193,7 +193,8 @@ static bool revert_simply(struct cutover *cut, const struct error *why, struct e
     if (!runner_enter(r, MIGRATION_DUAL_WRITE, r->m.epoch, "cutover_rolled_back", cut->request->operator_name,
                       NULL, why, "warning", "recoverable", err))
         return false;
-    return runner_publish(r, clock_ms() + CUTOVER_PUBLISH_MS, err) && cutover_open_gates(cut, err);
+    /* The source is where everybody still writes: nobody has to wait for the other instances. */
+    return runner_publish_here(r, clock_ms() + CUTOVER_PUBLISH_MS, err) && cutover_open_gates(cut, err);
 }
 
 /* The tap may be shut and the switch may have been committed: the control database decides, then the tap

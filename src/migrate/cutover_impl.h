@@ -15,6 +15,7 @@ enum {
 
 enum cutover_step {
     STEP_CLOSE,
+    STEP_OTHERS,
     STEP_LOCK,
     STEP_MIRROR,
     STEP_VERIFY,
@@ -36,7 +37,8 @@ struct cutover {
     uint32_t held_count;
     uint64_t held_ms_longest;
     unsigned tries;
-    bool tap_touched; /* from now on only the routing row decides whose the tenant is */
+    bool others, others_drained; /* other instances are alive; their gates have drained */
+    bool tap_touched;            /* from now on only the routing row decides whose the tenant is */
     char blockers[900];
 };
 

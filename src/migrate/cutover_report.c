@@ -4,12 +4,14 @@
 #include <stdio.h>
 
 #include "migrate/cutover_impl.h"
+#include "migrate/others.h"
 #include "migrate/settings.h"
 
 enum { HOLDERS_MAX = 8 };
 
-static const char *const step_names[CUTOVER_STEPS] = { "close_gates", "lock",     "mirror", "verify",
-                                                       "target",      "shut_tap", "switch", "release" };
+static const char *const step_names[CUTOVER_STEPS] = { "close_gates", "others", "lock",
+                                                       "mirror",      "verify", "target",
+                                                       "shut_tap",    "switch", "release" };
 
 /* --- who is in the way --- */
 
@@ -39,7 +41,7 @@ static bool is_described(const struct tap_holder *holders, size_t count, int32_t
 
 /* Transactions in flight that only lock rows hold no lock of the tenant's: the loops know them. */
 static void describe_in_flight(struct cutover *cut, const struct tap_holder *holders, size_t count,
-                               size_t used)
+                               size_t *used)
 {
     struct gate_summary sum;
     struct error ignored;
@@ -47,12 +49,23 @@ static void describe_in_flight(struct cutover *cut, const struct tap_holder *hol
     if (!runner_order_gates(cut->r, GATE_ASK, clock_ms() + 200, &ignored))
         return;
     gatekeeper_sum(&cut->r->gates, &sum);
-    for (uint32_t i = 0; i < sum.blocker_count && used < sizeof cut->blockers; i++) {
+    for (uint32_t i = 0; i < sum.blocker_count && *used < sizeof cut->blockers; i++) {
         if (!is_described(holders, count, sum.blocker_pids[i]))
-            used += (size_t)snprintf(cut->blockers + used, sizeof cut->blockers - used,
-                                     "%spid %d through pgshunt, %" PRIu64 " ms", used == 0 ? "" : "; ",
-                                     (int)sum.blocker_pids[i], sum.blocker_ages_ms[i]);
+            *used += (size_t)snprintf(cut->blockers + *used, sizeof cut->blockers - *used,
+                                      "%spid %d through pgshunt, %" PRIu64 " ms", *used == 0 ? "" : "; ",
+                                      (int)sum.blocker_pids[i], sum.blocker_ages_ms[i]);
     }
+}
+
+static void describe_others(struct cutover *cut, size_t used)
+{
+    struct error ignored;
+    char who[400];
+    bool all;
+
+    if (cut->others && !cut->others_drained && used < sizeof cut->blockers &&
+        others_have(cut->r, true, &all, who, &ignored) && !all)
+        snprintf(cut->blockers + used, sizeof cut->blockers - used, "%s%s", used == 0 ? "" : "; ", who);
 }
 
 /* cutover_timeout, with pid, age and query of everyone in the way. Always false. */
@@ -69,7 +82,8 @@ bool cutover_blocked(struct cutover *cut, const char *what, struct error *err)
         count = 0;
     pg_set_deadline(r->m.source_pg, 0);
     describe_holders(cut, holders, count, &used);
-    describe_in_flight(cut, holders, count, used);
+    describe_in_flight(cut, holders, count, &used);
+    describe_others(cut, used);
     error_set(err, "57014", "the cutover was rolled back: %s did not end within %" PRId64 " ms", what,
               r->m.settings.cutover_timeout_ms);
     error_detail(err, "cutover_timeout: blocked by %s",

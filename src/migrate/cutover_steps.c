@@ -8,6 +8,7 @@
 #include "migrate/check.h"
 #include "migrate/copier.h"
 #include "migrate/cutover_impl.h"
+#include "migrate/others.h"
 #include "migrate/settings.h"
 
 enum {
@@ -86,31 +87,59 @@ static bool look_for_old_holders(struct cutover *cut, struct error *err)
     return true;
 }
 
-/* Before anybody waits: the new epoch in the control database, in every loop's route, at the source's lock
- * session. */
+/* Before anybody waits: the lock's session at the source, and nobody who would hold it up. Then the new epoch
+ * in the control database, which is also the order to the other instances to close their gates, and in every
+ * loop's route. */
 bool cutover_pause(struct cutover *cut, struct error *err)
 {
     struct runner *r = cut->r;
+    uint64_t begun_us;
 
-    if (!failpoint("cutover.before_pause", err) ||
-        !runner_enter(r, MIGRATION_CUTOVER_PAUSED, r->m.epoch + 1, "cutover_initiated",
+    if (!failpoint("cutover.before_pause", err) || !tap_lock_open(&r->m, &cut->lock, err) ||
+        !look_for_old_holders(cut, err) || !catch_up_before(cut, err))
+        return false;
+    begun_us = clock_us();
+    if (!runner_enter(r, MIGRATION_CUTOVER_PAUSED, r->m.epoch + 1, "cutover_initiated",
                       cut->request->operator_name, cut->request->force ? "{\"force\": true}" : NULL, NULL,
                       NULL, NULL, err))
         return false;
+    cut->others = r->routed.others;
+    if (cut->others) {
+        cut->closed_us = begun_us;
+        cut->deadline_ms = clock_ms() + (uint64_t)r->m.settings.cutover_timeout_ms;
+    }
     runner_log(r, LOG_INFO, "Cutover initiated", "cutover", 0, r->cursor.events, NULL);
-    return failpoint("cutover.after_pause", err) && runner_publish(r, clock_ms() + CUTOVER_PUBLISH_MS, err) &&
-           tap_lock_open(&r->m, &cut->lock, err) && look_for_old_holders(cut, err) &&
-           catch_up_before(cut, err);
+    return failpoint("cutover.after_pause", err) &&
+           runner_publish_here(r, clock_ms() + CUTOVER_PUBLISH_MS, err) &&
+           (cut->others || catch_up_before(cut, err));
+}
+
+/* Other instances' gates stay closed until the route says otherwise, and have to drain once. */
+static bool drain_others(struct cutover *cut, struct error *err)
+{
+    uint64_t begun_us = clock_us();
+
+    if (!cut->others || cut->others_drained)
+        return true;
+    if (!failpoint("cutover.before_others", err))
+        return false;
+    cut->others_drained = others_await(cut->r, true, cut->deadline_ms, err);
+    cut->step_us[STEP_OTHERS] = clock_us() - begun_us;
+    if (!cut->others_drained)
+        return cutover_is_late(cut) ? cutover_blocked(cut, "another instance's transactions", err) : false;
+    return failpoint("cutover.after_others", err);
 }
 
 bool cutover_close_gates(struct cutover *cut, struct error *err)
 {
     struct runner *r = cut->r;
     struct gate_summary sum;
+    uint64_t begun_us = clock_us();
 
     if (!failpoint("cutover.before_close", err))
         return false;
-    cut->closed_us = clock_us();
+    if (!cut->others)
+        cut->closed_us = begun_us;
     if (cut->deadline_ms == 0)
         cut->deadline_ms = clock_ms() + (uint64_t)r->m.settings.cutover_timeout_ms;
     cut->tries++;
@@ -121,8 +150,8 @@ bool cutover_close_gates(struct cutover *cut, struct error *err)
     gatekeeper_sum(&r->gates, &sum);
     if (!sum.drained)
         return cutover_blocked(cut, "a transaction in flight", err);
-    cut->step_us[STEP_CLOSE] = clock_us() - cut->closed_us;
-    return failpoint("cutover.after_close", err);
+    cut->step_us[STEP_CLOSE] = clock_us() - begun_us;
+    return drain_others(cut, err) && failpoint("cutover.after_close", err);
 }
 
 /* --- 3: the tap's lock: nobody past the proxy is left --- */

@@ -498,39 +498,3 @@ bool ledger_heartbeat(struct ledger *ledger, const char *started_at, uint64_t ge
     PQclear(result);
     return true;
 }
-
-bool ledger_acknowledge(struct ledger *ledger, const char *tenant, uint64_t generation, struct error *err)
-{
-    struct number number;
-    const char *const values[] = { ledger->setup->instance, tenant,
-                                   number_text(&number, (int64_t)generation) };
-
-    return pg_run(ledger->pg,
-                  "INSERT INTO instance_acks AS a (instance_id, tenant_id, generation) VALUES ($1, $2, $3)"
-                  " ON CONFLICT (instance_id, tenant_id) DO UPDATE SET generation = $3"
-                  " WHERE a.generation < $3",
-                  3, values, err);
-}
-
-bool ledger_acknowledged(struct ledger *ledger, const char *tenant, uint64_t generation, bool *all,
-                         struct error *err)
-{
-    struct number number;
-    const char *const values[] = { ledger->setup->instance, tenant,
-                                   number_text(&number, (int64_t)generation) };
-    PGresult *result =
-        pg_query(ledger->pg,
-                 "SELECT NOT EXISTS (SELECT FROM proxy_instances i"
-                 " WHERE i.instance_id <> $1"
-                 " AND i.heartbeat_at > clock_timestamp() - i.lease_ms * interval '1 millisecond'"
-                 " AND NOT EXISTS (SELECT FROM instance_acks a WHERE a.instance_id = i.instance_id AND "
-                 "a.tenant_id = $2"
-                 " AND a.generation >= $3))",
-                 3, values, err);
-
-    if (result == NULL)
-        return false;
-    *all = flag_at(result, 0);
-    PQclear(result);
-    return true;
-}

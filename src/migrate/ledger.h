@@ -113,10 +113,5 @@ bool ledger_unregister(struct ledger *ledger, const char *started_at, struct err
 /* `ours` false: another process has our name, or our row is gone. */
 bool ledger_heartbeat(struct ledger *ledger, const char *started_at, uint64_t generation, bool *ours,
                       bool *others, struct error *err);
-/* This instance has applied the tenant's generation. */
-bool ledger_acknowledge(struct ledger *ledger, const char *tenant, uint64_t generation, struct error *err);
-/* Has every other live instance? */
-bool ledger_acknowledged(struct ledger *ledger, const char *tenant, uint64_t generation, bool *all,
-                         struct error *err);
 
 #endif

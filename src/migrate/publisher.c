@@ -86,6 +86,15 @@ bool publisher_route(struct publisher *p, const struct route *route, struct erro
     return true;
 }
 
+bool publisher_knows(const struct publisher *p, const struct route *route)
+{
+    struct known_route *known = NULL;
+
+    if (p->routes != NULL)
+        HASH_FIND_STR(p->routes, route->tenant, known);
+    return known != NULL && known->route.generation >= route->generation;
+}
+
 /* The same but for one store; the posted one stays as it is. */
 static struct catalogue *copy_catalogue(const struct publisher *p)
 {

@@ -16,6 +16,8 @@ void publisher_free(struct publisher *publisher); /* NULL is fine */
 
 /* Remembers a tenant's route; an older generation than the one known is ignored. Not posted yet. */
 bool publisher_route(struct publisher *publisher, const struct route *route, struct error *err);
+/* Is it, or a later one, known already? */
+bool publisher_knows(const struct publisher *publisher, const struct route *route);
 /* Takes the schema over (NULL: not known any more). Not posted yet. */
 bool publisher_schema(struct publisher *publisher, unsigned store_index, struct schema *schema,
                       int server_major, struct error *err);

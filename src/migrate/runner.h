@@ -132,6 +132,8 @@ bool runner_enter(struct runner *r, enum migration_state to, uint64_t new_epoch,
                   const char *severity, const char *recoverability, struct error *err);
 /* The route as it is now, to every loop of every instance; waits for their acknowledgement. */
 bool runner_publish(struct runner *r, uint64_t until_ms, struct error *err);
+/* The same to this instance's own loops only: for what the others need not have heard yet. */
+bool runner_publish_here(struct runner *r, uint64_t until_ms, struct error *err);
 /* An order to the gates and their answers. A CLOSE is answered when drained. */
 bool runner_order_gates(struct runner *r, enum gate_op op, uint64_t until_ms, struct error *err);
 /* A ledger that holds the migration's lock, whoever owns the row; one try. */

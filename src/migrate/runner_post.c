@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "migrate/check.h"
+#include "migrate/others.h"
 
 /* --- letters --- */
 
@@ -234,24 +235,7 @@ static bool published(struct runner *r)
     return !r->publishing;
 }
 
-/* Other instances say in the control database that they have applied it. */
-static bool await_others(struct runner *r, uint64_t until_ms, struct error *err)
-{
-    bool all = false;
-
-    for (;;) {
-        if (!ledger_acknowledged(r->ledger, r->m.tenant, r->routed.generation, &all, err))
-            return false;
-        if (all)
-            return true;
-        if (r->stopping || (r->interrupted && !r->critical) || (until_ms != 0 && clock_ms() >= until_ms))
-            return error_set(err, "57014", "another instance has not applied generation %" PRIu64,
-                             r->routed.generation);
-        pg_nap(&r->m.wake, 10);
-    }
-}
-
-bool runner_publish(struct runner *r, uint64_t until_ms, struct error *err)
+bool runner_publish_here(struct runner *r, uint64_t until_ms, struct error *err)
 {
     struct route route;
 
@@ -271,6 +255,12 @@ bool runner_publish(struct runner *r, uint64_t until_ms, struct error *err)
     }
     r->publishing = true;
     return runner_tell_control(r, RUNNER_PUBLISH, &route, err) &&
-           runner_await(r, published, until_ms, "every loop to apply the new route", err) &&
-           (!r->routed.others || await_others(r, until_ms, err));
+           runner_await(r, published, until_ms, "every loop to apply the new route", err);
+}
+
+/* Other instances say in the control database that they have applied it. */
+bool runner_publish(struct runner *r, uint64_t until_ms, struct error *err)
+{
+    return runner_publish_here(r, until_ms, err) &&
+           (!r->routed.others || r->routed.generation == 0 || others_await(r, false, until_ms, err));
 }

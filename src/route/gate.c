@@ -14,8 +14,10 @@ struct gate {
     char migration[UUID_TEXT_BYTES];
     uint64_t owner_epoch;
     bool closed;
+    bool run;                           /* by a runner of this process; else it does as the routes say */
+    enum routing_state published_state; /* of its route; normal: there is none */
     uint64_t hold_ms_max;
-    struct mailbox *doorbell;         /* NULL: nobody listens yet */
+    struct mailbox *doorbell;         /* NULL: nobody listens */
     struct gate_letter *close_letter; /* to be answered when drained; NULL: none */
     struct gate_pass *passes;
     uint32_t pass_count;
@@ -148,19 +150,72 @@ void gates_free(struct gates *gates)
     free(gates);
 }
 
-/* Until a runner has made itself known, a gate does as the published route says. */
+static void close_it(struct gate *gate)
+{
+    if (!gate->closed) {
+        gate->held_count = 0;
+        gate->held_ms_longest = 0;
+    }
+    gate->closed = true;
+}
+
+/* Nobody of this process orders it any more. */
+static void disown(struct gate *gate)
+{
+    mailbox_give(gate->doorbell);
+    gate->doorbell = NULL;
+    gate->run = false;
+}
+
+/* As the published routes have it. A CLOSE that has not drained is answered so. */
+static void do_as_published(struct gate *gate, uint64_t now_ms)
+{
+    if (gate->published_state == ROUTING_CUTOVER_PAUSED) {
+        close_it(gate);
+        return;
+    }
+    answer_close(gate, now_ms);
+    gate->closed = false;
+    wake_waiters(gate, now_ms);
+}
+
+/* A gate without a runner of this process does as the published route says: until that has made itself known,
+ * and as long as another instance runs the migration (which may have taken it over). */
 static void follow(struct gate *gate, const struct route *route, uint64_t now_ms)
 {
-    bool closed = route->migration_state == ROUTING_CUTOVER_PAUSED;
-
-    if (gate->doorbell != NULL)
+    gate->published_state = route->migration_state;
+    if (gate->run && route->foreign && route->owner_epoch > gate->owner_epoch)
+        disown(gate);
+    if (gate->run)
         return;
     if (route->owner_epoch > gate->owner_epoch) /* an earlier owner has no say here */
         gate->owner_epoch = route->owner_epoch;
+    if (route->hold_ms_max > 0)
+        gate->hold_ms_max = route->hold_ms_max;
     memcpy(gate->migration, route->migration, sizeof gate->migration);
-    gate->closed = closed;
-    if (!closed)
-        wake_waiters(gate, now_ms);
+    do_as_published(gate, now_ms);
+}
+
+/* Its tenant does not migrate any more: who waits decides anew, and is not to find it again. */
+static void drop(struct gate *gate, uint64_t now_ms)
+{
+    HASH_DEL(gate->gates->by_tenant, gate);
+    answer_close(gate, now_ms);
+    gate->closed = false;
+    wake_waiters(gate, now_ms);
+}
+
+/* Those of runners are left to their GATE_DROP. */
+static void drop_unneeded(struct gates *gates, uint64_t now_ms)
+{
+    struct gate *gate, *next;
+
+    HASH_ITER(hh, gates->by_tenant, gate, next) {
+        if (gate->run || gate->published_state != ROUTING_NORMAL)
+            continue;
+        drop(gate, now_ms);
+        gate_free(gate);
+    }
 }
 
 void gates_follow(struct gates *gates, const struct route_table *table, uint64_t now_ms)
@@ -177,6 +232,7 @@ void gates_follow(struct gates *gates, const struct route_table *table, uint64_t
         if (gate != NULL)
             follow(gate, route, now_ms);
     }
+    drop_unneeded(gates, now_ms);
 }
 
 static void order_make(struct gates *gates, struct gate_letter *letter, uint64_t now_ms)
@@ -189,6 +245,7 @@ static void order_make(struct gates *gates, struct gate_letter *letter, uint64_t
         mailbox_give(gate->doorbell);
         gate->doorbell = letter->doorbell;
         letter->doorbell = NULL;
+        gate->run = true;
         gate->owner_epoch = letter->owner_epoch;
         memcpy(gate->migration, letter->migration, sizeof gate->migration);
         fill_answer(gate, letter, now_ms);
@@ -199,11 +256,7 @@ static void order_make(struct gates *gates, struct gate_letter *letter, uint64_t
 static void order_close(struct gate *gate, struct gate_letter *letter, uint64_t now_ms)
 {
     answer_close(gate, now_ms); /* an earlier one, of an earlier owner */
-    if (!gate->closed) {
-        gate->held_count = 0;
-        gate->held_ms_longest = 0;
-    }
-    gate->closed = true;
+    close_it(gate);
     if (letter->hold_ms_max > 0)
         gate->hold_ms_max = letter->hold_ms_max;
     gate->close_letter = letter;
@@ -213,15 +266,26 @@ static void order_close(struct gate *gate, struct gate_letter *letter, uint64_t 
 
 static void order_open(struct gate *gate, struct gate_letter *letter, uint64_t now_ms)
 {
-    bool drop = letter->op == GATE_DROP;
-
     answer_close(gate, now_ms);
     gate->closed = false;
-    if (drop) /* first: who is woken must not find it again */
-        HASH_DEL(gate->gates->by_tenant, gate);
     wake_waiters(gate, now_ms);
     fill_answer(gate, letter, now_ms);
-    if (drop)
+    letter_reply(&letter->letter);
+}
+
+/* A runner that leaves while its tenant still migrates leaves it to another's: transactions in flight stay
+ * counted. */
+static void order_drop(struct gate *gate, struct gate_letter *letter, uint64_t now_ms)
+{
+    bool stays = gate->published_state != ROUTING_NORMAL;
+
+    disown(gate);
+    if (stays)
+        do_as_published(gate, now_ms);
+    else
+        drop(gate, now_ms);
+    fill_answer(gate, letter, now_ms);
+    if (!stays)
         gate_free(gate);
     letter_reply(&letter->letter);
 }
@@ -233,6 +297,8 @@ static void obey(struct gate *gate, struct gate_letter *letter, uint64_t now_ms)
     } else if (letter->op == GATE_ASK) {
         fill_answer(gate, letter, now_ms);
         letter_reply(&letter->letter);
+    } else if (letter->op == GATE_DROP) {
+        order_drop(gate, letter, now_ms);
     } else {
         order_open(gate, letter, now_ms);
     }

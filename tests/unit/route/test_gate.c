@@ -895,6 +895,79 @@ static void a_publication_leaves_a_gate_to_its_runner(void **state)
     assert_int_equal(gates_count(gates), 1);
 }
 
+static void publish_foreign(enum routing_state migration_state, uint64_t owner_epoch)
+{
+    static const struct store shared = { .name = "shared" };
+    struct route route = { .tenant = "t",
+                           .store = &shared,
+                           .migration_state = migration_state,
+                           .owner_epoch = owner_epoch,
+                           .foreign = true };
+    struct route_table *table = route_table_new(1);
+
+    assert_true(route_table_add(table, &route));
+    route_table_seal(table, &shared);
+    gates_follow(gates, table, 0);
+    route_table_give(table);
+}
+
+static void another_instance_takes_a_gate_from_its_runner(void **state)
+{
+    struct gate_pass *passes = NULL, *late = NULL;
+
+    (void)state;
+    make("t");
+    ENTER(&passes, .tenant = "t", .sync = 1);
+    publish_foreign(ROUTING_CUTOVER_PAUSED, 1); /* what it has been told itself is no later owner's */
+    assert_int_equal(ENTER(&late, .tenant = "t", .sync = 1), GATE_GO);
+    gates_leave(&late, 1, 0);
+    assert_rings("t", 0);
+    publish_foreign(ROUTING_CUTOVER_PAUSED, 7);
+    assert_int_equal(ENTER(&late, .tenant = "t", .sync = 1), GATE_HOLD);
+    ORDER(.op = GATE_OPEN, .tenant = "t", .epoch = 1); /* the earlier owner wakes up */
+    assert_false(next_answer(GATE_OPEN).ok);
+    ORDER(.op = GATE_CLOSE, .tenant = "t", .epoch = 7); /* this process asks when it has drained */
+    assert_no_answer();
+    gates_leave(&passes, 1, 0);
+    assert_quiet_doorbell();
+    assert_true(next_answer(GATE_CLOSE).drained);
+    publish_foreign(ROUTING_NORMAL, 7);
+    assert_int_equal(gates_count(gates), 0);
+}
+
+static void a_close_that_the_routes_have_undone_has_not_drained(void **state)
+{
+    struct gate_pass *passes = NULL;
+
+    (void)state;
+    publish_foreign(ROUTING_DUAL_WRITE, 7);
+    ENTER(&passes, .tenant = "t", .sync = 1);
+    publish_foreign(ROUTING_CUTOVER_PAUSED, 8);
+    ORDER(.op = GATE_CLOSE, .tenant = "t", .epoch = 8);
+    assert_no_answer();
+    publish_foreign(ROUTING_DUAL_WRITE, 8);
+    assert_false(next_answer(GATE_CLOSE).drained);
+    gates_leave(&passes, 1, 0);
+}
+
+/* Its transactions stay counted: another instance goes on with the migration. */
+static void a_runner_that_leaves_leaves_its_gate_to_the_routes(void **state)
+{
+    struct gate_pass *passes = NULL;
+
+    (void)state;
+    make("t");
+    ENTER(&passes, .tenant = "t", .sync = 1);
+    publish(ROUTING_DUAL_WRITE);
+    ORDER(.op = GATE_DROP, .tenant = "t", .epoch = 1);
+    assert_true(next_answer(GATE_DROP).ok);
+    assert_int_equal(ask("t", 0).in_flight, 1);
+    gates_leave(&passes, 1, 0);
+    assert_quiet_doorbell();
+    publish(ROUTING_NORMAL);
+    assert_int_equal(gates_count(gates), 0);
+}
+
 static void a_close_that_waits_is_answered_when_the_loop_ends(void **state)
 {
     struct gate_pass *passes = NULL;
@@ -991,6 +1064,9 @@ int main(void)
         TEST(every_migrating_route_has_a_gate_from_its_publication_on),
         TEST(a_gate_without_a_runner_does_as_the_publications_say),
         TEST(a_publication_leaves_a_gate_to_its_runner),
+        TEST(another_instance_takes_a_gate_from_its_runner),
+        TEST(a_close_that_the_routes_have_undone_has_not_drained),
+        TEST(a_runner_that_leaves_leaves_its_gate_to_the_routes),
         TEST(a_close_that_waits_is_answered_when_the_loop_ends),
         TEST(an_answer_that_nobody_wants_is_dropped),
     };
