@@ -13,6 +13,11 @@
 
 struct control;
 
+/* The application's users whose secret the configuration names, one by one, until `take` says false: app.c knows
+ * the file, the check before a migration tries them. Any thread. */
+typedef void control_logins(const struct config *config,
+                            bool (*take)(void *who, const char *user, const char *secret), void *who);
+
 struct control_setup {
     const struct config *config; /* all borrowed until control_stop() */
     const struct stores *stores;
@@ -20,6 +25,7 @@ struct control_setup {
     struct lease *lease;
     struct log *log;
     bool follows; /* another process has control: only publishes what the control database says */
+    control_logins *each_login; /* NULL: nobody knows any */
 };
 
 /* Parses and checks [stores] with libpq. */
@@ -45,6 +51,7 @@ enum control_verb {
     CONTROL_START,   /* tenant, from, to, options */
     CONTROL_CUTOVER, /* id, force, options; answered when the cutover has ended */
     CONTROL_CHECK_CUTOVER,
+    CONTROL_CHECK_MIGRATION, /* tenant, from, to, options: what START would find; changes nothing */
     CONTROL_ABORT, /* id, reason, purge */
     CONTROL_FIND,  /* id (or a unique prefix): one row (id, tenant_id, state, progress_percentage,
                       events_copied, total_events, sync_lag_events, error_message); WATCH and WAIT poll it */
@@ -76,6 +83,7 @@ struct control_request {
     struct control_option options[CONTROL_OPTIONS_MAX];
     uint64_t tag; /* the asker's own */
     bool asked;   /* control's: the event loops have told what they have found */
+    bool more;    /* only a notice: the request itself is still being worked on */
     /* the answer */
     bool ok;
     struct error err;

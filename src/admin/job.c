@@ -409,6 +409,7 @@ static const struct work {
     [COMMAND_SHOW_TOTALS] = { .show = show_totals },
     [COMMAND_START_MIGRATION] = { .asks = CONTROL_START },
     [COMMAND_CUTOVER_MIGRATION] = { .asks = CONTROL_CUTOVER },
+    [COMMAND_CHECK_MIGRATION] = { .asks = CONTROL_CHECK_MIGRATION },
     [COMMAND_CHECK_CUTOVER] = { .asks = CONTROL_CHECK_CUTOVER },
     [COMMAND_ABORT_MIGRATION] = { .asks = CONTROL_ABORT },
     [COMMAND_WATCH_MIGRATION] = { .start = start_watch },

@@ -660,6 +660,11 @@ void session_answer(struct session *session, struct control_request *request)
         letter_drop(&request->letter);
         return;
     }
+    if (request->more) {
+        on_notice(session, request->notice);
+        letter_drop(&request->letter);
+        return;
+    }
     result = job_answer(&session->job, request, &rows, &err);
     job_ended(session, result, rows, &err);
     session_run(session);

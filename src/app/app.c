@@ -22,6 +22,7 @@
 #include "app/app_struct.h"
 #include "app/orders.h"
 #include "base/failpoint.h"
+#include "proxy/auth_file.h"
 
 /* --- what every task needs --- */
 
@@ -206,10 +207,23 @@ static bool start_proxy(struct app *app, struct error *err)
     return proxy_start(&setup, &app->proxy, err);
 }
 
+/* The file as it is now; one that cannot be read names nobody. */
+static void each_login(const struct config *config,
+                       bool (*take)(void *who, const char *user, const char *secret), void *who)
+{
+    struct auth_file *file;
+    struct error err;
+
+    if (!auth_file_read(config_text(config, CONFIG_AUTH_FILE), &file, &err))
+        return;
+    auth_file_each(file, take, who);
+    auth_file_free(file);
+}
+
 bool app_start_control(struct app *app, bool follows, struct error *err)
 {
-    const struct control_setup setup = { app->config, app->stores, &app->switchboard,
-                                         &app->lease, app->log,    follows };
+    const struct control_setup setup = { app->config, app->stores, &app->switchboard, &app->lease,
+                                         app->log,    follows,     each_login };
 
     return control_start(&setup, &app->control, err);
 }

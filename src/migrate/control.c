@@ -450,7 +450,7 @@ bool control_start(const struct control_setup *setup, struct control **control, 
         return false;
     }
     c->runner_setup = (struct runner_setup){ setup->config,    setup->stores, setup->switchboard, c->names,
-                                             &c->ledger_setup, setup->log,    setup->lease };
+                                             &c->ledger_setup, setup->log,    setup->lease, setup->each_login };
     if (pthread_create(&c->thread, NULL, control_main, c) != 0) {
         control_free(c);
         return error_set(err, "53000", "could not start the control thread");

@@ -141,8 +141,9 @@ static void answer(struct control *c, struct control_request *request)
         runner_answer(request, NULL, &err);
         return;
     }
-    if (request->verb == CONTROL_START) {
-        control_coverage(c, request, NULL, &err); /* a warning, and no more than that */
+    if (request->verb == CONTROL_START || errand_is(request->verb)) {
+        if (request->verb == CONTROL_START)
+            control_coverage(c, request, NULL, &err); /* a warning, and no more than that */
         uuid_make_text(id);
         control_start_runner(c, id, request);
         return;

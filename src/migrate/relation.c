@@ -433,27 +433,55 @@ static bool fits_position(const struct relation *source, struct error *err)
     return error_hint(err, "position_column of [events] names it.");
 }
 
-bool relation_fits(const struct relation *source, const struct relation *target, struct error *err)
+void relation_compare(const struct relation *source, const struct relation *target,
+                      bool (*differ)(void *who, const struct error *difference), void *who)
 {
+    struct error err;
+
     if (strcmp(source->system_identifier, target->system_identifier) == 0 &&
-        source->database_oid == target->database_oid)
-        return error_set(err, "22023", "source and target are the same database");
-    if (!fits_key(source, "source", err) || !fits_key(target, "target", err) || !fits_position(source, err))
-        return false;
+        source->database_oid == target->database_oid) {
+        error_set(&err, "22023", "source and target are the same database");
+        if (!differ(who, &err))
+            return;
+    }
+    if ((!fits_key(source, "source", &err) && !differ(who, &err)) ||
+        (!fits_key(target, "target", &err) && !differ(who, &err)) ||
+        (!fits_position(source, &err) && !differ(who, &err)))
+        return;
     for (size_t i = 0; i < source->column_count; i++) {
-        if (!fits_copied(&source->columns[i], target, err))
-            return false;
+        if (!fits_copied(&source->columns[i], target, &err) && !differ(who, &err))
+            return;
     }
     for (size_t i = 0; i < target->column_count; i++) {
         const struct relation_column *to = &target->columns[i];
 
-        if (find_column(source, to->name) == NULL && to->not_null && !to->has_default && !to->generated)
-            return error_set(err, "42703",
-                             "column \"%s\" of the target is not null, has no default and is missing in "
-                             "the source",
-                             to->name);
+        if (find_column(source, to->name) != NULL || !to->not_null || to->has_default || to->generated)
+            continue;
+        error_set(&err, "42703",
+                  "column \"%s\" of the target is not null, has no default and is missing in "
+                  "the source",
+                  to->name);
+        if (!differ(who, &err))
+            return;
     }
-    return true;
+}
+
+static bool keep_first(void *who, const struct error *difference)
+{
+    *(struct error *)who = *difference;
+    return false;
+}
+
+bool relation_fits(const struct relation *source, const struct relation *target, struct error *err)
+{
+    struct error first;
+
+    error_clear(&first);
+    relation_compare(source, target, keep_first, &first);
+    if (!error_is_set(&first))
+        return true;
+    *err = first;
+    return false;
 }
 
 bool relation_unchanged(struct pg *pg, const struct relation *rel, const struct event_names *names,

@@ -54,6 +54,9 @@ bool relation_read(struct pg *pg, const char *what, const struct event_names *na
 void relation_done(struct relation *rel);
 /* 42804/42703…: the first difference between source and target that would stop a copy. */
 bool relation_fits(const struct relation *source, const struct relation *target, struct error *err);
+/* All of them, one by one, until `differ` says false. */
+void relation_compare(const struct relation *source, const struct relation *target,
+                      bool (*differ)(void *who, const struct error *difference), void *who);
 /* Reads only the fingerprint again and compares. false: it changed (55000, says what), or a failure. */
 bool relation_unchanged(struct pg *pg, const struct relation *rel, const struct event_names *names,
                         struct error *err);

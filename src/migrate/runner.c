@@ -358,7 +358,12 @@ static void *runner_main(void *who)
     struct error err;
 
     error_clear(&err);
-    if (r->start != NULL && !runner_begin(r, &err)) {
+    if (r->start != NULL && errand_is(r->start->verb)) {
+        struct control_request *errand = r->start;
+
+        r->start = NULL;
+        errand_run(r, errand);
+    } else if (r->start != NULL && !runner_begin(r, &err)) {
         runner_answer(r->start, NULL, &err);
         r->start = NULL;
     } else if (runner_tell_control(r, RUNNER_SLOT, NULL, &err)) {

@@ -27,6 +27,7 @@ struct runner_setup { /* borrowed until runner_join() */
     const struct ledger_setup *ledger;
     struct log *log;
     struct lease *lease;
+    control_logins *each_login;
 };
 
 /* Letters between control and runners: kind LETTER_RUNNER. */
@@ -46,7 +47,8 @@ struct runner_letter {
     uint64_t sequence;  /* PUBLISH: control's own */
 };
 
-/* `request` a START: it is checked, written down and answered. An ABORT, or NULL: the migration is taken up
+/* `request` a START: it is checked, written down and answered. An errand (CHECK MIGRATION …): it is answered, and
+ * the thread ends. An ABORT, or NULL: the migration is taken up
  * where its row says (and ended). The request is taken over even on failure. */
 bool runner_start(const struct runner_setup *setup, const char *id, struct control_request *request,
                   struct runner **runner, struct error *err);
@@ -181,5 +183,8 @@ bool runner_obey(struct runner *r, struct error *err); /* the row was changed by
 
 /* start.c: the checks of START, the row, the answer. */
 bool runner_begin(struct runner *r, struct error *err);
+/* errand.c: what a runner's thread does without a migration of its own: looks, answers, ends. Takes the request. */
+bool errand_is(enum control_verb verb);
+void errand_run(struct runner *r, struct control_request *request);
 
 #endif

@@ -169,3 +169,12 @@ bool auth_file_is_mostly_scram(const struct auth_file *file)
         verifiers += strncmp(user->secret, "SCRAM-SHA-256$", 14) == 0;
     return 2 * verifiers > HASH_COUNT(file->users);
 }
+
+void auth_file_each(const struct auth_file *file,
+                    bool (*take)(void *who, const char *user, const char *secret), void *who)
+{
+    for (const struct user *user = file->users; user != NULL; user = user->hh.next) {
+        if (!take(who, user->name, user->secret))
+            return;
+    }
+}

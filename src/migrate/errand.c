@@ -1,0 +1,23 @@
+/* errand.c - what is asked of a runner's thread and is no migration: looked at, answered, over.
+ * Leaves: the work to preflight.c.   Thread: the runner's.   Start at: errands[]. */
+#include "migrate/preflight.h"
+
+static void (*errand_of(enum control_verb verb))(struct runner *r, struct control_request *request)
+{
+    switch (verb) {
+    case CONTROL_CHECK_MIGRATION:
+        return preflight_answer;
+    default:
+        return NULL;
+    }
+}
+
+bool errand_is(enum control_verb verb)
+{
+    return errand_of(verb) != NULL;
+}
+
+void errand_run(struct runner *r, struct control_request *request)
+{
+    errand_of(request->verb)(r, request);
+}
