@@ -8,7 +8,8 @@ BEGIN
   END IF;
 END $$;
 
--- One row per copy worker. position: everything at or below has been copied; high: where the scan ends.
+-- One row per copy worker. position: everything of its part at or below has been copied; high: where its part ends. done, and
+-- then events and bytes of all, stand in the row of worker 0.
 CREATE TABLE IF NOT EXISTS pgshunt.copy_cursor (
   migration_id text NOT NULL,
   worker integer NOT NULL DEFAULT 0,
@@ -42,3 +43,18 @@ BEGIN
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION pgshunt.cursor_hold(text, bigint) FROM PUBLIC;
+
+-- The same for a copy worker, which holds its own row only: workers must not wait for each other.
+CREATE OR REPLACE FUNCTION pgshunt.cursor_hold_worker(migration text, epoch bigint, of_worker integer) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  stored bigint;
+BEGIN
+  SELECT c.owner_epoch INTO stored FROM pgshunt.copy_cursor c
+   WHERE c.migration_id = migration AND c.worker = of_worker FOR NO KEY UPDATE;
+  IF stored IS DISTINCT FROM epoch THEN
+    RAISE EXCEPTION 'the copy belongs to another owner: epoch % has been overtaken by %', epoch,
+      coalesce(stored::text, 'nobody') USING ERRCODE = '55000';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION pgshunt.cursor_hold_worker(text, bigint, integer) FROM PUBLIC;

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "migrate/copy_team.h"
 #include "migrate/copyrow.h"
 #include "migrate/identity.h"
 #include "migrate/sqltext.h"
@@ -28,11 +29,12 @@ struct scan {
     struct migration *m;
     struct cursor *cursor; /* as committed */
     const struct copier_hook *hook;
+    struct copy_pace *pace;
     struct buf copy_in;                /* SQL of the target */
     unsigned columns, position_column; /* of a row */
     int64_t last_position;             /* of the row put last */
     int64_t batch_events, batch_bytes, scan_events;
-    uint64_t scan_begin_ms, throttle_until_ms, progress_ms;
+    uint64_t scan_begin_ms, progress_ms;
     double events_per_ms; /* measured; 0: not yet */
     bool batch_open, stopped;
 };
@@ -156,7 +158,8 @@ static bool batch_begin(struct scan *scan, struct error *err)
     if (!pg_run(m->target_pg, "BEGIN", 0, NULL, err))
         return false;
     scan->batch_open = true;
-    return cursor_hold(m, err) && pg_copy_in(m->target_pg, buf_text(&scan->copy_in), err) &&
+    return cursor_hold_worker(m, scan->cursor->worker, err) &&
+           pg_copy_in(m->target_pg, buf_text(&scan->copy_in), err) &&
            pg_copy_put(m->target_pg, copyrow_header, err);
 }
 
@@ -188,19 +191,15 @@ static void tell(struct scan *scan)
         scan->stopped = true;
 }
 
-/* A bucket of one batch: what was copied too fast is slept off between two transactions of the target. */
+/* A bucket of one batch, for all workers: what was copied too fast is slept off between two transactions of
+ * the target. */
 static bool throttle(struct scan *scan, struct error *err)
 {
-    const struct migration_settings *settings = &scan->m->settings;
-    uint64_t now_ms = clock_ms();
+    uint64_t until_ms = copy_pace_take(scan->pace, scan->batch_events, scan->m->settings.max_bulk_copy_rate);
+    uint64_t now_ms;
 
-    if (settings->max_bulk_copy_rate <= 0)
-        return true;
-    if (scan->throttle_until_ms < now_ms - (now_ms > 1000 ? 1000 : 0))
-        scan->throttle_until_ms = now_ms; /* a slow second is not made up for by a burst */
-    scan->throttle_until_ms += (uint64_t)(scan->batch_events * 1000 / settings->max_bulk_copy_rate);
-    while (!scan->stopped && (now_ms = clock_ms()) < scan->throttle_until_ms) {
-        uint64_t left_ms = scan->throttle_until_ms - now_ms;
+    while (!scan->stopped && (now_ms = clock_ms()) < until_ms) {
+        uint64_t left_ms = until_ms - now_ms;
 
         if (!pg_nap(&scan->m->wake, left_ms > PROGRESS_MS ? PROGRESS_MS : left_ms))
             return error_set(err, "57014", "the copy was interrupted");
@@ -406,24 +405,63 @@ static bool finish(struct migration *m, struct cursor *cursor, struct error *err
     return failpoint("copier.after_done", err);
 }
 
+bool copier_run_part(struct migration *m, struct cursor *cursor, struct copy_pace *pace,
+                     const struct copier_hook *hook, bool *complete, struct error *err)
+{
+    struct scan scan = { .m = m, .cursor = cursor, .hook = hook, .pace = pace };
+    bool good = find_position(&scan, err) && make_copy_in(&scan, err);
+
+    *complete = good && cursor->position >= cursor->high;
+    while (good && !*complete && !scan.stopped)
+        good = run_scan(&scan, complete, err);
+    *complete = *complete && good && !scan.stopped;
+    buf_done(&scan.copy_in);
+    return good;
+}
+
+/* The parts, if this is the first time; else those that were made then, whatever copy_workers is now. */
+static bool plan(struct migration *m, struct cursor *parts, size_t *count, struct error *err)
+{
+    PGresult *result;
+    int64_t low;
+
+    if (!cursor_read(m, parts, count, err) || !check_source(m, &parts[0], err))
+        return false;
+    if (parts[0].high != -1)
+        return true;
+    if (!fix_high(m, &parts[0], err))
+        return false;
+    if (m->settings.copy_workers <= 1 || parts[0].high == INT64_MIN)
+        return true;
+    result = ask(m, true, sql_copy_low, 1, (const char *[]){ m->tenant }, err);
+    if (result == NULL)
+        return false;
+    low = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+    PQclear(result);
+    *count = copy_team_divide(low, (size_t)m->settings.copy_workers, parts);
+    if (*count > 1 && (!pg_run(m->target_pg, "BEGIN", 0, NULL, err) || !cursor_hold(m, err) ||
+                       !cursor_advance(m, &parts[0], err) || !cursor_add(m, parts, *count, err) ||
+                       !pg_run(m->target_pg, "COMMIT", 0, NULL, err))) {
+        pg_rollback(m->target_pg);
+        return false;
+    }
+    return true;
+}
+
 bool copier_run(struct migration *m, struct cursor *cursor, const struct copier_hook *hook, struct error *err)
 {
-    struct scan scan = { .m = m, .cursor = cursor, .hook = hook };
+    struct cursor parts[CURSORS_MAX];
     bool complete = false, good;
+    size_t count = 0;
 
     error_clear(err);
     if (cursor->done)
         return true;
-    good = migration_plan_by_index(m, err) && tap_claim(m, err) && find_position(&scan, err) &&
-           make_copy_in(&scan, err) && copier_move_sequence(m, err) && check_source(m, cursor, err) &&
-           (cursor->high != -1 || fix_high(m, cursor, err));
-    complete = good && cursor->position >= cursor->high;
-    while (good && !complete && !scan.stopped)
-        good = run_scan(&scan, &complete, err);
-    if (good && complete && !scan.stopped)
-        good = finish(m, cursor, err);
-    buf_done(&scan.copy_in);
-    return good;
+    good = migration_plan_by_index(m, err) && tap_claim(m, err) && copier_move_sequence(m, err) &&
+           plan(m, parts, &count, err) && copy_team_run(m, parts, count, hook, &complete, err);
+    if (count > 0)
+        cursor_sum(parts, count, cursor);
+    return good && (!complete || finish(m, cursor, err));
 }
 
 bool copier_estimate(struct migration *m, int64_t *events, int64_t *bytes, struct error *err)

@@ -47,50 +47,111 @@ static bool make_schema(struct migration *m, struct error *err)
     return good;
 }
 
-static void fill(struct cursor *cursor, const PGresult *row)
+static void fill(struct cursor *cursor, const PGresult *rows, int row)
 {
-    cursor->position = strtoll(PQgetvalue(row, 0, 0), NULL, 10);
-    cursor->high = PQgetisnull(row, 0, 1) ? -1 : strtoll(PQgetvalue(row, 0, 1), NULL, 10);
-    cursor->events = strtoll(PQgetvalue(row, 0, 2), NULL, 10);
-    cursor->bytes = strtoll(PQgetvalue(row, 0, 3), NULL, 10);
-    cursor->done = PQgetvalue(row, 0, 4)[0] == 't';
-    snprintf(cursor->source_identity, sizeof cursor->source_identity, "%s", PQgetvalue(row, 0, 5));
+    cursor->worker = (unsigned)strtoul(PQgetvalue(rows, row, 0), NULL, 10);
+    cursor->position = strtoll(PQgetvalue(rows, row, 1), NULL, 10);
+    cursor->high = PQgetisnull(rows, row, 2) ? -1 : strtoll(PQgetvalue(rows, row, 2), NULL, 10);
+    cursor->events = strtoll(PQgetvalue(rows, row, 3), NULL, 10);
+    cursor->bytes = strtoll(PQgetvalue(rows, row, 4), NULL, 10);
+    cursor->done = PQgetvalue(rows, row, 5)[0] == 't';
+    snprintf(cursor->source_identity, sizeof cursor->source_identity, "%s", PQgetvalue(rows, row, 6));
+}
+
+bool cursor_read(struct migration *m, struct cursor *cursors, size_t *count, struct error *err)
+{
+    char epoch[24];
+    PGresult *result =
+        ask(m, sql_cursor_claim_workers, 2, (const char *[]){ m->id, number(epoch, (int64_t)m->epoch) }, err);
+    int rows;
+
+    *count = 0;
+    if (result == NULL)
+        return false;
+    PQclear(result);
+    result = ask(m, sql_cursor_read, 1, (const char *[]){ m->id }, err);
+    rows = PQntuples(result);
+    if (result == NULL)
+        return false;
+    for (int row = 0; row < rows && row < CURSORS_MAX; row++)
+        fill(&cursors[(*count)++], result, row);
+    PQclear(result);
+    return rows > 0 && rows <= CURSORS_MAX && cursors[0].worker == 0
+               ? true
+               : error_set(err, "55000", "the copy of tenant %s has %d cursors", m->tenant, rows);
+}
+
+void cursor_sum(const struct cursor *cursors, size_t count, struct cursor *sum)
+{
+    *sum = cursors[0];
+    for (size_t i = 1; i < count && !sum->done; i++) {
+        sum->events += cursors[i].events;
+        sum->bytes += cursors[i].bytes;
+        if (sum->high < cursors[i].high)
+            sum->high = cursors[i].high;
+    }
 }
 
 bool cursor_claim(struct migration *m, struct cursor *cursor, struct error *err)
 {
     char epoch[24], before_first[24];
+    struct cursor cursors[CURSORS_MAX];
+    size_t count;
     PGresult *result;
     bool good = true;
 
     if (!sqltext_schema_ok(m->control_schema, err) || !make_schema(m, err))
         return false;
+    /* The first worker's row first: who has it can make no others any more. */
     result = ask(m, sql_cursor_claim, 4,
                  (const char *[]){ m->id, m->tenant, number(epoch, (int64_t)m->epoch),
                                    number(before_first, INT64_MIN) },
                  err);
     if (result == NULL)
         return false;
-    if (PQntuples(result) == 1)
-        fill(cursor, result);
-    else
+    if (PQntuples(result) != 1)
         good = error_set(err, "55000",
                          "the copy belongs to another owner: epoch %" PRIu64 " has been overtaken", m->epoch);
     PQclear(result);
-    return good;
+    if (!good)
+        return false;
+    if (!cursor_read(m, cursors, &count, err))
+        return false;
+    cursor_sum(cursors, count, cursor);
+    return true;
+}
+
+bool cursor_add(struct migration *m, const struct cursor *cursors, size_t count, struct error *err)
+{
+    char epoch[24], worker[24], position[24], high[24];
+
+    number(epoch, (int64_t)m->epoch);
+    for (size_t i = 1; i < count; i++) {
+        PGresult *result = ask(m, sql_cursor_add, 7,
+                               (const char *[]){ m->id, m->tenant, epoch, number(worker, cursors[i].worker),
+                                                 number(position, cursors[i].position),
+                                                 number(high, cursors[i].high), cursors[0].source_identity },
+                               err);
+
+        if (result == NULL)
+            return false;
+        PQclear(result);
+    }
+    return true;
 }
 
 bool cursor_advance(struct migration *m, const struct cursor *cursor, struct error *err)
 {
-    char epoch[24], position[24], high[24], events[24], bytes[24];
+    char epoch[24], position[24], high[24], events[24], bytes[24], worker[24];
     PGresult *result;
     bool good;
 
-    result = ask(m, sql_cursor_advance, 8,
+    result = ask(m, sql_cursor_advance, 9,
                  (const char *[]){
                      m->id, number(epoch, (int64_t)m->epoch), number(position, cursor->position),
                      cursor->high == -1 ? NULL : number(high, cursor->high), number(events, cursor->events),
-                     number(bytes, cursor->bytes), cursor->done ? "true" : "false", cursor->source_identity },
+                     number(bytes, cursor->bytes), cursor->done ? "true" : "false", cursor->source_identity,
+                     number(worker, cursor->worker) },
                  err);
     if (result == NULL)
         return false;
@@ -107,6 +168,17 @@ bool cursor_hold(struct migration *m, struct error *err)
 
     snprintf(sql, sizeof sql, "SELECT %.60s.cursor_hold($1, $2::bigint)", m->control_schema);
     return pg_run(m->target_pg, sql, 2, (const char *[]){ m->id, number(epoch, (int64_t)m->epoch) }, err);
+}
+
+bool cursor_hold_worker(struct migration *m, unsigned worker, struct error *err)
+{
+    char sql[128], epoch[24], worker_text[24];
+
+    snprintf(sql, sizeof sql, "SELECT %.60s.cursor_hold_worker($1, $2::bigint, $3::integer)",
+             m->control_schema);
+    return pg_run(m->target_pg, sql, 3,
+                  (const char *[]){ m->id, number(epoch, (int64_t)m->epoch), number(worker_text, worker) },
+                  err);
 }
 
 bool cursor_remove(struct migration *m, struct error *err)

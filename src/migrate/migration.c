@@ -149,6 +149,13 @@ bool migration_connect(struct migration *m, struct error *err)
     return give_up(m, source_fresh, target_fresh);
 }
 
+bool migration_open(struct migration *m, struct error *err)
+{
+    bool source_fresh = false, target_fresh = false;
+
+    return connect_both(m, &source_fresh, &target_fresh, err) || give_up(m, source_fresh, target_fresh);
+}
+
 void migration_disconnect(struct migration *m)
 {
     pg_close(m->source_pg);

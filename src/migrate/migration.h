@@ -14,7 +14,8 @@
 struct migration_settings { /* configuration, overridden by START … WITH, stored in tenant_migrations.config
                              */
     int64_t batch_size, max_bulk_copy_rate, dual_write_timeout_minutes, cutover_max_lag_events,
-        cutover_timeout_ms, cutover_lock_ms, write_hold_timeout_ms, mirror_poll_ms, copy_segment_seconds;
+        cutover_timeout_ms, cutover_lock_ms, write_hold_timeout_ms, mirror_poll_ms, copy_segment_seconds,
+        copy_workers;
     bool allow_empty, guard;
     char position_mode[16];
 };
@@ -61,6 +62,8 @@ void migration_forget_tables(struct migration *m); /* what was read of them */
 /* (Re)opens what is not open and reads all relations; checks that nothing drifted (columns, types, tap
  * aside). */
 bool migration_connect(struct migration *m, struct error *err);
+/* Both connections and nothing else: for a copy worker, which borrows the tables. */
+bool migration_open(struct migration *m, struct error *err);
 void migration_disconnect(struct migration *m);
 /* Makes the source's session plan by index, whatever the statistics say; the copier and the mirror ask for
  * it, since others open source_pg, too. */

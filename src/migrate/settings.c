@@ -19,6 +19,7 @@ static const struct field {
     { CONFIG_WRITE_HOLD_TIMEOUT_MS, offsetof(struct migration_settings, write_hold_timeout_ms) },
     { CONFIG_MIRROR_POLL_MS, offsetof(struct migration_settings, mirror_poll_ms) },
     { CONFIG_COPY_SEGMENT_SECONDS, offsetof(struct migration_settings, copy_segment_seconds) },
+    { CONFIG_COPY_WORKERS, offsetof(struct migration_settings, copy_workers) },
     { CONFIG_ALLOW_EMPTY, offsetof(struct migration_settings, allow_empty) },
     { CONFIG_GUARD, offsetof(struct migration_settings, guard) },
     { CONFIG_POSITION_MODE, offsetof(struct migration_settings, position_mode) },

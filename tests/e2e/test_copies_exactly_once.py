@@ -6,6 +6,7 @@ import time
 import pytest
 from psycopg.conninfo import make_conninfo
 
+import eventstore
 from conftest import OTHER, TENANT
 from cuttinglink import CuttingLink
 from pgcluster import wait_until
@@ -55,10 +56,12 @@ def copied(stores):
     return stores.dedicated.value(stores.dbname, "SELECT coalesce(sum(events), 0)::int FROM pgshunt.copy_cursor")
 
 
-def test_killed_again_and_again(make_proxy, stores):
+@pytest.mark.parametrize("workers", [1, 4])
+def test_killed_again_and_again(make_proxy, stores, workers):
     stores.fill({TENANT: EVENTS, OTHER: 50})
     proxy = make_proxy().start()
-    identity = proxy.start_migration(TENANT, "dedicated", "batch_size = 20, max_bulk_copy_rate = 2000")
+    identity = proxy.start_migration(
+        TENANT, "dedicated", f"batch_size = 20, max_bulk_copy_rate = 2000, copy_workers = {workers}")
     seen = 0
     for _ in range(4):
         seen = wait_until("it goes on", lambda: copied(stores) > seen and copied(stores), 30, 0.003)
@@ -68,17 +71,19 @@ def test_killed_again_and_again(make_proxy, stores):
     assert equal(proxy, stores, identity) == EVENTS
 
 
-def test_it_keeps_to_its_rate(proxy, stores):
-    """At no moment has it copied more than its allowance since the start, and one batch."""
+@pytest.mark.parametrize("workers", [1, 3])
+def test_it_keeps_to_its_rate(proxy, stores, workers):
+    """At no moment has it copied more than its allowance since the start, and one batch of each worker."""
     stores.fill({TENANT: 600})
     begun = time.monotonic()
-    identity = proxy.start_migration(TENANT, "dedicated", "batch_size = 30, max_bulk_copy_rate = 300")
+    identity = proxy.start_migration(
+        TENANT, "dedicated", f"batch_size = 30, max_bulk_copy_rate = 300, copy_workers = {workers}")
     samples = []
     while proxy.state(identity) != "dual_write":
-        there = copied(stores)
+        there = eventstore.count(stores.dedicated, stores.dbname, TENANT)
         samples.append((time.monotonic() - begun, there))
         time.sleep(0.02)
-    assert max(there - 300 * elapsed for elapsed, there in samples) <= 30, samples
+    assert max(there - 300 * elapsed for elapsed, there in samples) <= 30 * workers, samples
     assert len({there for _, there in samples}) > 5, "it went on by and by"
 
 
@@ -95,3 +100,25 @@ def test_no_snapshot_lasts(proxy, stores):
         time.sleep(0.02)
     assert len(seen) > 1, seen
     assert equal(proxy, stores, identity) == 900
+
+
+def test_several_workers_share_the_positions(make_proxy, stores):
+    """Each has its part and its cursor; what they have copied adds up; one that loses its connection stops nobody for long."""
+    stores.fill({TENANT: EVENTS, OTHER: 50})
+    proxy = make_proxy(settings={"migration": {"copy_workers": 4}}).start()
+    identity = proxy.start_migration(TENANT, "dedicated", "batch_size = 20, max_bulk_copy_rate = 1500")
+    parts = "SELECT worker, position, high, events FROM pgshunt.copy_cursor ORDER BY worker"
+    wait_until("all have begun", lambda: copied(stores) and all(
+        events > 0 for *_, events in stores.dedicated.rows(stores.dbname, parts)), 30, 0.01)
+    before = stores.dedicated.rows(stores.dbname, parts)
+    assert len(before) == 4
+    sessions = ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'pgshunt migration%'"
+                " AND datname = current_database()")
+    # One session is the runner's own; whoever's it is, that part goes on from its cursor.
+    assert len(stores.shared.rows(stores.dbname, f"{sessions} ORDER BY backend_start DESC LIMIT 1")) == 1
+    assert len(stores.dedicated.rows(stores.dbname, f"{sessions} ORDER BY backend_start LIMIT 1")) == 1
+    assert equal(proxy, stores, identity) == EVENTS
+    after = stores.dedicated.rows(stores.dbname, parts)
+    assert [row[2] for row in after[1:]] == [row[2] for row in before[1:]], "the parts stayed"
+    proxy.wait_cutover_ready(identity)
+    proxy.cutover(identity)
