@@ -68,7 +68,8 @@ struct tenant_ref {
     bool untyped;  /* a parameter without a declared type may be of another than the column's: only its
                       text is understood */
     bool negative; /* a minus stands in front of the number */
-    bool stream;   /* the content is the id of a stream: plan_statement.pattern finds the tenant in it */
+    bool stream;   /* the content is the id of a stream: plan_statement.pattern finds the tenant in it; its
+                      types are those of that id */
 };
 
 /* unnest($1, $2): where `slot` holds more elements than `array` does, rows without a tenant are made. */
@@ -150,7 +151,12 @@ struct plan_statement {
     struct tenant_ref *sown;
     size_t sown_count;
     bool unsettles; /* may take a stream from its tenant: DELETE, TRUNCATE, an UPDATE of tenant or stream */
-    struct pattern *pattern;         /* for tenant_ref.stream; NULL: no such */
+    struct pattern *pattern; /* for tenant_ref.stream; NULL: no such */
+    /* Where ids of streams stand that the pattern reads (schema.pattern_column). First those of references
+     * that are not restricted to tenants: `named_needed` of them, if that makes them all restricted, whatever
+     * tenants_partial says; else none. The others must only not contradict. */
+    size_t named_count, named_needed;
+    struct tenant_ref *named;
     bool tenant_null;                /* some reference is IS NULL or a NULL in VALUES: "no tenant" */
     uint32_t tenant_type;            /* of the first such table's tenant column; 0: none, or not known yet */
     struct plan_argument *arguments; /* EXECUTE */

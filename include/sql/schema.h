@@ -57,7 +57,11 @@ struct schema_function {
 /* What names an event without its tenant: all of its stream's columns, or its id. One value of it belongs to
  * one tenant, if a unique constraint without the tenant column makes it so (the stream directory). */
 enum schema_key_kind { KEY_STREAM, KEY_EVENT };
-enum { KEY_KINDS = 2, STREAM_COLUMNS_MAX = 4, KEY_COLUMNS_MAX = STREAM_COLUMNS_MAX + 1 };
+enum {
+    KEY_KINDS = 2,
+    STREAM_COLUMNS_MAX = 4,
+    KEY_COLUMNS_MAX = STREAM_COLUMNS_MAX + 1,
+};
 
 struct schema_key {
     size_t column_count; /* 0: none is declared, or too many */
@@ -76,6 +80,7 @@ struct schema {
     struct schema_function *functions; /* schema_give() frees them with all they hold */
     struct schema_key keys[KEY_KINDS];
     struct pattern *pattern; /* the tenant in the id of a stream; NULL: none is declared */
+    char *pattern_column;    /* … which stands in that column, of all tables that have it; NULL: in none */
     char *problem; /* what is declared and is not so in the store, the first of it; NULL: all is well */
 };
 
@@ -88,6 +93,9 @@ const struct schema_table *schema_find(const struct schema *schema, const char *
 /* The same for a function. */
 const struct schema_function *schema_find_function(const struct schema *schema, const char *schema_name,
                                                    const char *name);
+/* The column of `table` that the declared pattern reads, a text. NULL: it has none. */
+const struct schema_column *schema_pattern_column(const struct schema *schema,
+                                                  const struct schema_table *table);
 /* The type of the event table's tenant column; 0: not known. */
 uint32_t schema_tenant_type(const struct schema *schema);
 /* May a text that nobody parses name a declared table? By letters alone, and an identifier in Unicode escapes

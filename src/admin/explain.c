@@ -349,10 +349,12 @@ static void name_parameters(const struct plan_statement *statement, struct slice
     char numbers[PARAMETERS_BYTES - 16] = "";
 
     names[0] = '\0';
-    if (statement->rows_unseen || statement->tenants_partial)
+    if (statement->rows_unseen || (statement->tenants_partial && statement->named_needed == 0))
         return;
-    for (size_t i = 0; i < statement->tenant_count && used < sizeof numbers - 1; i++) {
-        uint32_t slot = statement->tenants[i].slot;
+    for (size_t i = 0; i < statement->tenant_count + statement->named_needed && used < sizeof numbers - 1;
+         i++) {
+        uint32_t slot = i < statement->tenant_count ? statement->tenants[i].slot
+                                                    : statement->named[i - statement->tenant_count].slot;
         uint32_t hole = slot < shape->slot_count ? shape->slots[slot].first : 0;
 
         for (; slot < shape->slot_count && used < sizeof numbers - 1; hole = shape->holes[hole].next) {

@@ -191,6 +191,8 @@ static const struct config_info keys[CONFIG_KEYS] = {
         .help = "functions that only read events, in the same way" },
     [CONFIG_STREAM_PATTERN] = { "events", "stream_pattern", TEXT(""),
         .help = "regular expression with one group: the tenant in the id of a stream" },
+    [CONFIG_STREAM_PATTERN_COLUMN] = { "events", "stream_pattern_column", TEXT(""),
+        .help = "the column that stream_pattern reads; empty: that of stream_columns, if it is one alone" },
 
     [CONFIG_BATCH_SIZE] = { "migration", "batch_size", NUMBER("1000", 1, 1000000),
         .reloadable = true, .per_migration = true,

@@ -82,18 +82,33 @@ static bool add_functions(struct filling *filling, const char *list, bool writes
     return true;
 }
 
+/* The column named, else that of stream_columns if it is one alone. */
+static bool fill_pattern(struct schema *schema, const struct config *config)
+{
+    const char *pattern = config_text(config, CONFIG_STREAM_PATTERN);
+    const char *columns = config_text(config, CONFIG_STREAM_COLUMNS);
+    struct slice column = slice_of(config_text(config, CONFIG_STREAM_PATTERN_COLUMN)), second;
+    size_t at = 0;
+
+    if (pattern[0] == '\0')
+        return true;
+    schema->pattern = pattern_new(pattern);
+    if (schema->pattern == NULL)
+        return false;
+    if (column.bytes == 0 &&
+        (!config_next_item(columns, &at, &column) || config_next_item(columns, &at, &second)))
+        return true;
+    schema->pattern_column = copy(column);
+    return schema->pattern_column != NULL;
+}
+
 /* A table without a schema is one of `public`, as everywhere. */
 static bool fill(struct filling *filling, const struct config *config)
 {
     const char *tenant_column = config_text(config, CONFIG_TENANT_COLUMN);
-    const char *pattern = config_text(config, CONFIG_STREAM_PATTERN);
 
-    if (pattern[0] != '\0') {
-        filling->schema->pattern = pattern_new(pattern);
-        if (filling->schema->pattern == NULL)
-            return false;
-    }
-    return add_tables(filling, config_text(config, CONFIG_EVENT_TABLE), TABLE_EVENT, tenant_column, false) &&
+    return fill_pattern(filling->schema, config) &&
+           add_tables(filling, config_text(config, CONFIG_EVENT_TABLE), TABLE_EVENT, tenant_column, false) &&
            add_tables(filling, config_text(config, CONFIG_COMPANION_TABLES), TABLE_COMPANION, tenant_column,
                       false) &&
            add_tables(filling, config_text(config, CONFIG_EVERYWHERE_TABLES), TABLE_EVERYWHERE, NULL,

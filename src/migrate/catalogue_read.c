@@ -312,6 +312,18 @@ static bool read_functions(struct pg *pg, const struct declaration *declared, st
     return good;
 }
 
+/* Of [events] stream_pattern_column alone: that of stream_columns may well be no text, and is not read then.
+ */
+static void look_for_pattern(struct schema *schema, const char *column)
+{
+    bool read = false;
+
+    for (size_t i = 0; i < schema->table_count; i++)
+        read = read || schema_pattern_column(schema, &schema->tables[i]) != NULL;
+    if (!read && schema->pattern != NULL && column[0] != '\0')
+        complain(schema, "no declared table has a column \"%s\" that is a text, for stream_pattern", column);
+}
+
 bool catalogue_read(struct pg *pg, const struct config *config, uint64_t generation, struct schema **read,
                     int *server_major, struct error *err)
 {
@@ -330,6 +342,7 @@ bool catalogue_read(struct pg *pg, const struct config *config, uint64_t generat
         schema_give(schema);
         return false;
     }
+    look_for_pattern(schema, config_text(config, CONFIG_STREAM_PATTERN_COLUMN));
     schema->generation = generation;
     schema->known = true;
     *server_major = PQserverVersion(pg_raw(pg)) / 10000;

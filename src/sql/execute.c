@@ -102,7 +102,7 @@ struct plan_statement execute_joined(const struct plan_statement *execute,
     joined.only_locks_returned = joined.only_locks_returned && execute->class == CLASS_NEUTRAL;
     joined.tenants_partial = joined.tenants_partial || execute->tenants_partial;
     if (execute->tenants_partial || (execute->tables & (TABLES_EVENT | TABLES_COMPANION)))
-        joined.stream_count = 0;
+        joined.stream_count = joined.named_needed = 0;
     if (only_explains && joined.class == CLASS_WRITE)
         joined.class = CLASS_READ;
     if (only_explains)

@@ -56,6 +56,7 @@ void plan_give(struct plan *plan)
         free(plan->statements[i].lengths);
         free(plan->statements[i].streams);
         free(plan->statements[i].sown);
+        free(plan->statements[i].named);
         pattern_give(plan->statements[i].pattern);
         free(plan->statements[i].arguments);
         free(plan->statements[i].types);

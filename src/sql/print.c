@@ -99,6 +99,8 @@ const char *print_source(const struct plan_statement *statement)
 {
     if (!(statement->tables & (TABLES_EVENT | TABLES_COMPANION)))
         return NULL;
+    if (statement->named_needed > 0 && !statement->rows_unseen)
+        return "stream pattern";
     if (statement->stream_count > 0 && (statement->tenants_partial || statement->tenant_count == 0))
         return "stream";
     if (statement->copy != NULL)

@@ -22,6 +22,8 @@ struct rows {
     bool unseen;    /* some row's tenant is not in the statement */
     bool defaulted; /* some row leaves it to the column's default */
     struct restriction evidence;
+    struct rows *ids; /* the same for the column that the declared pattern reads; NULL: there is none */
+    bool is_ids;      /* it is that one */
 };
 
 /* What stands in an expression and has to be looked into. */
@@ -114,7 +116,8 @@ static bool row_from_source(struct walk *walk, const struct scope *scope, const 
         value = value->type_cast->arg;
     if (!node_is(value, NODE(COLUMN_REF)) || scope->outer_joins)
         return false;
-    for (const struct source *source = scope->sources; source != NULL; source = source->next)
+    for (const struct source *source = rows->is_ids ? NULL : scope->sources; source != NULL;
+         source = source->next)
         if (column_is(walk, source, value->column_ref) && source->reference->evidence.found &&
             type_writes_alike(source->tenant_type, rows->type_oid)) {
             restriction_join(walk, &rows->evidence, &source->reference->evidence);
@@ -171,8 +174,8 @@ static bool is_only_star(const PgQuery__SelectStmt *select)
            select->target_list[0]->res_target->val->column_ref->n_fields == 1;
 }
 
-static void note_rows(struct walk *walk, const struct scope *scope, const PgQuery__SelectStmt *select,
-                      struct rows *rows)
+static void note_column(struct walk *walk, const struct scope *scope, const PgQuery__SelectStmt *select,
+                        struct rows *rows)
 {
     for (size_t i = 0; i < select->n_values_lists; i++)
         if (node_is(select->values_lists[i], NODE(LIST)))
@@ -187,6 +190,14 @@ static void note_rows(struct walk *walk, const struct scope *scope, const PgQuer
         rows->unseen = rows->unseen || rows->position != SIZE_MAX || !rows->listed;
     else
         note_row(walk, scope, select->target_list, select->n_target_list, true, rows);
+}
+
+static void note_rows(struct walk *walk, const struct scope *scope, const PgQuery__SelectStmt *select,
+                      struct rows *rows)
+{
+    note_column(walk, scope, select, rows);
+    if (rows->ids != NULL)
+        note_column(walk, scope, select, rows->ids);
 }
 
 static void walk_into(struct walk *walk, const PgQuery__IntoClause *into)
@@ -236,6 +247,44 @@ static void walk_select(struct walk *walk, const PgQuery__SelectStmt *select, co
     walk_nested(walk, &select->base, &scope);
 }
 
+/* A column by its bare name, or as one of the row that ON CONFLICT could not insert. */
+static bool is_own_column(const PgQuery__Node *value, const char *name)
+{
+    const char *qualifier;
+    const char *column = node_is(value, NODE(COLUMN_REF))
+                             ? name_of(value->column_ref->fields, value->column_ref->n_fields, &qualifier)
+                             : NULL;
+
+    return column != NULL && strcmp(column, name) == 0 && qualifier != NULL &&
+           strcmp(qualifier, "excluded") == 0;
+}
+
+/* What SET gives the column that the declared pattern reads: another id, of a tenant that may be another. */
+static void note_renames(struct walk *walk, const struct schema_table *table, PgQuery__Node *const *targets,
+                         size_t count)
+{
+    const struct schema_column *column =
+        table == NULL ? NULL : schema_pattern_column(walk->context->schema, table);
+
+    for (size_t i = 0; column != NULL && i < count; i++) {
+        const PgQuery__ResTarget *target =
+            node_is(targets[i], NODE(RES_TARGET)) ? targets[i]->res_target : NULL;
+        struct restriction ids = { 0 };
+        struct reference *reference;
+
+        if (target == NULL || strcmp(target->name, column->name) != 0 ||
+            is_own_column(target->val, column->name))
+            continue;
+        walk->renames =
+            walk->renames || !constant_of(walk, target->val, column->type_oid, 0, &ids) || ids.null;
+        reference = walk_reference(walk);
+        if (reference != NULL) {
+            reference->assigned = true;
+            reference->keys[WALK_PATTERN] = ids;
+        }
+    }
+}
+
 /* What SET or ON CONFLICT DO UPDATE SET gives the tenant column of `table`. */
 static void note_assignments(struct walk *walk, struct scope *scope, const struct schema_table *table,
                              PgQuery__Node *const *targets, size_t count)
@@ -244,6 +293,7 @@ static void note_assignments(struct walk *walk, struct scope *scope, const struc
 
     if (table == NULL || table->tenant_column < 0 || (size_t)table->tenant_column >= table->column_count)
         return;
+    note_renames(walk, table, targets, count);
     column = &table->columns[table->tenant_column];
     for (size_t i = 0; i < count; i++) {
         const PgQuery__ResTarget *target =
@@ -296,22 +346,43 @@ static struct source *add_target(struct walk *walk, struct scope *scope, const P
     return source;
 }
 
-static size_t tenant_position(const struct schema_table *table, PgQuery__Node *const *columns, size_t count)
+static size_t position_of(const struct schema_table *table, const struct schema_column *column,
+                          PgQuery__Node *const *columns, size_t count)
 {
-    const char *name = table->columns[table->tenant_column].name;
+    const char *name = column->name;
 
     if (count == 0)
-        return (size_t)table->tenant_column;
+        return (size_t)(column - table->columns);
     for (size_t i = 0; i < count; i++)
         if (node_is(columns[i], NODE(RES_TARGET)) && strcmp(columns[i]->res_target->name, name) == 0)
             return i;
     return SIZE_MAX;
 }
 
+/* Where the tenants of the rows stand, and the ids of their streams. */
+static void find_columns(struct walk *walk, const struct schema_table *table, PgQuery__Node *const *columns,
+                         size_t count, struct rows *rows, struct rows *ids)
+{
+    const struct schema_column *tenant = &table->columns[table->tenant_column];
+    const struct schema_column *id = schema_pattern_column(walk->context->schema, table);
+
+    rows->position = position_of(table, tenant, columns, count);
+    rows->type_oid = tenant->type_oid;
+    if (id == NULL)
+        return;
+    *ids = (struct rows){ .position = position_of(table, id, columns, count),
+                          .listed = rows->listed,
+                          .type_oid = id->type_oid,
+                          .is_ids = true };
+    rows->ids = ids;
+}
+
 static void finish_rows(struct walk *walk, const struct rows *rows, struct reference *reference)
 {
     if (reference == NULL)
         return;
+    if (rows->ids != NULL && !rows->ids->unseen && !rows->ids->defaulted)
+        reference->keys[WALK_PATTERN] = rows->ids->evidence;
     if (rows->unseen)
         walk->out->rows_unseen = true;
     if (rows->defaulted && rows->evidence.found)
@@ -323,7 +394,7 @@ static void walk_insert(struct walk *walk, const PgQuery__InsertStmt *insert, co
                         struct cte *ctes)
 {
     struct scope scope = { .outer = outer, .ctes = ctes };
-    struct rows rows = { .position = SIZE_MAX, .listed = insert->n_cols > 0 };
+    struct rows rows = { .position = SIZE_MAX, .listed = insert->n_cols > 0 }, ids;
     const struct schema_table *table;
     struct source *target;
     bool known;
@@ -331,10 +402,8 @@ static void walk_insert(struct walk *walk, const PgQuery__InsertStmt *insert, co
     walk_with(walk, &scope, insert->with_clause);
     target = add_target(walk, &scope, insert->relation, &table);
     known = table != NULL && target->tenant_name != NULL;
-    if (known) {
-        rows.position = tenant_position(table, insert->cols, insert->n_cols);
-        rows.type_oid = target->tenant_type;
-    }
+    if (known)
+        find_columns(walk, table, insert->cols, insert->n_cols, &rows, &ids);
     if (insert->select_stmt == NULL)
         rows.defaulted = true; /* DEFAULT VALUES */
     else if (node_is(insert->select_stmt, NODE(SELECT_STMT)))
@@ -420,7 +489,7 @@ static void walk_delete(struct walk *walk, const PgQuery__DeleteStmt *delete, co
 static void walk_when(struct walk *walk, struct scope *scope, const struct schema_table *table,
                       const struct source *target, const PgQuery__MergeWhenClause *when)
 {
-    struct rows rows = { .position = SIZE_MAX, .listed = when->n_target_list > 0 };
+    struct rows rows = { .position = SIZE_MAX, .listed = when->n_target_list > 0 }, ids;
 
     if (table == NULL || target->tenant_name == NULL)
         return;
@@ -428,9 +497,10 @@ static void walk_when(struct walk *walk, struct scope *scope, const struct schem
         note_assignments(walk, scope, table, when->target_list, when->n_target_list);
     if (when->command_type != PG_QUERY__CMD_TYPE__CMD_INSERT)
         return;
-    rows.position = tenant_position(table, when->target_list, when->n_target_list);
-    rows.type_oid = target->tenant_type;
+    find_columns(walk, table, when->target_list, when->n_target_list, &rows, &ids);
     note_row(walk, scope, when->values, when->n_values, false, &rows);
+    if (rows.ids != NULL)
+        note_row(walk, scope, when->values, when->n_values, false, &ids);
     if (rows.defaulted)
         rows.unseen = true; /* beside rows that are matched by tenant: too unlikely to follow */
     finish_rows(walk, &rows, walk_reference(walk));

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sql/type.h"
+
 struct schema *schema_new(size_t table_count)
 {
     struct schema *schema = calloc(1, sizeof *schema);
@@ -59,6 +61,7 @@ void schema_give(struct schema *schema)
         free(schema->keys[i].question);
     }
     pattern_give(schema->pattern);
+    free(schema->pattern_column);
     free(schema->problem);
     free(schema);
 }
@@ -93,6 +96,21 @@ const struct schema_function *schema_find_function(const struct schema *schema, 
         if (strcmp(function->name, name) == 0 &&
             (schema_name == NULL || schema_name[0] == '\0' || strcmp(home, schema_name) == 0))
             return function;
+    }
+    return NULL;
+}
+
+const struct schema_column *schema_pattern_column(const struct schema *schema,
+                                                  const struct schema_table *table)
+{
+    if (schema == NULL || schema->pattern_column == NULL || table->read_only)
+        return NULL;
+    for (size_t i = 0; i < table->column_count; i++) {
+        const struct schema_column *column = &table->columns[i];
+
+        if (strcmp(column->name, schema->pattern_column) == 0)
+            return type_family(column->type_oid) == FAMILY_TEXT && column->type_oid != TYPE_ENUM ? column
+                                                                                                 : NULL;
     }
     return NULL;
 }

@@ -19,24 +19,32 @@ static const char *column_at(const struct walk *walk, unsigned at)
     const struct schema *schema = walk->context->schema;
     enum schema_key_kind kind = at < STREAM_COLUMNS_MAX ? KEY_STREAM : KEY_EVENT;
 
+    if (at == WALK_PATTERN)
+        return schema == NULL ? NULL : schema->pattern_column;
     at -= first_of(kind);
     return schema != NULL && at < schema->keys[kind].column_count ? schema->keys[kind].columns[at] : NULL;
+}
+
+static bool is_column(const struct walk *walk, const struct schema_table *table, unsigned at, size_t index)
+{
+    const struct schema_column *column = &table->columns[index];
+    const char *name = column_at(walk, at);
+
+    if (at == WALK_PATTERN)
+        return column == schema_pattern_column(walk->context->schema, table);
+    return name != NULL && strcmp(column->name, name) == 0 && type_family(column->type_oid) != FAMILY_NONE;
 }
 
 void stream_name_columns(const struct walk *walk, struct source *source, const struct schema_table *table,
                          const PgQuery__Alias *alias)
 {
-    for (unsigned at = 0; at < KEY_COLUMNS_MAX && !table->read_only; at++) { /* a view may name anything so */
-        const char *name = column_at(walk, at);
-
-        for (size_t i = 0; name != NULL && i < table->column_count; i++)
-            if (strcmp(table->columns[i].name, name) == 0 &&
-                type_family(table->columns[i].type_oid) != FAMILY_NONE) {
-                source->key_names[at] =
-                    alias != NULL && i < alias->n_colnames ? node_text(alias->colnames[i]) : name;
+    for (unsigned at = 0; at < WALK_COLUMNS && !table->read_only; at++) /* a view may name anything so */
+        for (size_t i = 0; i < table->column_count; i++)
+            if (is_column(walk, table, at, i)) {
+                source->key_names[at] = alias != NULL && i < alias->n_colnames ? node_text(alias->colnames[i])
+                                                                               : table->columns[i].name;
                 source->key_types[at] = table->columns[i].type_oid;
             }
-    }
     if (source->reference != NULL)
         source->reference->is_event = table->class == TABLE_EVENT;
 }
@@ -76,19 +84,28 @@ static bool is_wanted(const struct scope *scope)
     return false;
 }
 
+/* Some reference has ids that the pattern reads: they must not contradict its tenants either. */
+static bool has_pattern(const struct scope *scope)
+{
+    for (const struct source *source = scope->sources; source != NULL; source = source->next)
+        if (source->reference != NULL && source->key_names[WALK_PATTERN] != NULL)
+            return true;
+    return false;
+}
+
 void stream_resolve(struct walk *walk, struct scope *scope, struct source *target,
                     PgQuery__Node *const *items, size_t count, const PgQuery__Node *condition)
 {
     uint32_t budget = walk->budget;
-    bool unclear = walk->unclear;
+    bool unclear = walk->unclear, wanted = is_wanted(scope), pattern = has_pattern(scope);
 
-    if (!is_wanted(scope))
+    if (!wanted && !pattern)
         return;
     walk->budget = walk->stream_budget; /* what is spent here makes nothing else unknown */
-    for (unsigned pass = 1; pass <= KEY_COLUMNS_MAX; pass++) {
+    for (unsigned pass = 1; pass <= WALK_COLUMNS; pass++) {
         struct fact *facts;
 
-        if (column_at(walk, pass - 1) == NULL)
+        if (column_at(walk, pass - 1) == NULL || !(pass - 1 == WALK_PATTERN ? pattern : wanted))
             continue;
         walk->pass = pass;
         exchange(scope, pass, false);
@@ -178,7 +195,7 @@ void stream_sum(struct walk *walk)
     for (const struct reference *r = walk->references; r != NULL; r = r->next) {
         enum schema_key_kind kind = KEY_EVENT;
 
-        if (r->evidence.found)
+        if (r->evidence.found || r->assigned)
             continue;
         if (!is_named(walk, r, kind) || schema->keys[kind].why_not != NULL)
             kind = KEY_STREAM;
@@ -193,6 +210,77 @@ void stream_sum(struct walk *walk)
     }
     if (out->stream_why_not != NULL || walk->unclear)
         drop(out);
+}
+
+/* ---- the declared pattern ---- */
+
+/* All the streams of the reference's rows are known by their ids. */
+static bool is_read_by_pattern(const struct reference *reference)
+{
+    const struct restriction *ids = &reference->keys[WALK_PATTERN];
+
+    return ids->found && !ids->null && ids->slots != NULL && ids->lengths == NULL;
+}
+
+static bool add_ids(struct walk *walk, const struct reference *reference)
+{
+    struct plan_statement *out = walk->out;
+
+    for (const struct restriction_slot *slot = reference->keys[WALK_PATTERN].slots; slot != NULL;
+         slot = slot->next) {
+        struct tenant_ref *grown;
+        size_t i = 0;
+
+        while (i < out->named_count && walk_spend(walk) && out->named[i].slot != slot->ref.slot)
+            i++;
+        if (i < out->named_count && out->named[i].slot == slot->ref.slot) { /* a join says things twice */
+            out->named[i].nulls = out->named[i].nulls || slot->ref.nulls;
+            continue;
+        }
+        grown = walk_spend(walk) ? realloc(out->named, (out->named_count + 1) * sizeof *grown) : NULL;
+        if (grown == NULL) {
+            walk->failed = walk->failed || !walk->unclear;
+            return false;
+        }
+        out->named = grown;
+        grown[out->named_count] = slot->ref;
+        grown[out->named_count++].stream = true;
+    }
+    return true;
+}
+
+/* Those of references without tenants (and what is assigned in such a statement), or of the others. false:
+ * there is none of the former kind, or one that is read by nothing. */
+static bool add_named(struct walk *walk, bool tenants)
+{
+    bool all = true, some = false;
+
+    for (const struct reference *r = walk->references; r != NULL; r = r->next) {
+        if (!r->assigned && r->evidence.found != tenants)
+            continue;
+        some = some || !r->assigned;
+        if (is_read_by_pattern(r))
+            all = add_ids(walk, r) && all;
+        else
+            all = all && r->assigned;
+    }
+    return all && some;
+}
+
+void stream_sum_named(struct walk *walk)
+{
+    struct plan_statement *out = walk->out;
+    bool decides;
+
+    if (column_at(walk, WALK_PATTERN) == NULL || walk->unclear || walk->stream_budget == 0)
+        return;
+    decides = add_named(walk, false) && !walk->renames && !walk->own_setting;
+    out->named_needed = decides ? out->named_count : 0;
+    add_named(walk, true);
+    if (walk->unclear) /* the budget is used up */
+        out->named_needed = 0;
+    if (out->named_count > 0 && out->pattern == NULL)
+        out->pattern = pattern_take(walk->context->schema->pattern);
 }
 
 /* ---- what an INSERT writes ---- */

@@ -19,6 +19,9 @@ void stream_resolve(struct walk *walk, struct scope *scope, struct source *targe
 /* After the last reference: fills plan_statement.streams. */
 void stream_sum(struct walk *walk);
 
+/* … and plan_statement.named. */
+void stream_sum_named(struct walk *walk);
+
 /* Notes where the rows of an INSERT name their streams and tenants: plan_statement.sown. */
 void stream_sow(struct walk *walk, const struct schema_table *table, const PgQuery__InsertStmt *insert);
 

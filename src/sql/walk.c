@@ -109,7 +109,7 @@ static void collect_tenants(struct walk *walk)
             } else if (!add_ref(walk, &s->ref, &capacity)) {
                 return;
             }
-            if (s->ref.stream && walk->out->pattern == NULL)
+            if (s->ref.stream && walk->out->pattern == NULL) /* the argument of a function */
                 walk->out->pattern = pattern_take(walk->context->schema->pattern);
         }
 }
@@ -145,7 +145,7 @@ static void sum_references(struct walk *walk)
     collect_lengths(walk);
     for (const struct reference *r = walk->references; r != NULL; r = r->next) {
         some = some || r->evidence.found;
-        open = open || !r->evidence.found;
+        open = open || (!r->evidence.found && !r->assigned);
         out->tenant_null = out->tenant_null || r->evidence.null;
     }
     if ((open && (some || walk->says)) || walk->unclear)
@@ -197,6 +197,7 @@ bool walk_statement(struct walk *walk, const PgQuery__Node *statement)
     walk_locks_returned(walk, statement);
     sum_references(walk);
     stream_sum(walk);
+    stream_sum_named(walk);
     sum_class(walk);
     sum_defaults(walk);
     if (walk->budget == 0) { /* not all of it was seen */

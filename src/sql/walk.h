@@ -13,6 +13,10 @@
 #include "sql/plan.h"
 #include "sql/tree.h"
 
+/* The columns that are looked for beside the tenant's: those of keys, and the one with ids of streams for the
+ * declared pattern. */
+enum { WALK_PATTERN = KEY_COLUMNS_MAX, WALK_COLUMNS = KEY_COLUMNS_MAX + 1 };
+
 struct restriction_slot {
     struct restriction_slot *next;
     struct tenant_ref ref;
@@ -35,9 +39,10 @@ struct reference {
     struct restriction evidence;
     /* The same for the columns of streams and events (stream.c); `pass`: in which of them, plus one,
      * `evidence` is exchanged for it. */
-    struct restriction keys[KEY_COLUMNS_MAX];
+    struct restriction keys[WALK_COLUMNS];
     unsigned pass;
     bool is_event; /* of the event table itself */
+    bool assigned; /* no table: what a SET gives the column of the pattern */
 };
 
 struct source {
@@ -50,8 +55,8 @@ struct source {
     const char *schema;      /* without an alias: the table's schema; else NULL */
     const char *tenant_name; /* NULL: not an event or companion table, or its tenant cannot be named */
     uint32_t tenant_type;
-    const char *key_names[KEY_COLUMNS_MAX]; /* as tenant_name */
-    uint32_t key_types[KEY_COLUMNS_MAX];
+    const char *key_names[WALK_COLUMNS]; /* as tenant_name */
+    uint32_t key_types[WALK_COLUMNS];
     struct reference *reference;
     bool hidden;  /* below an aliased JOIN: its names are not visible */
     bool reached; /* scratch of close_over() */
@@ -84,6 +89,7 @@ struct walk {
     uint32_t stream_budget; /* the same for what is said of streams, which is then not believed */
     bool failed;            /* no memory */
     unsigned pass;       /* 0: facts are about tenants; else about a column of streams, plus one (stream.c) */
+    bool renames;        /* a SET gives a stream another id, and which cannot be read */
     bool own_setting;    /* some condition leaves it to the tenant setting */
     bool says;           /* some condition speaks of a tenant column */
     bool unclear;        /* some table or reference could not be understood */

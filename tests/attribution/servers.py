@@ -37,6 +37,8 @@ CREATE TYPE tier AS ENUM ('free', 'gold', 'A', 'B');
 CREATE TABLE plans (tier tier, x text);
 CREATE TABLE ledgers (tenant_no numeric, x text);
 CREATE TABLE countries (code text);
+CREATE TABLE journal (stream text UNIQUE, tenant_id uuid, n int);
+CREATE TABLE heads (tenant_id uuid, stream varchar);
 RESET ROLE;
 CREATE SCHEMA es AUTHORIZATION {eventstore.OWNER};
 SET ROLE {eventstore.OWNER};
@@ -47,7 +49,8 @@ GRANT ALL ON SCHEMA es TO {eventstore.APP};
 GRANT ALL ON ALL TABLES IN SCHEMA public, es TO {eventstore.APP};
 """
 EVENTS = {"event_id_column": "", "stream_columns": "actor_id",
-          "companion_tables": "outbox, streams, labels, accounts(tenant_column=tenant), ledgers(tenant_column=tenant_no),"
+          "stream_pattern": "^[a-z]+-(.{36}).*$", "stream_pattern_column": "stream",
+          "companion_tables": "outbox, streams, journal, heads, labels, accounts(tenant_column=tenant), ledgers(tenant_column=tenant_no),"
                               " plans(tenant_column=tier), es.Events(tenant_column=Tenant)",
           "everywhere_tables": "countries",
           "write_functions": "append_event(tenant_arg=2)", "read_functions": "es.read_stream(tenant_arg=1)"}

@@ -124,6 +124,62 @@ def test_a_call_that_does_not_tell_writes_nowhere(declared, stores, call):
     assert bodies(stores) == ([], [])
 
 
+FILL = """CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN NEW.tenant_id := coalesce(NEW.tenant_id, substring(NEW.stream from '-(.*)$')::uuid); RETURN NEW; END $$;
+CREATE TRIGGER fill BEFORE INSERT ON notes FOR EACH ROW EXECUTE FUNCTION fill()"""
+NAMED = [
+    ("INSERT INTO notes (body, stream) VALUES ('x', {id}) RETURNING {port}", "insert"),
+    ("INSERT INTO notes (stream, body) SELECT unnest(ARRAY[{id}]), 'x' RETURNING {port}", "insert"),
+    ("INSERT INTO notes (body, stream, tenant_id) VALUES ('x', {id}, '{t}') RETURNING {port}", "insert"),
+    ("SELECT {port} FROM notes WHERE stream = {id}", "read"),
+    ("SELECT {port} FROM notes n WHERE n.stream IN ({id}, 'other-{t}')", "read"),
+    ("SELECT {port} FROM notes WHERE stream = ANY (ARRAY[{id}])", "read"),
+    ("SELECT {port} FROM notes a JOIN notes b USING (stream) WHERE a.stream = {id}", "read"),
+    ("UPDATE notes SET body = 'x' WHERE stream = {id} RETURNING {port}", "read"),
+    ("DELETE FROM notes WHERE stream = {id} RETURNING {port}", "delete"),
+]
+
+
+@pytest.mark.parametrize("statement, kind", NAMED, ids=[str(i) for i in range(len(NAMED))])
+def test_the_id_of_a_stream_names_its_tenant(declared, stores, statement, kind):
+    """In a column, too: nothing but order-TENANT in the statement, as a literal and as a parameter."""
+    for cluster, tenant in ((stores.shared, OTHER), (stores.dedicated, TENANT)):
+        cluster.execute(stores.dbname, FILL)
+        if kind != "insert":
+            cluster.execute(stores.dbname, f"INSERT INTO notes (body, stream) VALUES ('x', 'note-{tenant}'), ('x', 'bill-{tenant}')")
+    with connect(declared, stores) as conn:
+        for tenant, cluster in ((TENANT, stores.dedicated), (OTHER, stores.shared)):
+            for mark, values in (("'note-{t}'", None), ("%t", ["bill-{t}"]), ("%b", ["bill-{t}"])):
+                said = statement.replace("{id}", mark).format(t=tenant, port=PORT)
+                row = conn.execute(said, values and [value.format(t=tenant) for value in values]).fetchone()
+                assert row == (cluster.port,) or (kind == "delete" and row is None), (said, row)
+    for cluster, tenant in ((stores.shared, OTHER), (stores.dedicated, TENANT)):
+        assert cluster.value(stores.dbname, f"SELECT count(*) FILTER (WHERE tenant_id <> '{tenant}') FROM notes") == 0
+        assert (cluster.value(stores.dbname, "SELECT count(*) FROM notes") > 0) == (kind != "delete")
+
+
+CONTRADICTIONS = [
+    "INSERT INTO notes (stream, tenant_id) VALUES ('note-{t}', '{o}')",
+    "INSERT INTO notes (stream, tenant_id) VALUES ('note-{o}', '{t}')",
+    "INSERT INTO notes (stream, tenant_id) VALUES ('note-{t}', NULL)",
+    "SELECT 1 FROM notes WHERE stream = 'note-{t}' AND tenant_id = '{o}'",
+    "UPDATE notes SET stream = 'note-{o}' WHERE tenant_id = '{t}'",
+    "SET app.tenant_id = '{o}'; SELECT 1 FROM notes WHERE stream = 'note-{t}'",
+]
+
+
+def test_the_id_of_a_stream_must_not_contradict(declared, stores):
+    for statement in CONTRADICTIONS:
+        with connect(declared, stores) as conn, pytest.raises(psycopg.errors.FeatureNotSupported, match="says \""):
+            conn.execute(statement.format(t=TENANT, o=OTHER))
+    with connect(declared, stores) as conn:
+        for unread in ("note", "note-{t}-more"):       # an id in which the pattern finds nothing says nothing
+            with pytest.raises(psycopg.errors.FeatureNotSupported, match="unattributed_write"):
+                conn.execute(f"INSERT INTO notes (stream) VALUES ('{unread.format(t=TENANT)}')")
+        conn.execute("INSERT INTO notes (stream, tenant_id, body) VALUES ('note', %s, 'y')", [uuid.UUID(TENANT)])
+    assert bodies(stores) == ([], ["y"])
+
+
 def test_a_view_is_read_where_its_tenant_lives_and_never_written(declared, stores):
     for cluster, tenant in ((stores.shared, OTHER), (stores.dedicated, TENANT)):
         cluster.execute(stores.dbname, f"INSERT INTO notes (body, tenant_id) VALUES ('kept', '{tenant}')")
@@ -173,6 +229,7 @@ def test_what_is_not_so_in_the_store_is_said_and_refuses_a_start(stores, make_pr
     for events, words in (({"event_views": "last_notes", "table": "notes"}, "LIMIT or OFFSET"),
                           ({"event_views": "countries"}, "not a view"),
                           ({"event_views": "good_notes"}, "not made of the event table alone"),
+                          ({"stream_pattern": "-(.*)", "stream_pattern_column": "version"}, "no declared table has a column"),
                           ({"companion_tables": "countries"}, "has no column \"tenant_id\" for its tenant")):
         proxy = make_proxy({"events": events}).start()
         assert words in proxy.log()

@@ -59,6 +59,12 @@ static const struct table_row tables[] = {
     { "public", "shown", TABLE_EVENT, 1, { { "id", OID_UUID }, { "owner", OID_UUID } } }, /* a view */
     { "public", "events_low", TABLE_EVENT, 0, { { "tenant_id", OID_UUID }, { "version", OID_INT4 } } },
     { "public", "moot", TABLE_COMPANION, 0, { { "tenant_id", OID_UUID } } },
+    { "public",
+      "journal",
+      TABLE_COMPANION,
+      1,
+      { { "stream", OID_TEXT }, { "tenant_id", OID_UUID }, { "n", OID_INT4 } } },
+    { "public", "heads", TABLE_COMPANION, 0, { { "tenant_id", OID_UUID }, { "stream", OID_VARCHAR } } },
     { "aside", "moot", TABLE_DEFAULT, -1, { { NULL, 0 } } }, /* another one of that name */
 };
 
@@ -92,7 +98,8 @@ struct schema *fixture_schema(void)
     schema->keys[KEY_STREAM].columns[1] = strdup("aggregate_id");
     schema->keys[KEY_EVENT].column_count = 1;
     schema->keys[KEY_EVENT].columns[0] = strdup("event_id");
-    schema->pattern = pattern_new("^[a-z]+-(.+)$");
+    schema->pattern = pattern_new("^[a-z]+-(.{36}).*$");
+    schema->pattern_column = strdup("stream");
     schema->function_count = 3;
     schema->functions = calloc(3, sizeof *schema->functions);
     schema->functions[0] = (struct schema_function){
