@@ -1,5 +1,14 @@
--- tap_forget.sql - what is left of a tap when its triggers are gone. {function}, {state}, {time}, {key}
-DROP FUNCTION IF EXISTS pgshunt.{function}();
+-- tap_forget.sql - what is left of a tap when its triggers are gone. {function}: its first; {state}, {time}, {key}
+DO $$
+DECLARE
+  f record;
+BEGIN
+  FOR f IN SELECT p.oid::regprocedure AS signature FROM pg_proc p
+            WHERE p.pronamespace = to_regnamespace(rtrim('pgshunt.', '.'))
+              AND p.proname BETWEEN name '{function}' AND name '{function}_~' LOOP
+    EXECUTE format('DROP FUNCTION %s', f.signature);
+  END LOOP;
+END $$;
 DROP SEQUENCE IF EXISTS pgshunt.{state}, pgshunt.{time};
 DO $$
 BEGIN

@@ -6,5 +6,5 @@ SELECT coalesce(r.key, c.key) COLLATE "C", r.digest, c.key IS NOT NULL, r.versio
          WHERE e.{tenant_column} = $1 AND {stream_match}) r
   FULL JOIN (SELECT DISTINCT v.k::text AS key FROM pgshunt.captured c
               CROSS JOIN LATERAL (VALUES (c.key), (c.old_key)) AS v (k)
-              WHERE c.tap = bigint '{tap}' AND v.k IS NOT NULL) c ON c.key = r.key
+              WHERE c.tap = bigint '{tap}' AND c.relation = oid '{relation}' AND v.k IS NOT NULL) c ON c.key = r.key
  ORDER BY 1

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/slice.h"
 
-enum { DECLARE_OPTIONS_MAX = 4 };
+enum { DECLARE_OPTIONS_MAX = 6 };
 
 struct declared {
     struct slice schema; /* .at NULL: not given */

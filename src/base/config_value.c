@@ -217,7 +217,7 @@ static bool check_text(enum config_key key, const char *value, struct error *err
     case CONFIG_PRESET:
         return preset_check(value, err);
     case CONFIG_COMPANION_TABLES:
-        return declare_check(keys[key].name, value, "tenant_column", err);
+        return declare_check(keys[key].name, value, "tenant_column|key|position|parent|on", err);
     case CONFIG_EVERYWHERE_TABLES:
     case CONFIG_EVENT_VIEWS:
         return declare_check(keys[key].name, value, "", err);

@@ -25,6 +25,10 @@ static bool add_table(struct filling *filling, const struct declared *item, enum
     struct declared_table *declared = &filling->declaration->tables[filling->table++];
     struct slice own = declare_option(item, "tenant_column");
 
+    /* Whose its rows are, its parent's tell: nothing in a statement does. */
+    if (declare_option(item, "parent").at != NULL)
+        tenant_column = NULL;
+
     table->class = class;
     table->schema = item->schema.at == NULL ? strdup("public") : copy(item->schema);
     table->name = copy(item->name);

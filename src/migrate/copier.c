@@ -106,7 +106,7 @@ static bool make_copy_out(struct scan *scan, int64_t limit, struct buf *sql, str
 {
     const struct migration *m = scan->m;
     struct buf columns, key, tenant, once;
-    char from[24], to[24], limit_text[24], tap[24];
+    char from[24], to[24], limit_text[24], tap[24], relation[16];
 
     buf_init(&columns);
     buf_init(&key);
@@ -119,6 +119,7 @@ static bool make_copy_out(struct scan *scan, int64_t limit, struct buf *sql, str
     snprintf(to, sizeof to, "%" PRId64, scan->cursor->high);
     snprintf(limit_text, sizeof limit_text, "%" PRId64, limit);
     snprintf(tap, sizeof tap, "%" PRId64, tap_key(m->control_schema, m->tenant));
+    snprintf(relation, sizeof relation, "%u", m->tables[0].source.oid);
     expand(m, &m->tables[0].source, sql_copy_rows, &once, err);
     sqltext_expand(sql, buf_text(&once), m->control_schema,
                    (const struct sqltext_value[]){ { "columns", buf_text(&columns) },
@@ -127,8 +128,9 @@ static bool make_copy_out(struct scan *scan, int64_t limit, struct buf *sql, str
                                                    { "from", from },
                                                    { "to", to },
                                                    { "limit", limit_text },
-                                                   { "tap", tap } },
-                   7);
+                                                   { "tap", tap },
+                                                   { "relation", relation } },
+                   8);
     if (buf_failed(&columns) || buf_failed(&key) || buf_failed(&tenant) || buf_failed(&once))
         sql->failed = true;
     buf_done(&columns);

@@ -14,9 +14,9 @@ struct ddl_table {
     const struct pg_wake *wake;
 };
 
-#define DDL_SOURCE(m)                                                                                        \
+#define DDL_SOURCE(m, rel)                                                                                   \
     {                                                                                                        \
-        (m)->source_pg, &(m)->tables[0].source, (m)->tenant, (m)->log, &(m)->wake                            \
+        (m)->source_pg, (rel), (m)->tenant, (m)->log, &(m)->wake                                             \
     }
 
 /* Runs `sql` in a transaction that waits at most 100 ms for a lock, again and again with back-off, and logs

@@ -55,7 +55,8 @@ static bool prepare_target(struct migration *m, struct error *err)
 void migration_declare(struct migration *m, const struct event_names *names)
 {
     m->names = names;
-    m->table_count = 1;
+    m->tables_found = false;
+    m->table_count = 1; /* companions are found when the source is read */
     m->tables[0].names = names;
 }
 
@@ -65,6 +66,62 @@ void migration_forget_tables(struct migration *m)
         relation_done(&m->tables[i].source);
         relation_done(&m->tables[i].target);
     }
+}
+
+static bool source_has(struct migration *m, const struct event_names *names, bool *has, struct error *err)
+{
+    struct buf from;
+    PGresult *result = NULL;
+
+    buf_init(&from);
+    relation_append_qualified(&from, names);
+    if (buf_failed(&from))
+        error_no_memory(err);
+    else
+        result = pg_query(m->source_pg, "SELECT to_regclass($1) IS NOT NULL", 1,
+                          (const char *[]){ buf_text(&from) }, err);
+    buf_done(&from);
+    if (result == NULL)
+        return false;
+    *has = PQgetvalue(result, 0, 0)[0] == 't';
+    PQclear(result);
+    return true;
+}
+
+static bool moves(const struct migration *m, const struct event_names *names)
+{
+    for (size_t i = 0; i < m->table_count; i++) {
+        if (m->tables[i].names == names)
+            return true;
+    }
+    return false;
+}
+
+/* A companion table that the source does not have holds no rows of the tenant; it must stay so. */
+static bool find_tables(struct migration *m, struct error *err)
+{
+    size_t count = 1;
+
+    for (size_t i = 0; i < m->names->companion_count; i++) {
+        const struct event_names *names = &m->names->companions[i];
+        bool has;
+
+        if (m->tables_found && moves(m, names))
+            continue;
+        if (!source_has(m, names, &has, err))
+            return false;
+        if (m->tables_found && has) {
+            error_set(err, "55000", "companion table \"%s.%s\" has come under the migration", names->schema,
+                      names->table);
+            return error_hint(err, "Its rows are not captured: ABORT MIGRATION and START again.");
+        }
+        if (has)
+            m->tables[count++].names = names;
+    }
+    if (!m->tables_found)
+        m->table_count = count;
+    m->tables_found = true;
+    return true;
 }
 
 /* Reads a relation; what was known of it must still be so. A target may be rewritten: it is verified, not
@@ -143,8 +200,10 @@ bool migration_connect(struct migration *m, struct error *err)
 {
     bool source_fresh = false, target_fresh = false;
 
-    if (connect_both(m, &source_fresh, &target_fresh, err) && refresh_side(m, true, source_fresh, err) &&
-        refresh_side(m, false, target_fresh, err) && tables_fit(m, err))
+    if (connect_both(m, &source_fresh, &target_fresh, err) &&
+        ((m->tables_found && !source_fresh) || find_tables(m, err)) &&
+        refresh_side(m, true, source_fresh, err) && refresh_side(m, false, target_fresh, err) &&
+        tables_fit(m, err))
         return true;
     return give_up(m, source_fresh, target_fresh);
 }

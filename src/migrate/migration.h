@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/uuid.h"
+#include "migrate/names.h"
 #include "migrate/pg.h"
 #include "migrate/relation.h"
 #include "route/store.h"
@@ -19,20 +20,6 @@ struct migration_settings { /* configuration, overridden by START … WITH, stor
     bool allow_empty, guard;
     char position_mode[16];
 };
-
-enum { EVENT_COLUMNS_MAX = 8 }; /* of one list of columns */
-
-/* [events] of the configuration, split. Immutable; owned by control. */
-struct event_names {
-    char *schema, *table;                         /* "public", "events" */
-    char *tenant, *position, *event_id, *version; /* column names; event_id and position may be "" */
-    size_t stream_count;
-    char *stream[EVENT_COLUMNS_MAX];
-    size_t regenerate_count;
-    char *regenerate[EVENT_COLUMNS_MAX]; /* columns that the target fills by itself, if it has them */
-};
-
-enum { MOVED_TABLES_MAX = 17 }; /* the event table and its companions */
 
 /* A table whose rows of the tenant move: as it is declared, and as both stores have it. */
 struct moved_table {
@@ -50,9 +37,10 @@ struct migration {
     const struct event_names *names; /* [events]; tables[] has it table by table */
     const char *control_schema;      /* "pgshunt": the schema of our objects in a store, too */
     struct log *log;
-    struct pg_wake wake;                         /* of the runner */
-    struct pg *source_pg, *target_pg;            /* opened by migration_connect(), NULL while lost */
-    size_t table_count;                          /* of tables: the event table, then the companions */
+    struct pg_wake wake;              /* of the runner */
+    struct pg *source_pg, *target_pg; /* opened by migration_connect(), NULL while lost */
+    bool tables_found;                /* companions that the source does not have have been left out */
+    size_t table_count;               /* of tables: the event table, then the companions */
     struct moved_table tables[MOVED_TABLES_MAX]; /* in the order of companion_tables */
 };
 

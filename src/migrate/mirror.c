@@ -131,29 +131,55 @@ static bool prepare(struct pg *pg, const struct statement *statements, size_t co
     return pg_pipe_end(pg, good ? err : &(struct error){ 0 }) && good;
 }
 
+enum { COMMON_MAX = 8 };
+
+/* The statements of all tables, and their names. */
+struct statements {
+    size_t count;
+    struct statement all[COMMON_MAX + 2 * MOVED_TABLES_MAX];
+    struct mirror_name names[2 * MOVED_TABLES_MAX];
+    size_t name_count;
+};
+
+static void add_statement(struct statements *list, const char *name, struct buf *sql, size_t table)
+{
+    struct mirror_name *kept = &list->names[list->name_count++];
+
+    *kept = mirror_name(name, table);
+    list->all[list->count++] = (struct statement){ kept->text, buf_text(sql) };
+}
+
 static bool prepare_source(struct mirror *mirror, struct error *err)
 {
     struct mirror_sql *sql = &mirror->sql;
-    const struct statement statements[] = {
-        { "m_begin", buf_text(&sql->begin) },   { "m_table", sql_relation_fingerprint },
-        { "m_tap", sql_tap_fingerprint },       { "m_entries", buf_text(&sql->entries) },
-        { "m_rows", buf_text(&sql->rows) },     { "m_flushed", sql_mirror_flushed },
-        { "m_forget", buf_text(&sql->forget) },
-    };
+    struct statements list = { .count = 6,
+                               .all = {
+                                   { "m_begin", buf_text(&sql->begin) },
+                                   { "m_table", sql_relation_fingerprint },
+                                   { "m_tap", sql_tap_fingerprint },
+                                   { "m_entries", buf_text(&sql->entries) },
+                                   { "m_flushed", sql_mirror_flushed },
+                                   { "m_forget", buf_text(&sql->forget) },
+                               } };
 
-    return prepare(mirror->m->source_pg, statements, sizeof statements / sizeof statements[0], err);
+    for (size_t i = 0; i < mirror->m->table_count; i++) {
+        add_statement(&list, "rows", &sql->tables[i].rows, i);
+        if (buf_bytes(&sql->tables[i].children) > 0)
+            add_statement(&list, "children", &sql->tables[i].children, i);
+    }
+    return prepare(mirror->m->source_pg, list.all, list.count, err);
 }
 
 static bool prepare_target(struct mirror *mirror, struct error *err)
 {
     struct mirror_sql *sql = &mirror->sql;
-    const struct statement statements[] = {
-        { "m_hold", buf_text(&sql->hold) },
-        { "m_delete", buf_text(&sql->delete) },
-        { "m_insert", buf_text(&sql->insert) },
-    };
+    struct statements list = { .count = 1, .all = { { "m_hold", buf_text(&sql->hold) } } };
 
-    return prepare(mirror->m->target_pg, statements, sizeof statements / sizeof statements[0], err);
+    for (size_t i = 0; i < mirror->m->table_count; i++) {
+        add_statement(&list, "delete", &sql->tables[i].delete, i);
+        add_statement(&list, "insert", &sql->tables[i].insert, i);
+    }
+    return prepare(mirror->m->target_pg, list.all, list.count, err);
 }
 
 static bool get_ready(struct mirror *mirror, struct error *err)
@@ -180,27 +206,40 @@ static bool get_ready(struct mirror *mirror, struct error *err)
 
 /* --- the target's half -------------------------------------------------------------------------------- */
 
+static bool send_table_delete(struct mirror *mirror, struct mirror_batch *batch, size_t table,
+                              struct error *err)
+{
+    struct migration *m = mirror->m;
+    const size_t columns = m->tables[table].source.key_count;
+    const char *values[1 + MIRROR_KEY_COLUMNS_MAX] = { m->tenant };
+    const struct mirror_name name = mirror_name("delete", table);
+
+    for (size_t i = 0; i < columns; i++)
+        values[1 + i] = buf_text(&batch->tables[table].arrays[i]);
+    return pg_pipe_call(m->target_pg, &(struct pg_call){ name.text, (int)(1 + columns), values }, err);
+}
+
+/* Companions first: what a row of one belongs to may be deleted with the next. */
 static bool send_delete(struct mirror *mirror, struct mirror_batch *batch, struct error *err)
 {
     struct migration *m = mirror->m;
     struct pg *pg = m->target_pg;
     char epoch[24];
-    const char *values[1 + MIRROR_KEY_COLUMNS_MAX] = { m->tenant };
+    bool good;
 
     snprintf(epoch, sizeof epoch, "%" PRIu64, m->epoch);
-    for (size_t i = 0; i < m->tables[0].source.key_count; i++)
-        values[1 + i] = buf_text(&batch->arrays[i]);
     if (!pg_pipe_begin(pg, err))
         return false;
     batch->target_begun = true;
-    return pg_pipe_exec(pg, "BEGIN", err) &&
-           pg_pipe_call(pg, &(struct pg_call){ "m_hold", 2, (const char *[]){ m->id, epoch } }, err) &&
-           pg_pipe_call(pg, &(struct pg_call){ "m_delete", (int)(1 + m->tables[0].source.key_count), values },
-                        err);
+    good = pg_pipe_exec(pg, "BEGIN", err) &&
+           pg_pipe_call(pg, &(struct pg_call){ "m_hold", 2, (const char *[]){ m->id, epoch } }, err);
+    for (size_t i = m->table_count; good && i-- > 0;)
+        good = batch->tables[i].keys == 0 || send_table_delete(mirror, batch, i, err);
+    return good;
 }
 
 /* Passes one row on, as the binary values it came in. */
-static bool send_row(struct mirror *mirror, const PGresult *row, struct error *err)
+static bool send_row(struct mirror *mirror, const char *insert, const PGresult *row, struct error *err)
 {
     enum { COLUMNS_MAX = 1600 }; /* MaxHeapAttributeNumber */
     const char *values[COLUMNS_MAX];
@@ -214,38 +253,59 @@ static bool send_row(struct mirror *mirror, const PGresult *row, struct error *e
         lengths[i] = PQgetlength(row, 0, i);
         formats[i] = 1;
     }
-    return pg_pipe_call(mirror->m->target_pg,
-                        &(struct pg_call){ "m_insert", columns, values, lengths, formats }, err);
+    return pg_pipe_call(mirror->m->target_pg, &(struct pg_call){ insert, columns, values, lengths, formats },
+                        err);
 }
 
-static bool pass_rows(struct mirror *mirror, struct mirror_batch *batch, struct error *err)
+static bool pass_table(struct mirror *mirror, struct mirror_batch *batch, size_t table, struct error *err)
 {
     struct pg *pg = mirror->m->source_pg;
+    const struct mirror_name insert = mirror_name("insert", table);
     PGresult *row;
     bool end = false, good = true;
 
     if (!pg_pipe_stream(pg, err))
         return false;
     while (good && (row = pg_pipe_row(pg, &end, err)) != NULL) {
-        good = send_row(mirror, row, err);
+        good = send_row(mirror, insert.text, row, err);
         batch->rows_put++;
         PQclear(row);
     }
     return good && end;
 }
 
+/* Parents first. */
+static bool pass_rows(struct mirror *mirror, struct mirror_batch *batch, struct error *err)
+{
+    for (size_t i = 0; i < mirror->m->table_count; i++) {
+        if (!pass_table(mirror, batch, i, err))
+            return false;
+    }
+    return true;
+}
+
+static bool read_deletes(struct mirror *mirror, struct mirror_batch *batch, struct error *err)
+{
+    for (size_t i = 0; i < mirror->m->table_count; i++) {
+        PGresult *deleted;
+
+        if (batch->tables[i].keys == 0)
+            continue;
+        deleted = pg_pipe_next(mirror->m->target_pg, err);
+        if (deleted == NULL)
+            return false;
+        batch->keys_deleted += strtoll(PQcmdTuples(deleted), NULL, 10);
+        PQclear(deleted);
+    }
+    return true;
+}
+
 /* Reads what the target says to BEGIN, hold, delete and the inserts. */
 static bool read_target(struct mirror *mirror, struct mirror_batch *batch, struct error *err)
 {
     struct pg *pg = mirror->m->target_pg;
-    PGresult *deleted;
-    bool good = pg_pipe_done(pg, err) && pg_pipe_done(pg, err);
+    bool good = pg_pipe_done(pg, err) && pg_pipe_done(pg, err) && read_deletes(mirror, batch, err);
 
-    deleted = good ? pg_pipe_next(pg, err) : NULL;
-    if (deleted == NULL)
-        return false;
-    batch->keys_deleted = strtoll(PQcmdTuples(deleted), NULL, 10);
-    PQclear(deleted);
     for (int64_t i = 0; good && i < batch->rows_put; i++)
         good = pg_pipe_done(pg, err);
     return good;
@@ -280,8 +340,11 @@ static void batch_done(struct mirror_batch *batch)
 {
     PQclear(batch->entries);
     free(batch->ids);
-    for (size_t i = 0; i < MIRROR_KEY_COLUMNS_MAX; i++)
-        buf_done(&batch->arrays[i]);
+    for (size_t i = 0; i < MOVED_TABLES_MAX; i++) {
+        PQclear(batch->tables[i].children);
+        for (size_t k = 0; k < MIRROR_KEY_COLUMNS_MAX; k++)
+            buf_done(&batch->tables[i].arrays[k]);
+    }
 }
 
 static bool transfer(struct mirror *mirror, int64_t limit, struct mirror_batch *batch, struct error *err)
@@ -314,24 +377,52 @@ static void clean_up(struct mirror *mirror, struct mirror_batch *batch)
     buf_clear(&mirror->forget); /* if they were not deleted, they are mirrored once more */
 }
 
+static bool note_entry(struct mirror *mirror, const PGresult *entries, int row, struct error *err)
+{
+    const char *values[MIRROR_KEY_COLUMNS_MAX];
+    size_t table, columns;
+
+    if (!mirror_entry_table(mirror, entries, row, &table, err))
+        return false;
+    columns = mirror->m->tables[table].source.key_count;
+    for (int old = 0; old < 2; old++) {
+        bool there = true;
+
+        for (size_t i = 0; i < columns; i++) {
+            int field = mirror_entry_field(&mirror->sql, old != 0, i);
+
+            there = there && !PQgetisnull(entries, row, field);
+            values[i] = PQgetvalue(entries, row, field);
+        }
+        if (there && !mirror_keys_add(mirror->keys, table, columns, values))
+            return error_no_memory(err);
+    }
+    return true;
+}
+
+static bool note_children(struct mirror *mirror, const PGresult *children, size_t table, struct error *err)
+{
+    const char *values[MIRROR_KEY_COLUMNS_MAX];
+    size_t columns = mirror->m->tables[table].source.key_count;
+
+    for (int row = 0; row < PQntuples(children); row++) {
+        for (size_t i = 0; i < columns; i++)
+            values[i] = PQgetvalue(children, row, (int)i);
+        if (!mirror_keys_add(mirror->keys, table, columns, values))
+            return error_no_memory(err);
+    }
+    return true;
+}
+
 static bool note_keys(struct mirror *mirror, const struct mirror_batch *batch, struct error *err)
 {
-    size_t columns = mirror->m->tables[0].source.key_count;
-    const char *values[MIRROR_KEY_COLUMNS_MAX];
-
     for (int row = 0; row < PQntuples(batch->entries); row++) {
-        for (size_t key = 0; key < 2; key++) {
-            bool there = true;
-
-            for (size_t i = 0; i < columns; i++) {
-                int field = (int)(4 + key * columns + i);
-
-                there = there && !PQgetisnull(batch->entries, row, field);
-                values[i] = PQgetvalue(batch->entries, row, field);
-            }
-            if (there && !mirror_keys_add(mirror->keys, columns, values))
-                return error_no_memory(err);
-        }
+        if (!note_entry(mirror, batch->entries, row, err))
+            return false;
+    }
+    for (size_t i = 0; i < mirror->m->table_count; i++) {
+        if (batch->tables[i].children != NULL && !note_children(mirror, batch->tables[i].children, i, err))
+            return false;
     }
     return true;
 }

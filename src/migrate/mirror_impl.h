@@ -12,10 +12,17 @@ enum {
     MIRROR_UNVERIFIED_MAX = 20000, /* keys remembered for verify-behind; then it runs by itself */
 };
 
-struct mirror_sql { /* statements of one migration, made once per pair of relations */
-    struct buf begin, entries, rows, forget; /* source */
-    struct buf hold, delete, insert, cursor; /* target */
-    struct buf digest_source, digest_target;
+/* The statements of one table. Prepared under a name with the table's number behind it. */
+struct mirror_table_sql {
+    struct buf rows, children, digest_source; /* source; children: of a companion without a tenant column */
+    struct buf delete, insert, digest_target; /* target */
+};
+
+struct mirror_sql {                          /* of one migration, made once per connection */
+    struct buf begin, lock, entries, forget; /* source */
+    struct buf hold, cursor;                 /* target */
+    size_t key_max;                          /* the columns of the longest key: entries has room for it */
+    struct mirror_table_sql tables[MOVED_TABLES_MAX];
 };
 void mirror_sql_done(struct mirror_sql *sql);
 bool mirror_sql_make(const struct migration *m, struct mirror_sql *sql, struct error *err);
@@ -24,7 +31,7 @@ bool mirror_sql_make(const struct migration *m, struct mirror_sql *sql, struct e
 struct mirror_keys;
 struct mirror_keys *mirror_keys_new(void);
 void mirror_keys_free(struct mirror_keys *keys);
-bool mirror_keys_add(struct mirror_keys *keys, size_t columns,
+bool mirror_keys_add(struct mirror_keys *keys, size_t table, size_t columns,
                      const char *const *values); /* false: no memory */
 size_t mirror_keys_count(const struct mirror_keys *keys);
 /* Compares them all, in chunks; what is captured again stays. */
@@ -49,17 +56,40 @@ struct mirror_floor {
     enum { MARK_NONE, MARK_ID, MARK_XID } mark;
 };
 
+/* The keys of one table that a batch is about. */
+struct mirror_table_batch {
+    size_t keys;
+    struct buf arrays[MIRROR_KEY_COLUMNS_MAX];
+    PGresult *children; /* kept until the keys have been noted for verify-behind */
+};
+
 struct mirror_batch {
     int64_t *ids;
     size_t count, capacity;
     int64_t first_id;
     uint64_t insert_lsn, flush_lsn, xmin;
     int64_t last_id;
-    struct buf arrays[MIRROR_KEY_COLUMNS_MAX];
-    PGresult *entries; /* kept until the keys have been noted for verify-behind */
+    struct mirror_table_batch tables[MOVED_TABLES_MAX];
+    PGresult *entries; /* kept like children */
     int64_t rows_put, keys_deleted;
     bool target_begun, committed, conflict;
 };
+
+struct mirror;
+
+/* Where a row of sql_mirror_entries has its key: behind its five other columns, the old one (`old`) behind
+ * the new one. */
+enum { ENTRY_ID, ENTRY_OP, ENTRY_PID, ENTRY_APPLICATION, ENTRY_RELATION, ENTRY_KEY };
+int mirror_entry_field(const struct mirror_sql *sql, bool old, size_t column);
+/* Which of the migration's tables an entry is about; false (55000): none that is declared. */
+bool mirror_entry_table(const struct mirror *mirror, const PGresult *entries, int row, size_t *table,
+                        struct error *err);
+
+/* "m_rows_2": the name that a table's statement is prepared under. */
+struct mirror_name {
+    char text[24];
+};
+struct mirror_name mirror_name(const char *statement, size_t table);
 
 struct mirror {
     struct migration *m;

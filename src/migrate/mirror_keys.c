@@ -22,7 +22,7 @@ struct key {
 };
 
 struct mirror_keys {
-    struct key *table;
+    struct key *tables[MOVED_TABLES_MAX]; /* as the migration's */
 };
 
 struct mirror_keys *mirror_keys_new(void)
@@ -36,19 +36,25 @@ void mirror_keys_free(struct mirror_keys *keys)
 
     if (keys == NULL)
         return;
-    HASH_ITER(hh, keys->table, key, next) {
-        HASH_DEL(keys->table, key);
-        free(key);
+    for (size_t i = 0; i < MOVED_TABLES_MAX; i++) {
+        HASH_ITER(hh, keys->tables[i], key, next) {
+            HASH_DEL(keys->tables[i], key);
+            free(key);
+        }
     }
     free(keys);
 }
 
 size_t mirror_keys_count(const struct mirror_keys *keys)
 {
-    return HASH_COUNT(keys->table);
+    size_t count = 0;
+
+    for (size_t i = 0; i < MOVED_TABLES_MAX; i++)
+        count += HASH_COUNT(keys->tables[i]);
+    return count;
 }
 
-bool mirror_keys_add(struct mirror_keys *keys, size_t columns, const char *const *values)
+bool mirror_keys_add(struct mirror_keys *keys, size_t table, size_t columns, const char *const *values)
 {
     struct key *key, *found;
     size_t bytes = 0, at = 0;
@@ -64,9 +70,9 @@ bool mirror_keys_add(struct mirror_keys *keys, size_t columns, const char *const
         memcpy(key->text + at, values[i], strlen(values[i]) + 1);
         at += strlen(values[i]) + 1;
     }
-    HASH_FIND(hh, keys->table, key->text, bytes, found);
+    HASH_FIND(hh, keys->tables[table], key->text, bytes, found);
     if (found == NULL)
-        HASH_ADD_KEYPTR(hh, keys->table, key->text, bytes, key);
+        HASH_ADD_KEYPTR(hh, keys->tables[table], key->text, bytes, key);
     if (found != NULL || key->lost) {
         bool good = found != NULL;
 
@@ -79,6 +85,7 @@ bool mirror_keys_add(struct mirror_keys *keys, size_t columns, const char *const
 /* --- comparing ---------------------------------------------------------------------------------------- */
 
 struct chunk {
+    size_t table;
     struct key *keys[CHUNK_KEYS];
     size_t count;
     struct buf arrays[MIRROR_KEY_COLUMNS_MAX];
@@ -89,8 +96,8 @@ static bool chunk_fill(struct mirror_keys *keys, struct key **from, struct chunk
     chunk->count = 0;
     for (size_t i = 0; i < MIRROR_KEY_COLUMNS_MAX; i++)
         buf_clear(&chunk->arrays[i]);
-    for (struct key *key = *from != NULL ? *from : keys->table; key != NULL && chunk->count < CHUNK_KEYS;
-         key = key->hh.next) {
+    for (struct key *key = *from != NULL ? *from : keys->tables[chunk->table];
+         key != NULL && chunk->count < CHUNK_KEYS; key = key->hh.next) {
         const char *column = key->text;
 
         for (size_t i = 0; i < key->columns; i++, column += strlen(column) + 1)
@@ -116,8 +123,8 @@ static PGresult *ask(struct pg *pg, const struct migration *m, const struct buf 
     return pg_query(pg, buf_text((struct buf *)sql), (int)(1 + columns), values, err);
 }
 
-static bool differs(const struct key *key, const PGresult *source, const PGresult *target, int row,
-                    struct error *err)
+static bool differs(const struct moved_table *table, const struct key *key, const PGresult *source,
+                    const PGresult *target, int row, struct error *err)
 {
     bool here = !PQgetisnull(source, row, 1), there = !PQgetisnull(target, row, 0);
     const char *column = key->text;
@@ -128,7 +135,8 @@ static bool differs(const struct key *key, const PGresult *source, const PGresul
         return false;
     for (size_t i = 0; i < key->columns && at < sizeof name; i++, column += strlen(column) + 1)
         at += (size_t)snprintf(name + at, sizeof name - at, "%s%s", i == 0 ? "" : "/", column);
-    error_set(err, "XX001", "event %s is %s", name,
+    error_set(err, "XX001", "%s%s %s is %s", table->names->companion ? "row of " : "event",
+              table->names->companion ? table->names->table : "", name,
               !there  ? "missing in the target"
               : !here ? "in the target only"
                       : "different in the target");
@@ -136,8 +144,8 @@ static bool differs(const struct key *key, const PGresult *source, const PGresul
 }
 
 /* Compares one chunk and forgets what was equal. `next`: where the following chunk begins. */
-static bool chunk_compare(struct mirror_keys *keys, struct chunk *chunk, const PGresult *source,
-                          const PGresult *target, struct error *err)
+static bool chunk_compare(struct mirror_keys *keys, const struct migration *m, struct chunk *chunk,
+                          const PGresult *source, const PGresult *target, struct error *err)
 {
     if (PQntuples(source) != (int)chunk->count || PQntuples(target) != (int)chunk->count)
         return error_set(err, "XX000", "the digests of %zu keys are %d and %d", chunk->count,
@@ -145,9 +153,9 @@ static bool chunk_compare(struct mirror_keys *keys, struct chunk *chunk, const P
     for (size_t i = 0; i < chunk->count; i++) {
         if (PQgetvalue(source, (int)i, 0)[0] == 't')
             continue; /* it has changed again: the mirror comes to it, and adds it again */
-        if (differs(chunk->keys[i], source, target, (int)i, err))
+        if (differs(&m->tables[chunk->table], chunk->keys[i], source, target, (int)i, err))
             return false;
-        HASH_DEL(keys->table, chunk->keys[i]);
+        HASH_DEL(keys->tables[chunk->table], chunk->keys[i]);
         free(chunk->keys[i]);
     }
     return true;
@@ -158,24 +166,22 @@ static bool verify_chunk(struct mirror_keys *keys, struct migration *m, const st
 {
     /* The source first: the target is written by this thread alone, and so is as the last pass has left it.
      */
-    PGresult *source = ask(m->source_pg, m, &sql->digest_source, chunk, err);
-    PGresult *target = source == NULL ? NULL : ask(m->target_pg, m, &sql->digest_target, chunk, err);
-    bool good = target != NULL && chunk_compare(keys, chunk, source, target, err);
+    PGresult *source = ask(m->source_pg, m, &sql->tables[chunk->table].digest_source, chunk, err);
+    PGresult *target =
+        source == NULL ? NULL : ask(m->target_pg, m, &sql->tables[chunk->table].digest_target, chunk, err);
+    bool good = target != NULL && chunk_compare(keys, m, chunk, source, target, err);
 
     PQclear(source);
     PQclear(target);
     return good;
 }
 
-bool mirror_keys_verify(struct mirror_keys *keys, struct migration *m, const struct mirror_sql *sql,
-                        struct error *err)
+static bool verify_table(struct mirror_keys *keys, struct migration *m, const struct mirror_sql *sql,
+                         struct chunk *chunk, struct error *err)
 {
-    struct chunk *chunk = calloc(1, sizeof *chunk);
     struct key *next = NULL;
-    bool good = chunk != NULL, more = keys->table != NULL;
+    bool good = true, more = keys->tables[chunk->table] != NULL;
 
-    if (chunk == NULL)
-        return error_no_memory(err);
     while (good && more) {
         if (!chunk_fill(keys, &next, chunk)) {
             good = error_no_memory(err);
@@ -185,6 +191,19 @@ bool mirror_keys_verify(struct mirror_keys *keys, struct migration *m, const str
         more = next != NULL;
         good = verify_chunk(keys, m, sql, chunk, err);
     }
+    return good;
+}
+
+bool mirror_keys_verify(struct mirror_keys *keys, struct migration *m, const struct mirror_sql *sql,
+                        struct error *err)
+{
+    struct chunk *chunk = calloc(1, sizeof *chunk);
+    bool good = chunk != NULL;
+
+    if (chunk == NULL)
+        return error_no_memory(err);
+    for (; good && chunk->table < m->table_count; chunk->table++)
+        good = verify_table(keys, m, sql, chunk, err);
     for (size_t i = 0; i < MIRROR_KEY_COLUMNS_MAX; i++)
         buf_done(&chunk->arrays[i]);
     free(chunk);

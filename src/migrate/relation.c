@@ -12,7 +12,6 @@
 #include "sql_embedded.h"
 
 enum {
-    FIRST_USER_OID = 16384,      /* FirstNormalObjectId: below, a type has the same OID in every cluster */
     SERVER_VERSION_MIN = 130000, /* FETCH … WITH TIES, pg_snapshot */
 };
 
@@ -44,15 +43,44 @@ static bool take_text(struct buf *from, char **to, struct error *err)
     return good;
 }
 
-static bool qualify(const struct event_names *names, char **qualified, struct error *err)
+void relation_append_qualified(struct buf *out, const struct event_names *names)
 {
-    struct buf out;
+    relation_append_identifier(out, names->schema);
+    buf_append_text(out, ".");
+    relation_append_identifier(out, names->table);
+}
 
-    buf_init(&out);
-    relation_append_identifier(&out, names->schema);
-    buf_append_text(&out, ".");
-    relation_append_identifier(&out, names->table);
-    return take_text(&out, qualified, err);
+/* A parent may be a companion without a tenant column, too. */
+void relation_append_from(struct buf *out, const struct event_names *names)
+{
+    if (names->parent == NULL) {
+        relation_append_qualified(out, names);
+        return;
+    }
+    buf_append_text(out, "(SELECT own.*, (SELECT parent.");
+    relation_append_identifier(out, names->parent->tenant);
+    buf_append_text(out, " FROM ");
+    relation_append_from(out, names->parent);
+    for (size_t i = 0; i < names->parent_count; i++) {
+        buf_append_text(out, i == 0 ? " parent WHERE parent." : " AND parent.");
+        relation_append_identifier(out, names->parent_its[i]);
+        buf_append_text(out, " = own.");
+        relation_append_identifier(out, names->parent_own[i]);
+    }
+    buf_append_text(out, " LIMIT 1) AS " NAMES_TENANT_OF_PARENT " FROM ");
+    relation_append_qualified(out, names);
+    buf_append_text(out, " own)");
+}
+
+static bool qualify(const struct event_names *names, struct relation *rel, struct error *err)
+{
+    struct buf qualified, from;
+
+    buf_init(&qualified);
+    buf_init(&from);
+    relation_append_qualified(&qualified, names);
+    relation_append_from(&from, names);
+    return take_text(&qualified, &rel->qualified, err) & take_text(&from, &rel->from, err);
 }
 
 /* --- reading ------------------------------------------------------------------------------------------ */
@@ -183,13 +211,17 @@ static bool need_column(const struct relation *rel, const char *what, const char
 static bool check_columns(const struct relation *rel, const char *what, const struct event_names *names,
                           struct error *err)
 {
-    bool good = need_column(rel, what, "tenant_column", names->tenant, err) &&
+    bool good = (names->parent != NULL || need_column(rel, what, "tenant_column", names->tenant, err)) &&
                 need_column(rel, what, "position_column", names->position, err) &&
                 need_column(rel, what, "event_id_column", names->event_id, err) &&
                 need_column(rel, what, "version_column", names->version, err);
 
     for (size_t i = 0; good && i < names->stream_count; i++)
         good = need_column(rel, what, "stream_columns", names->stream[i], err);
+    for (size_t i = 0; good && i < names->key_count; i++)
+        good = need_column(rel, what, "companion_tables", names->key[i], err);
+    for (size_t i = 0; good && i < names->parent_count; i++)
+        good = need_column(rel, what, "companion_tables", names->parent_own[i], err);
     return good;
 }
 
@@ -203,12 +235,58 @@ static bool add_key(struct relation *rel, const char *name, struct error *err)
     return true;
 }
 
-static bool choose_key(const char *what, const struct event_names *names, struct relation *rel,
-                       struct error *err)
+static bool add_primary_key(struct pg *pg, struct relation *rel, struct error *err)
 {
-    struct buf list;
+    char oid[16];
+    PGresult *result;
     bool good = true;
 
+    snprintf(oid, sizeof oid, "%u", rel->oid);
+    result = pg_query(pg, sql_relation_primary, 1, (const char *[]){ oid }, err);
+    if (result == NULL)
+        return false;
+    for (int row = 0; good && row < PQntuples(result); row++)
+        good = add_key(rel, value(result, row, 0), err);
+    PQclear(result);
+    return good;
+}
+
+static bool list_key(struct relation *rel, struct error *err)
+{
+    struct buf list;
+
+    buf_init(&list);
+    for (size_t i = 0; i < rel->key_count; i++) {
+        buf_append_text(&list, i == 0 ? "" : ", ");
+        relation_append_identifier(&list, rel->key_names[i]);
+    }
+    return take_text(&list, &rel->key_columns, err);
+}
+
+static bool choose_companion_key(struct pg *pg, const char *what, const struct event_names *names,
+                                 struct relation *rel, struct error *err)
+{
+    bool good = names->key_count > 0 || add_primary_key(pg, rel, err);
+
+    for (size_t i = 0; good && i < names->key_count; i++)
+        good = add_key(rel, names->key[i], err);
+    if (!good)
+        return false;
+    if (rel->key_count > 0)
+        return list_key(rel, err);
+    error_set(err, "42P10", "companion table %s in %s has no primary key", rel->qualified, what);
+    return error_hint(err,
+                      "Say which unique columns are its key: %s(key = …) in companion_tables of [events].",
+                      names->table);
+}
+
+static bool choose_key(struct pg *pg, const char *what, const struct event_names *names, struct relation *rel,
+                       struct error *err)
+{
+    bool good = true;
+
+    if (names->companion)
+        return choose_companion_key(pg, what, names, rel, err);
     if (names->event_id[0] != '\0') {
         good = add_key(rel, names->event_id, err);
     } else {
@@ -224,12 +302,7 @@ static bool choose_key(const char *what, const struct event_names *names, struct
                          "table %s in %s has no key: neither event_id_column nor stream_columns and "
                          "version_column are configured",
                          rel->qualified, what);
-    buf_init(&list);
-    for (size_t i = 0; i < rel->key_count; i++) {
-        buf_append_text(&list, i == 0 ? "" : ", ");
-        relation_append_identifier(&list, rel->key_names[i]);
-    }
-    return take_text(&list, &rel->key_columns, err);
+    return list_key(rel, err);
 }
 
 static bool is_key_column(const struct relation *rel, const char *name)
@@ -291,6 +364,31 @@ static bool read_sequence(struct pg *pg, const struct event_names *names, struct
     return good;
 }
 
+static bool read_sequences(struct pg *pg, const struct event_names *names, struct relation *rel,
+                           struct error *err)
+{
+    char oid[16];
+    PGresult *result;
+    bool good;
+
+    if (!names->companion)
+        return true;
+    snprintf(oid, sizeof oid, "%u", rel->oid);
+    result = pg_query(pg, sql_relation_sequences, 1, (const char *[]){ oid }, err);
+    if (result == NULL)
+        return false;
+    rel->sequences = calloc((size_t)PQntuples(result) + 1, sizeof *rel->sequences);
+    good = rel->sequences != NULL || error_no_memory(err);
+    for (int row = 0; good && row < PQntuples(result); row++) {
+        struct relation_sequence *sequence = &rel->sequences[rel->sequence_count++];
+
+        good = copy_text(&sequence->column, value(result, row, 0), err) &&
+               copy_text(&sequence->sequence, value(result, row, 1), err);
+    }
+    PQclear(result);
+    return good;
+}
+
 /* Its parts, a line each: so that a difference can be named. */
 static bool read_fingerprint(struct pg *pg, const char *qualified, char **fingerprint, struct error *err)
 {
@@ -312,10 +410,11 @@ bool relation_read(struct pg *pg, const char *what, const struct event_names *na
                    struct error *err)
 {
     relation_done(rel);
-    if (qualify(names, &rel->qualified, err) && read_table(pg, what, rel, err) &&
-        read_columns(pg, names, rel, err) && check_columns(rel, what, names, err) &&
-        choose_key(what, names, rel, err) && read_uniques(pg, rel, err) &&
-        read_sequence(pg, names, rel, err) && read_fingerprint(pg, rel->qualified, &rel->fingerprint, err))
+    rel->companion = names->companion;
+    if (qualify(names, rel, err) && read_table(pg, what, rel, err) && read_columns(pg, names, rel, err) &&
+        check_columns(rel, what, names, err) && choose_key(pg, what, names, rel, err) &&
+        read_uniques(pg, rel, err) && read_sequence(pg, names, rel, err) &&
+        read_sequences(pg, names, rel, err) && read_fingerprint(pg, rel->qualified, &rel->fingerprint, err))
         return true;
     relation_done(rel);
     return false;
@@ -328,9 +427,15 @@ void relation_done(struct relation *rel)
         free(rel->columns[i].type);
     }
     free(rel->columns);
+    for (size_t i = 0; i < rel->sequence_count; i++) {
+        free(rel->sequences[i].column);
+        free(rel->sequences[i].sequence);
+    }
+    free(rel->sequences);
     for (size_t i = 0; i < rel->key_count; i++)
         free(rel->key_names[i]);
     free(rel->qualified);
+    free(rel->from);
     free(rel->sequence);
     free(rel->key_columns);
     free(rel->fingerprint);
@@ -338,150 +443,6 @@ void relation_done(struct relation *rel)
     free(rel->timeline);
     free(rel->started_at);
     memset(rel, 0, sizeof *rel);
-}
-
-/* --- comparing two ------------------------------------------------------------------------------------ */
-
-/* The target's default, or NULL, takes the place of the source's value. */
-static bool fits_regenerated(const struct relation_column *from, const struct relation_column *to,
-                             const struct relation *target, struct error *err)
-{
-    if (from->is_tenant || from->is_position || from->is_event_id || from->is_version || from->is_stream)
-        return error_set(err, "22023",
-                         "column \"%s\" says which event it is: it cannot be one of regenerate_columns",
-                         from->name);
-    if (!to->not_null || to->has_default)
-        return true;
-    error_set(err, "42804", "column \"%s\" of regenerate_columns has no default in the target", to->name);
-    return error_hint(err,
-                      "There: ALTER TABLE %s ALTER COLUMN %s SET DEFAULT … (for a transaction's id: "
-                      "pg_current_xact_id()).",
-                      target->qualified, to->name);
-}
-
-static bool fits_copied(const struct relation_column *from, const struct relation *target, struct error *err)
-{
-    const struct relation_column *to = find_column(target, from->name);
-    size_t type_bytes = strlen(from->type);
-
-    if (to == NULL)
-        return error_set(err, "42703", "column \"%s\" is missing in %s of the target", from->name,
-                         target->qualified);
-    if (strcmp(from->type, to->type) != 0)
-        return error_set(err, "42804", "column \"%s\" has type %s in the source and %s in the target",
-                         from->name, from->type, to->type);
-    if (from->generated != to->generated)
-        return error_set(err, "42804", "column \"%s\" is generated in the %s only", from->name,
-                         from->generated ? "source" : "target");
-    if (from->regenerated)
-        return fits_regenerated(from, to, target, err);
-    if (from->of_cluster) {
-        error_set(err, "0A000", "column \"%s\" is of type %s: its values mean nothing in another cluster",
-                  from->name, from->type);
-        return error_hint(
-            err, "Name it in regenerate_columns under [events]: the target then gives its rows values "
-                 "of its own (by the column's default).");
-    }
-    /* Its binary form names the element's OID, which is another one in another cluster. */
-    if (!from->generated && from->type_oid >= FIRST_USER_OID && type_bytes > 2 &&
-        strcmp(from->type + type_bytes - 2, "[]") == 0)
-        return error_set(err, "0A000", "column \"%s\" is an array of a type that is not built in (%s)",
-                         from->name, from->type);
-    return true;
-}
-
-static bool fits_key(const struct relation *rel, const char *side, struct error *err)
-{
-    if (!rel->key_unique) {
-        error_set(err, "42P10", "the key (%s) of %s has no unique index in the %s", rel->key_columns,
-                  rel->qualified, side);
-        return error_hint(err, "CREATE UNIQUE INDEX CONCURRENTLY ON %s (%s), not partial.", rel->qualified,
-                          rel->key_columns);
-    }
-    for (size_t i = 0; i < rel->key_count; i++) {
-        if (!find_column(rel, rel->key_names[i])->not_null)
-            return error_set(err, "42P10", "column \"%s\" of the key may be null in the %s",
-                             rel->key_names[i], side);
-    }
-    if (rel->inheritance_children)
-        return error_set(err, "0A000",
-                         "%s has inheritance children in the %s: rows of theirs would not be seen",
-                         rel->qualified, side);
-    return true;
-}
-
-static bool fits_position(const struct relation *source, struct error *err)
-{
-    static const char *const integers[] = { "smallint", "integer", "bigint" };
-
-    for (size_t i = 0; i < source->column_count; i++) {
-        const struct relation_column *column = &source->columns[i];
-
-        if (!column->is_position)
-            continue;
-        if (!column->not_null)
-            return error_set(err, "0A000", "the position column \"%s\" may be null", column->name);
-        for (size_t k = 0; k < sizeof integers / sizeof integers[0]; k++) {
-            if (strcmp(column->type, integers[k]) == 0)
-                return true;
-        }
-        return error_set(err, "0A000", "the position column \"%s\" is a %s, not an integer", column->name,
-                         column->type);
-    }
-    error_set(err, "0A000", "table %s has no position column: there is no order to copy it in",
-              source->qualified);
-    return error_hint(err, "position_column of [events] names it.");
-}
-
-void relation_compare(const struct relation *source, const struct relation *target,
-                      bool (*differ)(void *who, const struct error *difference), void *who)
-{
-    struct error err;
-
-    if (strcmp(source->system_identifier, target->system_identifier) == 0 &&
-        source->database_oid == target->database_oid) {
-        error_set(&err, "22023", "source and target are the same database");
-        if (!differ(who, &err))
-            return;
-    }
-    if ((!fits_key(source, "source", &err) && !differ(who, &err)) ||
-        (!fits_key(target, "target", &err) && !differ(who, &err)) ||
-        (!fits_position(source, &err) && !differ(who, &err)))
-        return;
-    for (size_t i = 0; i < source->column_count; i++) {
-        if (!fits_copied(&source->columns[i], target, &err) && !differ(who, &err))
-            return;
-    }
-    for (size_t i = 0; i < target->column_count; i++) {
-        const struct relation_column *to = &target->columns[i];
-
-        if (find_column(source, to->name) != NULL || !to->not_null || to->has_default || to->generated)
-            continue;
-        error_set(&err, "42703",
-                  "column \"%s\" of the target is not null, has no default and is missing in "
-                  "the source",
-                  to->name);
-        if (!differ(who, &err))
-            return;
-    }
-}
-
-static bool keep_first(void *who, const struct error *difference)
-{
-    *(struct error *)who = *difference;
-    return false;
-}
-
-bool relation_fits(const struct relation *source, const struct relation *target, struct error *err)
-{
-    struct error first;
-
-    error_clear(&first);
-    relation_compare(source, target, keep_first, &first);
-    if (!error_is_set(&first))
-        return true;
-    *err = first;
-    return false;
 }
 
 bool relation_unchanged(struct pg *pg, const struct relation *rel, const struct event_names *names,
@@ -496,26 +457,6 @@ bool relation_unchanged(struct pg *pg, const struct relation *rel, const struct 
     same = relation_same_fingerprint(rel->qualified, rel->fingerprint, now, err);
     free(now);
     return same;
-}
-
-bool relation_same_fingerprint(const char *qualified, const char *before, const char *now, struct error *err)
-{
-    static const char *const parts[] = { "its columns", "the types of its columns", "its partitions",
-                                         "a rewritten or truncated file of it" };
-
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        size_t before_bytes = strcspn(before, "\n"), now_bytes = strcspn(now, "\n");
-
-        if (before_bytes != now_bytes || memcmp(before, now, now_bytes) != 0) {
-            error_set(err, "55000", "table %s has changed under the migration: %s", qualified, parts[i]);
-            error_detail(err, "was: %.*s; is: %.*s", (int)before_bytes, before, (int)now_bytes, now);
-            return error_hint(err, "Rows may have come or gone unseen: RESYNC MIGRATION compares both sides "
-                                   "and mends the target.");
-        }
-        before += before_bytes + (before[before_bytes] == '\n');
-        now += now_bytes + (now[now_bytes] == '\n');
-    }
-    return true;
 }
 
 bool relation_column_list(const struct relation *rel, const char *prefix, struct buf *out)

@@ -28,12 +28,21 @@ struct relation_column {
     bool is_tenant, is_position, is_event_id, is_version, is_stream;
 };
 
+struct relation_sequence {
+    char *column, *sequence; /* the latter quoted and qualified */
+};
+
 struct relation {
-    uint32_t oid;    /* 0: not read */
+    uint32_t oid; /* 0: not read */
+    bool companion;
     char *qualified; /* quoted: "public"."events" */
+    char *from;      /* the same; of a companion without a tenant column a sub-select, which has one:
+                        relation_append_from() */
     size_t column_count;
     struct relation_column *columns;
-    char *sequence;    /* of the position column, quoted and qualified; NULL: none */
+    char *sequence;        /* of the position column, quoted and qualified; NULL: none */
+    size_t sequence_count; /* of a companion: the columns that a sequence fills */
+    struct relation_sequence *sequences;
     char *key_columns; /* quoted, comma-separated: event_id, or stream columns + version */
     size_t key_count;
     char *key_names[9]; /* the same, one by one, not quoted */
@@ -48,6 +57,10 @@ struct relation {
 
 struct event_names;
 
+void relation_append_qualified(struct buf *out, const struct event_names *names);
+/* What stands behind FROM, without an alias. A companion without a tenant column is read with one more,
+ * NAMES_TENANT_OF_PARENT: the tenant of the parent's rows with the same values, NULL if there is none. */
+void relation_append_from(struct buf *out, const struct event_names *names);
 /* 42P01 if there is no such table, 42703 if a configured column is missing: say which store (`what`). */
 bool relation_read(struct pg *pg, const char *what, const struct event_names *names, struct relation *rel,
                    struct error *err);

@@ -1,5 +1,5 @@
 /* settings.h - what a migration is run with: the configuration, overridden by START … WITH and kept in
- * tenant_migrations.config; and the names of [events], split. Pure; any thread. */
+ * tenant_migrations.config. Pure; any thread. */
 #ifndef PGSHUNT_MIGRATE_SETTINGS_H
 #define PGSHUNT_MIGRATE_SETTINGS_H
 
@@ -19,9 +19,6 @@ void settings_settle(struct migration_settings *settings);
 void settings_write(const struct migration_settings *settings, struct buf *json);
 /* Names this program does not know are left out: a newer one may have written them. */
 bool settings_read(struct migration_settings *settings, const char *json, struct error *err);
-
-bool event_names_new(const struct config *config, struct event_names **names, struct error *err);
-void event_names_free(struct event_names *names); /* NULL is fine */
 
 /* `text` as a JSON string with its quotes. Control characters are escaped; the rest goes as it is (UTF-8). */
 void json_text(struct buf *out, const char *text);

@@ -148,14 +148,27 @@ static bool register_tap(void *who, struct error *err)
     return good;
 }
 
-static bool make_tap(struct migration *m, struct tap_text *text, struct error *err)
+/* One table a transaction, so that none waits for another with locks in hand. The event table comes last:
+ * its transaction writes down that the tap is there. */
+static bool make_triggers(struct migration *m, struct tap_text *text, struct error *err)
 {
     struct registering registering = { m, text };
 
+    for (size_t i = m->table_count; i-- > 0;) {
+        struct tap_table_text *table = &text->tables[i];
+
+        if (!ddl_setup(m->source_pg, &table->function, err) ||
+            !ddl_short(&(struct ddl_table)DDL_SOURCE(m, &m->tables[i].source), buf_text(&table->triggers),
+                       i == 0 ? register_tap : NULL, &registering, err))
+            return false;
+    }
+    return true;
+}
+
+static bool make_tap(struct migration *m, struct tap_text *text, struct error *err)
+{
     return failpoint("tap.before_install", err) && make_schema(m, err) &&
-           ddl_setup(m->source_pg, &text->sequences, err) && ddl_setup(m->source_pg, &text->function, err) &&
-           ddl_short(&(struct ddl_table)DDL_SOURCE(m), buf_text(&text->triggers), register_tap, &registering,
-                     err) &&
+           ddl_setup(m->source_pg, &text->sequences, err) && make_triggers(m, text, err) &&
            failpoint("tap.after_install", err) && tap_try(m, &text->names, err);
 }
 
@@ -236,28 +249,61 @@ static bool is_owners(void *who, struct error *err)
            error_set(err, "55000", "the tap on tenant \"%s\" is another migration's", owner->m->tenant);
 }
 
-static bool run_text(struct owner *owner, const char *text, bool short_locks, struct error *err)
+/* sql_tap_disable or sql_tap_drop, for one table. */
+static bool run_on_table(struct owner *owner, const char *text, const struct relation *table,
+                         struct error *err)
 {
     struct migration *m = owner->m;
     struct buf sql;
     bool good;
 
     buf_init(&sql);
-    tap_text_expand(m, text, &sql);
-    if (buf_failed(&sql))
-        good = error_no_memory(err);
-    else if (short_locks)
-        good = ddl_short(&(struct ddl_table)DDL_SOURCE(m), buf_text(&sql), is_owners, owner, err);
-    else
-        good = is_owners(owner, err) && ddl_setup(m->source_pg, &sql, err);
+    tap_text_expand_table(m, text, table->oid, &sql);
+    good = buf_failed(&sql)
+               ? error_no_memory(err)
+               : ddl_short(&(struct ddl_table)DDL_SOURCE(m, table), buf_text(&sql), is_owners, owner, err);
+    buf_done(&sql);
+    return good;
+}
+
+/* Whatever tables it stands on, also those that [events] does not declare any more; one a transaction. */
+static bool run_on_tables(struct owner *owner, const char *text, struct error *err)
+{
+    struct tap_names names;
+    PGresult *tables;
+    bool good = true;
+
+    tap_names_of(owner->m, &names);
+    tables = pg_query(owner->m->source_pg, sql_tap_tables, 2,
+                      (const char *[]){ owner->m->control_schema, names.function }, err);
+    if (tables == NULL)
+        return false;
+    for (int row = 0; good && row < PQntuples(tables); row++) {
+        const struct relation table = { .oid = (uint32_t)strtoul(PQgetvalue(tables, row, 0), NULL, 10),
+                                        .qualified = PQgetvalue(tables, row, 1) };
+
+        good = run_on_table(owner, text, &table, err);
+    }
+    PQclear(tables);
+    return good;
+}
+
+static bool forget(struct owner *owner, struct error *err)
+{
+    struct buf sql;
+    bool good;
+
+    buf_init(&sql);
+    tap_text_expand(owner->m, sql_tap_forget, &sql);
+    good = is_owners(owner, err) && ddl_setup(owner->m->source_pg, &sql, err);
     buf_done(&sql);
     return good;
 }
 
 static bool remove_tap(struct owner *owner, struct error *err)
 {
-    return sqltext_schema_ok(owner->m->control_schema, err) && run_text(owner, sql_tap_disable, true, err) &&
-           run_text(owner, sql_tap_drop, true, err) && run_text(owner, sql_tap_forget, false, err);
+    return sqltext_schema_ok(owner->m->control_schema, err) && run_on_tables(owner, sql_tap_disable, err) &&
+           run_on_tables(owner, sql_tap_drop, err) && forget(owner, err);
 }
 
 bool tap_remove(struct migration *m, struct error *err)

@@ -133,11 +133,12 @@ bool verifier_expand(const struct migration *m, const struct relation *rel, cons
                      int64_t segments, struct buf *out, struct error *err)
 {
     struct pieces p;
-    char tap[24];
+    char tap[24], relation[16];
     bool of_rows = text != sql_verify_streams;
 
     pieces_make(m, rel, segment, segments, &p);
     snprintf(tap, sizeof tap, "%" PRId64, tap_key(m->control_schema, m->tenant));
+    snprintf(relation, sizeof relation, "%u", rel->oid);
     sqltext_expand(
         out, text, m->control_schema,
         (const struct sqltext_value[]){ { "stream", buf_text(&p.stream) },
@@ -150,8 +151,9 @@ bool verifier_expand(const struct migration *m, const struct relation *rel, cons
                                         { "tenant_column", buf_text(&p.tenant) },
                                         { "segment", buf_text(&p.segment) },
                                         { "table", rel->qualified },
-                                        { "tap", tap } },
-        11);
+                                        { "tap", tap },
+                                        { "relation", relation } },
+        12);
     return pieces_done(&p) && !buf_failed(out) ? true : error_no_memory(err);
 }
 
