@@ -6,7 +6,8 @@
 -- Event types of the audit: migration_started, phase_changed, migration_paused, migration_resumed, migration_aborted,
 -- migration_completed, migration_failed, error_occurred, cutover_initiated, cutover_completed, cutover_rolled_back,
 -- verification_started, verification_completed, verification_failed, progress_checkpoint; and, of the same style,
--- owner_changed, route_announced, abort_requested, cutover_taken_back, cutover_report, target_recovered,
+-- owner_changed, route_announced, abort_requested, resume_requested,
+-- resume_withdrawn, cutover_taken_back, cutover_report, target_recovered,
 -- source_settled, route_changed_by_hand, migration_changed_by_hand. Entries that were written before this version keep
 -- the names they had.
 
@@ -149,14 +150,15 @@ BEGIN
     END IF;
     UPDATE tenant_migrations t SET
            state = p_to, owner_epoch = p_new_epoch,
-           paused_from = CASE WHEN p_to = 'paused' THEN p_from END,
+           paused_from = CASE WHEN p_to = 'paused' THEN p_from END, resume_requested_at = NULL,
            error_message = p_error->>'message', error_severity = p_error->>'severity',
            error_recoverability = p_error->>'recoverability',
            started_at = coalesce(t.started_at, CASE WHEN p_to = 'bulk_copy' THEN moment END),
            bulk_copy_started_at = coalesce(t.bulk_copy_started_at, CASE WHEN p_to = 'bulk_copy' THEN moment END),
            bulk_copy_completed_at = coalesce(t.bulk_copy_completed_at,
                                              CASE WHEN p_to = 'dual_write' THEN moment END),
-           dual_write_started_at = coalesce(t.dual_write_started_at, CASE WHEN p_to = 'dual_write' THEN moment END),
+           dual_write_started_at = CASE WHEN p_to = 'dual_write' AND p_from <> 'cutover_paused' THEN moment
+                                        ELSE t.dual_write_started_at END, -- a RESUME begins its time anew
            cutover_started_at = CASE WHEN p_to = 'cutover_paused' THEN moment ELSE t.cutover_started_at END,
            completed_at = CASE WHEN p_to IN ('migrated', 'failed', 'rolled_back') THEN moment END,
            updated_at = moment
@@ -387,6 +389,23 @@ BEGIN
            cutover_report = CASE WHEN p_column = 'cutover_report' THEN p_report ELSE cutover_report END
      WHERE id = p_id;
     PERFORM migration_audit(p_id, p_event, p_operator, p_report);
+END $$;
+
+-- RESUME, while max_concurrent_migrations others are under way: it is done when its turn comes, also after a restart.
+ALTER TABLE tenant_migrations ADD COLUMN resume_requested_at timestamptz;
+
+CREATE FUNCTION migration_want_resume(p_id uuid, p_epoch bigint, p_wanted boolean, p_operator text, p_reason text)
+RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    UPDATE tenant_migrations
+       SET resume_requested_at = CASE WHEN p_wanted THEN clock_timestamp() END, updated_at = clock_timestamp()
+     WHERE id = p_id AND owner_epoch = p_epoch AND state = 'paused';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('migration %s is no longer paused under epoch %s', p_id, p_epoch);
+    END IF;
+    PERFORM migration_audit(p_id, CASE WHEN p_wanted THEN 'resume_requested' ELSE 'resume_withdrawn' END, p_operator,
+                            jsonb_build_object('reason', p_reason));
 END $$;
 
 -- Nothing of the migration is left in its source but what is meant to stay.

@@ -1,8 +1,8 @@
 -- find_orphans.sql - migrations that this instance has to carry on: its own, and those of instances that are gone.
 -- A failed one is included while its abort has been asked for and its tap is not known to be gone; a migrated one until
 -- the source's guard has taken over from the shut tap (some at a time: each costs a thread).
--- $1 text: this instance, $2 text[]: the stores that it knows. Result: id.
-SELECT m.id
+-- $1 text: this instance, $2 text[]: the stores that it knows. Result: id, state.
+SELECT m.id, m.state
   FROM tenant_migrations m
   LEFT JOIN proxy_instances i ON i.instance_id = m.owner_instance
  WHERE (m.state IN ('pending', 'bulk_copy', 'dual_write', 'cutover_paused', 'paused')

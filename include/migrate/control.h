@@ -52,9 +52,11 @@ enum control_verb {
     CONTROL_CUTOVER, /* id, force, options; answered when the cutover has ended */
     CONTROL_CHECK_CUTOVER,
     CONTROL_CHECK_MIGRATION, /* tenant, from, to, options: what START would find; changes nothing */
-    CONTROL_ABORT, /* id, reason, purge */
-    CONTROL_FIND,  /* id (or a unique prefix): one row (id, tenant_id, state, progress_percentage,
-                      events_copied, total_events, sync_lag_events, error_message); WATCH and WAIT poll it */
+    CONTROL_ABORT,  /* id, reason, purge */
+    CONTROL_PAUSE,  /* id, reason; answered when the migration rests */
+    CONTROL_RESUME, /* id, reason; answered when it goes on, or waits for its turn */
+    CONTROL_FIND,   /* id (or a unique prefix): one row (id, tenant_id, state, progress_percentage,
+                       events_copied, total_events, sync_lag_events, error_message); WATCH and WAIT poll it */
     CONTROL_SHOW_SHAPES,
     CONTROL_CHECK_COVERAGE,
     CONTROL_ACCEPT_SHAPE,   /* id: its number; reason */

@@ -11,6 +11,10 @@
         { "progress_percentage", ROWS_FLOAT8 }, { "events_copied", ROWS_INT8 }, { "total_events", ROWS_INT8 }, \
         { "sync_lag_events", ROWS_INT8 }, { "error_message", ROWS_TEXT })
 
+/* What PAUSE and RESUME have come to. */
+#define STATE_COLUMNS COLUMNS({ "id", ROWS_UUID }, { "tenant_id", ROWS_TEXT }, { "state", ROWS_TEXT }, \
+        { "paused_from", ROWS_TEXT }, { "events_copied", ROWS_INT8 })
+
 static const struct command_info commands[] = {
     { COMMAND_SHOW_HELP, "SHOW HELP", "SHOW", "these commands",
       COLUMNS({ "command", ROWS_TEXT }, { "description", ROWS_TEXT }) },
@@ -101,6 +105,10 @@ static const struct command_info commands[] = {
     { COMMAND_ABORT_MIGRATION, "ABORT MIGRATION 'id' [REASON 'reason'] [PURGE TARGET]", "ABORT MIGRATION",
       "ends a migration; the tenant stays where it is; PURGE TARGET: and its rows in the target are deleted",
       COLUMNS({ "id", ROWS_UUID }, { "state", ROWS_TEXT }) },
+    { COMMAND_PAUSE_MIGRATION, "PAUSE MIGRATION 'id' [REASON 'reason']", "PAUSE MIGRATION",
+      "stops copying or mirroring; changes go on being captured, the application notices nothing", STATE_COLUMNS },
+    { COMMAND_RESUME_MIGRATION, "RESUME MIGRATION 'id' [REASON 'reason']", "RESUME MIGRATION",
+      "goes on with what was paused, by an operator or by itself", STATE_COLUMNS },
     { COMMAND_WATCH_MIGRATION, "WATCH MIGRATION 'id'", "WATCH MIGRATION",
       "a notice for every change; ends with the migration or its cutover, or when cancelled", FOUND_COLUMNS },
     { COMMAND_WAIT_MIGRATION, "WAIT MIGRATION 'id' FOR state [TIMEOUT seconds]", "WAIT MIGRATION",
@@ -167,3 +175,4 @@ static const struct command_info commands[] = {
 
 #undef COLUMNS
 #undef FOUND_COLUMNS
+#undef STATE_COLUMNS

@@ -412,6 +412,8 @@ static const struct work {
     [COMMAND_CHECK_MIGRATION] = { .asks = CONTROL_CHECK_MIGRATION },
     [COMMAND_CHECK_CUTOVER] = { .asks = CONTROL_CHECK_CUTOVER },
     [COMMAND_ABORT_MIGRATION] = { .asks = CONTROL_ABORT },
+    [COMMAND_PAUSE_MIGRATION] = { .asks = CONTROL_PAUSE },
+    [COMMAND_RESUME_MIGRATION] = { .asks = CONTROL_RESUME },
     [COMMAND_WATCH_MIGRATION] = { .start = start_watch },
     [COMMAND_WAIT_MIGRATION] = { .start = start_wait },
     [COMMAND_EXPLAIN_ROUTE] = { .start = start_explain },

@@ -330,7 +330,11 @@ bool check_answer_quickly(struct runner *r, struct control_request *request)
         error_detail(
             &err,
             "invalid_state_transition: a cutover begins in dual_write, when CHECK CUTOVER finds no blocker");
-        error_hint(&err, "CHECK CUTOVER '%s' tells what is missing.", r->id);
+        error_hint(&err,
+                   r->state == MIGRATION_PAUSED
+                       ? "RESUME MIGRATION '%.8s', then wait until CHECK CUTOVER is content."
+                       : "CHECK CUTOVER '%s' tells what is missing.",
+                   r->id);
         runner_answer(request, NULL, &err);
         return true;
     default:

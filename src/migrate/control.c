@@ -38,9 +38,11 @@ static void take_news(struct control *c, struct runner_letter *news)
         control_take_publication(c, news);
         return;
     case RUNNER_SLOT:
-        LL_APPEND(c->slots, &news->letter);
-        control_grant_slots(c);
+        control_take_slot(c, news);
         return;
+    case RUNNER_REST:
+        control_free_slot(c, news->migration);
+        break;
     case RUNNER_SWITCHED:
         running = control_find_running(c, news->migration);
         if (running != NULL) {
@@ -388,7 +390,7 @@ static const char *control_conninfo(const struct config *config, const struct st
 static void control_free(struct control *c)
 {
     struct letter *letter, *next;
-    struct letter *lists[] = { c->publishing, c->slots, c->requests, c->asking };
+    struct letter *lists[] = { c->publishing, c->requests, c->asking };
 
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         LL_FOREACH_SAFE(lists[i], letter, next)

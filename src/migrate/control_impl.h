@@ -17,7 +17,10 @@ enum { CONTROL_INSTANCE_BYTES = 200 };
 struct running {
     struct runner *runner;
     bool ended, has_slot;
-    bool switched; /* its tenant has moved: it takes no requests any more */
+    bool resumes;         /* it was paused: goes before those that have not begun */
+    struct letter *asks;  /* RUNNER_SLOT, not granted yet; NULL: none */
+    uint64_t expected_ms; /* pending since before our start: it asks until then, and others wait for it */
+    bool switched;        /* its tenant has moved: it takes no requests any more */
     struct running *next;
 };
 
@@ -48,7 +51,6 @@ struct control {
 
     struct running *running;
     struct letter *publishing; /* struct runner_letter: PUBLISH, not applied everywhere yet */
-    struct letter *slots;      /* struct runner_letter: SLOT, not granted yet */
     struct letter *requests;   /* struct control_request */
     bool stopping;
 
@@ -75,9 +77,11 @@ void control_take_notifies(struct control *c); /* what other instances and peopl
 
 /* control_runners.c */
 struct running *control_find_running(struct control *c, const char *id); /* NULL: there is none */
-void control_start_runner(struct control *c, const char *id,
-                          struct control_request *request); /* takes the request (NULL: none) over */
+/* Takes the request (NULL: none) over. NULL: it could not, and has been answered. */
+struct running *control_start_runner(struct control *c, const char *id, struct control_request *request);
 void control_grant_slots(struct control *c);
+void control_take_slot(struct control *c, struct runner_letter *news); /* takes the letter */
+void control_free_slot(struct control *c, const char *id);             /* it is paused */
 void control_join_ended(struct control *c);
 bool control_adopt_orphans(struct control *c, struct error *err);
 void control_stop_runners(struct control *c);

@@ -67,8 +67,8 @@ static void pass_to_runner(struct control *c, struct control_request *request,
     runner_answer(request, NULL, &err);
 }
 
-static bool show(struct control *c, struct control_request *request,
-                 const struct found_migration *found, struct rows **rows, struct error *err)
+static bool show(struct control *c, struct control_request *request, const struct found_migration *found,
+                 struct rows **rows, struct error *err)
 {
     switch (request->verb) {
     case CONTROL_SHOW_STORES:
@@ -99,13 +99,13 @@ static bool names_a_migration(enum control_verb verb)
 {
     return verb == CONTROL_SHOW_MIGRATION || verb == CONTROL_SHOW_LAG || verb == CONTROL_SHOW_AUDIT ||
            verb == CONTROL_CUTOVER || verb == CONTROL_CHECK_CUTOVER || verb == CONTROL_ABORT ||
-           verb == CONTROL_FIND;
+           verb == CONTROL_PAUSE || verb == CONTROL_RESUME || verb == CONTROL_FIND;
 }
 
 static bool is_for_runner(enum control_verb verb)
 {
     return verb == CONTROL_SHOW_LAG || verb == CONTROL_CUTOVER || verb == CONTROL_CHECK_CUTOVER ||
-           verb == CONTROL_ABORT;
+           verb == CONTROL_ABORT || verb == CONTROL_PAUSE || verb == CONTROL_RESUME;
 }
 
 static bool needs_ledger(enum control_verb verb)

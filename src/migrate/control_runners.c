@@ -9,6 +9,8 @@
 #include "migrate/sqltext.h"
 #include "sql_embedded.h"
 
+enum { EXPECTED_MS = 5000 };
+
 struct running *control_find_running(struct control *c, const char *id)
 {
     struct running *at;
@@ -19,31 +21,78 @@ struct running *control_find_running(struct control *c, const char *id)
     }
     return NULL;
 }
-void control_grant_slots(struct control *c)
+
+static void free_running(struct running *running)
 {
-    int64_t most = config_number(c->setup.config, CONFIG_MAX_CONCURRENT_MIGRATIONS), used = 0;
-    struct running *at;
-    struct letter *letter, *next;
-
-    LL_FOREACH(c->running, at)
-        used += at->has_slot;
-    LL_FOREACH_SAFE(c->slots, letter, next) {
-        struct running *running = control_find_running(c, ((struct runner_letter *)letter)->migration);
-
-        if (used >= most)
-            return;
-        LL_DELETE(c->slots, letter);
-        letter->next = NULL;
-        if (running != NULL) {
-            running->has_slot = true;
-            used++;
-        }
-        letter_reply(letter);
-    }
+    letter_drop(running->asks);
+    free(running);
 }
 
+/* --- slots -------------------------------------------------------------------------------------------- */
+
+/* false: it is another's turn, who has only not come to ask for it. */
+static bool grant_next(struct control *c, bool resumes, int64_t *free_slots)
+{
+    struct running *at;
+
+    LL_FOREACH(c->running, at) {
+        struct letter *asks = at->asks;
+
+        if (*free_slots <= 0 || (!resumes && asks == NULL && clock_ms() < at->expected_ms))
+            return false;
+        if (asks == NULL || at->resumes != resumes)
+            continue;
+        at->has_slot = true;
+        at->asks = NULL;
+        --*free_slots;
+        letter_reply(asks);
+    }
+    return true;
+}
+
+/* In the order of their START; what was paused goes first. */
+void control_grant_slots(struct control *c)
+{
+    int64_t free_slots = config_number(c->setup.config, CONFIG_MAX_CONCURRENT_MIGRATIONS);
+    struct running *at;
+
+    LL_FOREACH(c->running, at)
+        free_slots -= at->has_slot;
+    if (grant_next(c, true, &free_slots))
+        grant_next(c, false, &free_slots);
+}
+
+void control_take_slot(struct control *c, struct runner_letter *news)
+{
+    struct running *running = control_find_running(c, news->migration);
+
+    if (running == NULL) {
+        letter_drop(&news->letter);
+        return;
+    }
+    letter_drop(running->asks);
+    running->asks = &news->letter;
+    running->resumes = news->resumes;
+    running->expected_ms = 0;
+    control_grant_slots(c);
+}
+
+void control_free_slot(struct control *c, const char *id)
+{
+    struct running *running = control_find_running(c, id);
+
+    if (running == NULL)
+        return;
+    running->has_slot = false;
+    letter_drop(running->asks);
+    running->asks = NULL;
+    control_grant_slots(c);
+}
+
+/* --- runners ------------------------------------------------------------------------------------------ */
+
 /* Takes the request (NULL: none) over. */
-void control_start_runner(struct control *c, const char *id, struct control_request *request)
+struct running *control_start_runner(struct control *c, const char *id, struct control_request *request)
 {
     struct running *running = calloc(1, sizeof *running);
     struct error err;
@@ -51,31 +100,44 @@ void control_start_runner(struct control *c, const char *id, struct control_requ
     if (running == NULL) {
         error_no_memory(&err);
         runner_answer(request, NULL, &err);
-        return;
+        return NULL;
     }
     if (!runner_start(&c->runner_setup, id, request, &running->runner, &err)) {
         log_error(c->setup.log, LOG_ERROR, "control", &err, "starting the runner of migration %s", id);
         free(running);
-        return;
+        return NULL;
     }
     LL_APPEND(c->running, running);
+    return running;
 }
 
 void control_join_ended(struct control *c)
 {
     struct running *running, *next;
-    bool freed = false;
 
     LL_FOREACH_SAFE(c->running, running, next) {
         if (!running->ended)
             continue;
         LL_DELETE(c->running, running);
         runner_join(running->runner);
-        free(running);
-        freed = true;
+        free_running(running);
     }
-    if (freed)
-        control_grant_slots(c);
+    control_grant_slots(c); /* also when somebody has not asked in time */
+}
+
+/* What is under way has its slot, whatever else there is; what is pending asks soon, in no order of its own.
+ */
+static void adopt(struct control *c, const char *id, const char *state)
+{
+    enum migration_state known;
+    struct running *running = control_start_runner(c, id, NULL);
+
+    if (running == NULL || !migration_state_parse(state, &known))
+        return;
+    running->has_slot =
+        known == MIGRATION_BULK_COPY || known == MIGRATION_DUAL_WRITE || known == MIGRATION_CUTOVER_PAUSED;
+    if (known == MIGRATION_PENDING)
+        running->expected_ms = clock_ms() + EXPECTED_MS;
 }
 
 /* Migrations without a runner that are ours to carry on: after a start, or when another instance is gone. */
@@ -98,7 +160,7 @@ bool control_adopt_orphans(struct control *c, struct error *err)
         return false;
     for (int row = 0; row < PQntuples(result); row++) {
         if (control_find_running(c, PQgetvalue(result, row, 0)) == NULL)
-            control_start_runner(c, PQgetvalue(result, row, 0), NULL);
+            adopt(c, PQgetvalue(result, row, 0), PQgetvalue(result, row, 1));
     }
     PQclear(result);
     c->orphans_next_ms = clock_ms() + c->lease_ms;
@@ -118,6 +180,6 @@ void control_stop_runners(struct control *c)
     LL_FOREACH_SAFE(c->running, running, next) {
         LL_DELETE(c->running, running);
         runner_join(running->runner);
-        free(running);
+        free_running(running);
     }
 }

@@ -262,8 +262,9 @@ static bool read_record(const PGresult *result, struct migration_record *record,
     record->events_copied = number_at(result, 8);
     record->dual_write_ms = (uint64_t)number_at(result, 9);
     record->abort_requested = flag_at(result, 10);
-    copy_text(record->operator_name, sizeof record->operator_name, result, 11);
-    copy_text(record->config, sizeof record->config, result, 12);
+    record->resume_requested = flag_at(result, 11);
+    copy_text(record->operator_name, sizeof record->operator_name, result, 12);
+    copy_text(record->config, sizeof record->config, result, 13);
     return true;
 }
 

@@ -41,6 +41,7 @@ struct migration_record {
     int64_t total_events, events_copied;
     uint64_t dual_write_ms; /* how long ago dual_write began; 0: not yet */
     bool abort_requested;
+    bool resume_requested;  /* paused, and waits for its turn to go on */
     char operator_name[64]; /* who started it */
     char config[2048];      /* JSON */
 };

@@ -106,3 +106,25 @@ bool ledger_settled(struct ledger *ledger, const char *id, struct error *err)
 {
     return pg_run(ledger_pg(ledger), "SELECT migration_settled($1)", 1, &id, err);
 }
+
+static bool wish(struct ledger *ledger, const char *id, uint64_t epoch, bool wanted,
+                 const char *operator_name, const char *reason, struct error *err)
+{
+    struct number number;
+    const char *const values[] = { id, number_text(&number, (int64_t)epoch), wanted ? "t" : "f",
+                                   operator_name, reason };
+
+    return pg_run(ledger_pg(ledger), "SELECT migration_want_resume($1, $2, $3, $4, $5)", 5, values, err);
+}
+
+bool ledger_want_resume(struct ledger *ledger, const char *id, uint64_t epoch, const char *operator_name,
+                        const char *reason, struct error *err)
+{
+    return wish(ledger, id, epoch, true, operator_name, reason, err);
+}
+
+bool ledger_unwant_resume(struct ledger *ledger, const char *id, uint64_t epoch, const char *operator_name,
+                          const char *reason, struct error *err)
+{
+    return wish(ledger, id, epoch, false, operator_name, reason, err);
+}

@@ -26,6 +26,11 @@ bool ledger_report(struct ledger *ledger, const char *id, enum ledger_report wha
 bool ledger_write_failed(struct ledger *ledger, const char *id, int64_t entries, const struct error *why,
                          struct error *err);
 bool ledger_write_recovered(struct ledger *ledger, const char *id, struct error *err);
+/* RESUME, while there is no free slot; and PAUSE, which takes that back. */
+bool ledger_want_resume(struct ledger *ledger, const char *id, uint64_t epoch, const char *operator_name,
+                        const char *reason, struct error *err);
+bool ledger_unwant_resume(struct ledger *ledger, const char *id, uint64_t epoch, const char *operator_name,
+                          const char *reason, struct error *err);
 /* Nothing is left to do at the source. */
 bool ledger_settled(struct ledger *ledger, const char *id, struct error *err);
 

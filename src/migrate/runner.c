@@ -1,22 +1,21 @@
 /* runner.c - the thread that carries one migration through its states.
  * Owns:   one migration: its connections, its gates' orders, its row while it holds the lock and the epoch.
  * Leaves: letters and publishing to runner_post.c, claim, connections, gates and tap to runner_own.c, mirror
- * and verification to runner_mirror.c, abort and failure to runner_exit.c; the checks of START to start.c,
- * CHECK CUTOVER and LAG to check.c, the cutover to cutover.c. Thread: its own; everything reaches it by
- * letter. Start at: steps[], then carry_on(). */
+ * and verification to runner_mirror.c, orders to runner_orders.c, abort and failure to runner_exit.c; the
+ * checks of START to start.c, CHECK CUTOVER and LAG to check.c, the cutover to cutover.c. Thread: its own;
+ * everything reaches it by letter. Start at: steps[], then carry_on(). */
 #include "migrate/runner.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 #include "base/clock.h"
 #include "base/failpoint.h"
-#include "migrate/check.h"
 #include "migrate/copier.h"
 #include "migrate/cutover.h"
+#include "migrate/runner_orders.h"
 
 enum {
     RETRY_MS_MIN = 100,
@@ -59,16 +58,25 @@ static bool enter_next(struct runner *r, enum migration_state to, const char *ev
     return runner_enter(r, to, r->m.epoch, event, NULL, NULL, NULL, NULL, NULL, err);
 }
 
-static bool slot_given(struct runner *r)
+/* Questions are answered meanwhile. */
+static bool await_slot(struct runner *r, struct error *err)
 {
-    return r->slot;
+    if (!r->slot_asked && !runner_tell_control(r, RUNNER_SLOT, NULL, err))
+        return false;
+    r->slot_asked = true;
+    orders_serve(r);
+    if (!r->slot && !r->interrupted && !r->look)
+        pg_nap(&r->m.wake, 1000);
+    return true;
 }
 
 /* The gates' way: the route says bulk_copy everywhere before the tap is put in; the state does when it
  * stands. */
 static bool step_pending(struct runner *r, struct error *err)
 {
-    if (!runner_await(r, slot_given, 0, "a slot", err) || !failpoint("runner.before_bulk_copy", err) ||
+    if (!r->slot)
+        return await_slot(r, err);
+    if (!failpoint("runner.before_bulk_copy", err) ||
         !ledger_announce(r->ledger, r->id, r->m.epoch, &r->routed, err))
         return false;
     r->announced = true;
@@ -107,33 +115,6 @@ static bool step_bulk_copy(struct runner *r, struct error *err)
            runner_publish(r, clock_ms() + LETTER_TIMEOUT_MS, err);
 }
 
-/* Both ways of a cutover end with a publication that every loop has applied, and open gates. */
-static void end_move(struct runner *r)
-{
-    if (r->state == MIGRATION_DUAL_WRITE && !r->tap_to_open && !r->settling)
-        cutover_end_move(r);
-}
-
-/* Serves what has been asked; a cutover among it may end the migration. */
-static void serve(struct runner *r)
-{
-    struct letter *letter;
-
-    while ((letter = r->requests) != NULL && !r->interrupted && !r->over) {
-        struct control_request *request = (struct control_request *)letter;
-
-        LL_DELETE(r->requests, letter);
-        letter->next = NULL;
-        if (check_answer_quickly(r, request))
-            continue;
-        if (request->verb == CONTROL_CUTOVER)
-            cutover_run(r, request);
-        else
-            check_answer(r, request);
-        end_move(r);
-    }
-}
-
 /* Until the doorbell rings, somebody asks for something, or the timer for hidden writers is over. */
 static void rest(struct runner *r, uint64_t since_ms)
 {
@@ -159,9 +140,9 @@ static bool too_long(struct runner *r, struct error *err)
         return true;
     error_set(&why, "57014", "dual write has gone on for more than %" PRId64 " minutes",
               r->m.settings.dual_write_timeout_minutes);
-    error_hint(&why, "ABORT MIGRATION '%s', or start it again with a longer dual_write_timeout_minutes.",
+    error_hint(&why, "RESUME MIGRATION '%.8s' gives it that time again; or CUTOVER earlier, or ABORT.",
                r->id);
-    return runner_pause(r, &why, err);
+    return runner_pause(r, &why, NULL, err);
 }
 
 /* The data plane's part of a round; a failure of the target is the breaker's business. */
@@ -199,7 +180,7 @@ static bool step_dual_write(struct runner *r, struct error *err)
     if ((r->m.source_pg != NULL && !pg_is_broken(r->m.source_pg) && !runner_read_lag(r, err)) ||
         !runner_write_progress(r, err))
         return false;
-    serve(r);
+    orders_serve(r);
     if (r->over || r->interrupted || r->state != MIGRATION_DUAL_WRITE)
         return true;
     if (!too_long(r, err))
@@ -217,15 +198,6 @@ static bool step_cutover_paused(struct runner *r, struct error *err)
            runner_order_gates(r, GATE_CLOSE, clock_ms() + LETTER_TIMEOUT_MS, err) && cutover_recover(r, err);
 }
 
-static bool step_paused(struct runner *r, struct error *err)
-{
-    (void)err;
-    serve(r);
-    if (!r->interrupted && !r->look)
-        pg_nap(&r->m.wake, 1000);
-    return true;
-}
-
 static bool step_ended(struct runner *r, struct error *err)
 {
     (void)err;
@@ -237,7 +209,7 @@ static bool (*const steps[MIGRATION_STATES])(struct runner *r, struct error *err
     [MIGRATION_PENDING] = step_pending,       [MIGRATION_BULK_COPY] = step_bulk_copy,
     [MIGRATION_DUAL_WRITE] = step_dual_write, [MIGRATION_CUTOVER_PAUSED] = step_cutover_paused,
     [MIGRATION_MIGRATED] = step_ended,        [MIGRATION_FAILED] = step_ended,
-    [MIGRATION_ROLLED_BACK] = step_ended,     [MIGRATION_PAUSED] = step_paused,
+    [MIGRATION_ROLLED_BACK] = step_ended,     [MIGRATION_PAUSED] = orders_step_paused,
 };
 
 /* --- the story --- */
@@ -291,8 +263,9 @@ static void on_failure(struct runner *r, struct error *err)
         back_off(r);
         return;
     }
-    if (error_is(err, "55000") && migration_may_move(r->state, MIGRATION_PAUSED) ? !runner_pause(r, &why, err)
-                                                                                 : !runner_fail(r, &why, err))
+    if (error_is(err, "55000") && migration_may_move(r->state, MIGRATION_PAUSED)
+            ? !runner_pause(r, &why, NULL, err)
+            : !runner_fail(r, &why, err))
         back_off(r);
 }
 
@@ -312,10 +285,13 @@ static void carry_on(struct runner *r)
             fine = runner_abort(r, &err);
         else if (fine && r->look)
             fine = runner_obey(r, &err);
+        else if (fine && r->pause != NULL)
+            fine = orders_pause(r, &err);
         else if (fine)
             fine = steps[r->state](r, &err);
         runner_letters(r);
-        end_move(r);
+        if (r->state == MIGRATION_DUAL_WRITE && !r->tap_to_open && !r->settling)
+            cutover_end_move(r); /* a way back has come to its end */
         if (fine) {
             r->retry_wait_ms = 0;
         } else {
@@ -326,20 +302,11 @@ static void carry_on(struct runner *r)
 
 void runner_refuse_requests(struct runner *r)
 {
-    struct letter *letter, *next;
     struct error err;
 
     error_set(&err, "57P01", "the migration's runner has ended in state %s", migration_state_name(r->state));
     runner_letters(r);
-    LL_FOREACH_SAFE(r->requests, letter, next) {
-        LL_DELETE(r->requests, letter);
-        runner_answer((struct control_request *)letter, NULL, &err);
-    }
-    runner_answer(r->abort, NULL, &err);
-    r->abort = NULL;
-    if (r->start != NULL)
-        runner_answer(r->start, NULL, &err);
-    r->start = NULL;
+    orders_refuse(r, &err);
 }
 
 /* However it ended: no gate of ours stays, and no tap of a migration that somebody has ended by hand. */
@@ -366,7 +333,7 @@ static void *runner_main(void *who)
     } else if (r->start != NULL && !runner_begin(r, &err)) {
         runner_answer(r->start, NULL, &err);
         r->start = NULL;
-    } else if (runner_tell_control(r, RUNNER_SLOT, NULL, &err)) {
+    } else {
         carry_on(r);
         leave(r);
     }
@@ -399,6 +366,11 @@ static void runner_free(struct runner *r)
     free(r);
 }
 
+void runner_reset_breaker(struct runner *r)
+{
+    breaker_init(&r->breaker, BREAKER_FAILURES, BREAKER_OPEN_MS, BREAKER_TRIALS);
+}
+
 static void runner_init(struct runner *r, const struct runner_setup *setup, const char *id)
 {
     r->kept = *setup;
@@ -412,7 +384,7 @@ static void runner_init(struct runner *r, const struct runner_setup *setup, cons
     r->m.log = setup->log;
     r->m.wake = (struct pg_wake){ mailbox_fd(r->mailbox), runner_letters, r };
     r->cursor.high = -1;
-    breaker_init(&r->breaker, BREAKER_FAILURES, BREAKER_OPEN_MS, BREAKER_TRIALS);
+    runner_reset_breaker(r);
 }
 
 bool runner_start(const struct runner_setup *setup, const char *id, struct control_request *request,

@@ -35,6 +35,7 @@ enum runner_news {
     RUNNER_PUBLISH, /* runner → control: the tenant's route is this now; answered when every loop has applied
                        it */
     RUNNER_SLOT, /* runner → control: may I copy? answered when fewer than max_concurrent_migrations do */
+    RUNNER_REST, /* runner → control: I am paused, and leave my slot to others */
     RUNNER_SWITCHED, /* runner → control: the tenant has moved; only its source is still tidied up */
     RUNNER_ENDED,    /* runner → control: join me */
     RUNNER_LOOK,     /* control → runner: somebody changed your row by hand */
@@ -45,6 +46,7 @@ struct runner_letter {
     char migration[UUID_TEXT_BYTES];
     struct route route; /* PUBLISH */
     uint64_t sequence;  /* PUBLISH: control's own */
+    bool resumes;       /* SLOT: it was paused */
 };
 
 /* `request` a START: it is checked, written down and answered. An errand (CHECK MIGRATION …): it is answered, and
@@ -73,7 +75,7 @@ struct runner {
     struct control_request *start; /* START, until it is answered */
 
     struct migration m;
-    enum migration_state state;
+    enum migration_state state, paused_from;
     char operator_name[64];      /* who started it */
     struct ledger *ledger;       /* NULL: lost */
     struct ledger_routed routed; /* the route's last change */
@@ -97,12 +99,17 @@ struct runner {
     bool stopping;
     bool interrupted; /* what is under way shall be abandoned: STOP, ABORT, a forced CUTOVER */
     bool critical;    /* ... but not now: a cutover is beyond its point of return */
-    bool rung, look, slot, publishing;
+    bool rung, look, slot, slot_asked, publishing;
     int32_t rung_pids[RUNG_MAX];
     size_t rung_count;
     struct letter *requests;       /* waiting to be served, oldest first; utlist's single links */
     struct control_request *abort; /* the ABORT under way */
     bool abort_requested, abort_written;
+    struct control_request *pause, *resume; /* PAUSE until it rests, RESUME until its turn has come */
+    bool at_rest;                           /* paused, and gates, connections and slot are given back */
+    bool resume_wanted;
+    uint64_t resume_asked_ms;
+    char resume_operator[64], resume_reason[256];
     bool purge_requested; /* ABORT … PURGE TARGET; forgotten by a restart: what is left is then refused by
                              START */
 
@@ -148,6 +155,7 @@ bool runner_mirror(struct runner *r, bool *more, struct error *err);
 
 void runner_log(struct runner *r, enum log_level level, const char *event, const char *operation,
                 uint64_t duration_ms, int64_t events, const struct error *err);
+void runner_reset_breaker(struct runner *r);
 void runner_refuse_requests(struct runner *r); /* whoever still asks something of a migration that is over */
 void runner_answer(struct control_request *request, struct rows *rows, const struct error *err);
 
@@ -175,7 +183,10 @@ bool runner_verify_all(struct runner *r, struct error *err);    /* once, and aga
 bool runner_verify_behind(struct runner *r, struct error *err); /* what the mirror has applied */
 /* runner_exit.c */
 void runner_drop_gates(struct runner *r);
-bool runner_pause(struct runner *r, const struct error *why, struct error *err);
+/* The row only: orders_step_paused() does the rest. `why`: it happens by itself; `request`: who has ordered
+ * it. */
+bool runner_pause(struct runner *r, const struct error *why, const struct control_request *request,
+                  struct error *err);
 bool runner_fail(struct runner *r, const struct error *why, struct error *err);
 void runner_try_remove_tap(struct runner *r);
 bool runner_abort(struct runner *r, struct error *err);

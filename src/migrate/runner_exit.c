@@ -8,6 +8,7 @@
 #include "base/failpoint.h"
 #include "migrate/cutover.h"
 #include "migrate/purge.h"
+#include "migrate/settings.h"
 #include "migrate/tap.h"
 
 /* --- ways out --- */
@@ -21,15 +22,30 @@ void runner_drop_gates(struct runner *r)
         log_error(r->setup->log, LOG_ERROR, "runner", &err, "migration %s: dropping its gates", r->id);
 }
 
-bool runner_pause(struct runner *r, const struct error *why, struct error *err)
+bool runner_pause(struct runner *r, const struct error *why, const struct control_request *request,
+                  struct error *err)
 {
-    if (!runner_enter(r, MIGRATION_PAUSED, r->m.epoch, "migration_paused", NULL, NULL, why, "error",
-                      "recoverable", err))
+    enum migration_state from = r->state;
+    struct buf details;
+    bool fine;
+
+    buf_init(&details);
+    buf_append_text(&details, "{\"reason\": ");
+    if (request == NULL || request->reason == NULL)
+        buf_append_text(&details, "null");
+    else
+        json_text(&details, request->reason);
+    buf_append_text(&details, "}");
+    fine = !buf_failed(&details) || error_no_memory(err);
+    fine = fine && runner_enter(r, MIGRATION_PAUSED, r->m.epoch, "migration_paused",
+                                request == NULL ? NULL : request->operator_name, buf_text(&details), why,
+                                why == NULL ? NULL : "error", why == NULL ? NULL : "recoverable", err);
+    buf_done(&details);
+    if (!fine)
         return false;
-    runner_log(r, LOG_WARN, "Migration paused", "pause", 0, r->cursor.events, why);
-    if (!runner_publish(r, clock_ms() + LETTER_TIMEOUT_MS, err))
-        return false;
-    runner_drop_gates(r);
+    r->paused_from = from;
+    r->at_rest = false;
+    runner_log(r, why == NULL ? LOG_INFO : LOG_WARN, "Migration paused", "pause", 0, r->cursor.events, why);
     return true;
 }
 

@@ -31,6 +31,8 @@ static bool take_record(struct runner *r, const struct migration_record *record,
     memcpy(r->m.tenant, record->tenant, sizeof r->m.tenant);
     memcpy(r->operator_name, record->operator_name, sizeof r->operator_name);
     r->state = record->state;
+    r->paused_from = record->paused_from;
+    r->resume_wanted = record->resume_requested;
     r->m.epoch = record->epoch;
     r->total_events = record->total_events;
     if (r->cursor.events == 0)
@@ -63,7 +65,7 @@ static bool claim(struct runner *r, struct error *err)
                          migration_state_name(r->state));
     }
     /* Whatever was done under the old epoch is refused from now on: everything is claimed again. */
-    r->connected = r->abort_written = r->announced = r->guards_checked = false;
+    r->connected = r->abort_written = r->announced = r->guards_checked = r->at_rest = false;
     r->gates_claimed = false;
     if (!take_record(r, &record, err))
         return false;

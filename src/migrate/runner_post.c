@@ -6,11 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 #include "base/clock.h"
-#include "migrate/check.h"
 #include "migrate/others.h"
+#include "migrate/runner_orders.h"
 
 /* --- letters --- */
 
@@ -43,28 +42,6 @@ static void note_ring(struct runner *r, int32_t pid)
         r->rung_pids[r->rung_count++] = pid; /* a pid that finds no room rings again with its next commit */
 }
 
-static void take_request(struct runner *r, struct control_request *request)
-{
-    struct error err;
-
-    if (request->verb == CONTROL_ABORT) {
-        if (r->abort != NULL) {
-            error_set(&err, "55000", "migration %s is being aborted already", r->id);
-            runner_answer(request, NULL, &err);
-            return;
-        }
-        r->abort = request;
-        r->purge_requested = r->purge_requested || request->purge;
-        r->abort_requested = r->interrupted = true;
-        return;
-    }
-    if (request->verb == CONTROL_CUTOVER && request->force && r->verifying)
-        r->interrupted = true;
-    else if (check_answer_quickly(r, request))
-        return;
-    LL_APPEND(r->requests, &request->letter);
-}
-
 static void take_news(struct runner *r, struct runner_letter *letter)
 {
     switch (letter->news) {
@@ -77,6 +54,7 @@ static void take_news(struct runner *r, struct runner_letter *letter)
     case RUNNER_LOOK:
         r->look = true;
         break;
+    case RUNNER_REST:
     case RUNNER_SWITCHED:
     case RUNNER_ENDED:
         break;
@@ -99,7 +77,7 @@ bool runner_letters(void *who)
             letter_drop(letter);
             break;
         case LETTER_CONTROL:
-            take_request(r, (struct control_request *)letter);
+            orders_take(r, (struct control_request *)letter);
             break;
         case LETTER_RUNNER:
             take_news(r, (struct runner_letter *)letter);
@@ -149,9 +127,11 @@ bool runner_tell_control(struct runner *r, enum runner_news news, const struct r
         return error_no_memory(err);
     letter->letter.kind = LETTER_RUNNER;
     letter->letter.drop = runner_letter_drop;
-    letter->letter.reply_to =
-        news == RUNNER_ENDED || news == RUNNER_SWITCHED ? NULL : mailbox_take(r->mailbox);
+    letter->letter.reply_to = news == RUNNER_ENDED || news == RUNNER_SWITCHED || news == RUNNER_REST
+                                  ? NULL
+                                  : mailbox_take(r->mailbox);
     letter->news = news;
+    letter->resumes = r->state == MIGRATION_PAUSED;
     memcpy(letter->migration, r->id, sizeof letter->migration);
     if (route != NULL)
         letter->route = *route;

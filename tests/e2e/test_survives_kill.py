@@ -17,7 +17,8 @@ from pgshunt import MIGRATION_ENDS, failpoints
 NOT_ON_THE_WAY = ("cutover.after_reopen", "cutover.after_settle", "cutover.before_reopen", "cutover.before_settle",
                   "guard.after_entry", "guard.after_let_in", "guard.after_tap_gone", "guard.before_entry",
                   "guard.before_let_in", "guard.before_tap_gone",
-                  "runner.after_abort_written", "runner.before_abort", "runner.before_rolled_back",
+                  "runner.after_abort_written", "runner.after_pause", "runner.after_resume", "runner.before_abort",
+                  "runner.before_pause", "runner.before_resume", "runner.before_rolled_back",
                   "takeover.after_release", "takeover.after_sockets", "takeover.before_release")
 
 EVENTS = 2000
