@@ -325,7 +325,8 @@ void pg_rollback(struct pg *pg)
     deadline_ms = pg->deadline_ms;
     pg->wake = (struct pg_wake){ .fd = -1 };
     pg->deadline_ms = clock_ms() + CANCEL_MS;
-    pg_run(pg, "ROLLBACK", 0, NULL, &ignored);
+    if (!pg_run(pg, "ROLLBACK", 0, NULL, &ignored))
+        pg->broken = true; /* whoever uses it next must not find an old transaction */
     pg->wake = wake;
     pg->deadline_ms = deadline_ms;
 }
