@@ -421,3 +421,8 @@ END $$;
 
 -- Whose transactions were in flight there when its gates closed: pid and age, as text.
 ALTER TABLE instance_acks ADD COLUMN blockers text;
+
+-- === rehearsals =====================================================================================================
+
+-- The last REHEARSE CUTOVER: how many, how many would have been taken back, the pause's median and maximum in ms.
+ALTER TABLE tenant_migrations ADD COLUMN rehearsal jsonb;

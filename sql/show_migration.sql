@@ -23,6 +23,8 @@ SELECT line.name, line.value
     UNION ALL
     SELECT 2, row_number() OVER (), key, value FROM jsonb_each_text(coalesce(m.cutover_report, '{}'))
     UNION ALL
+    SELECT 3, row_number() OVER (), 'rehearsal_' || key, value FROM jsonb_each_text(coalesce(m.rehearsal, '{}'))
+    UNION ALL
     SELECT 3, row_number() OVER (), 'verification_' || key, value
       FROM jsonb_each_text(coalesce(m.verification, '{}'))
     UNION ALL

@@ -13,8 +13,8 @@
 
 struct control;
 
-/* The application's users whose secret the configuration names, one by one, until `take` says false: app.c knows
- * the file, the check before a migration tries them. Any thread. */
+/* The application's users whose secret the configuration names, one by one, until `take` says false: app.c
+ * knows the file, the check before a migration tries them. Any thread. */
 typedef void control_logins(const struct config *config,
                             bool (*take)(void *who, const char *user, const char *secret), void *who);
 
@@ -52,11 +52,12 @@ enum control_verb {
     CONTROL_CUTOVER, /* id, force, options; answered when the cutover has ended */
     CONTROL_CHECK_CUTOVER,
     CONTROL_CHECK_MIGRATION, /* tenant, from, to, options: what START would find; changes nothing */
-    CONTROL_ABORT,  /* id, reason, purge */
-    CONTROL_PAUSE,  /* id, reason; answered when the migration rests */
-    CONTROL_RESUME, /* id, reason; answered when it goes on, or waits for its turn */
-    CONTROL_FIND,   /* id (or a unique prefix): one row (id, tenant_id, state, progress_percentage,
-                       events_copied, total_events, sync_lag_events, error_message); WATCH and WAIT poll it */
+    CONTROL_REHEARSE,        /* id, times; a row per rehearsal */
+    CONTROL_ABORT,           /* id, reason, purge */
+    CONTROL_PAUSE,           /* id, reason; answered when the migration rests */
+    CONTROL_RESUME,          /* id, reason; answered when it goes on, or waits for its turn */
+    CONTROL_FIND,            /* id (or a unique prefix): one row (id, tenant_id, state, progress_percentage,
+                                events_copied, total_events, sync_lag_events, error_message); WATCH and WAIT poll it */
     CONTROL_SHOW_SHAPES,
     CONTROL_CHECK_COVERAGE,
     CONTROL_ACCEPT_SHAPE,   /* id: its number; reason */
@@ -80,7 +81,9 @@ struct control_request {
     char operator_name[64]; /* admin peer user, for the audit */
     char *tenant, *from, *to, *id, *reason, *filter;
     bool force;
-    bool purge; /* ABORT: delete what was brought to the target */
+    bool patient;  /* CUTOVER … WHEN READY: it is asked again and again */
+    int64_t times; /* REHEARSE */
+    bool purge;    /* ABORT: delete what was brought to the target */
     size_t option_count;
     struct control_option options[CONTROL_OPTIONS_MAX];
     uint64_t tag; /* the asker's own */

@@ -188,8 +188,9 @@ static const char *skip_to_close(const char *at, bool to_bar)
 /* --- values --- */
 
 static const char *const slot_names[SLOTS] = {
-    [SLOT_TENANT] = "tenant", [SLOT_ID] = "id",       [SLOT_SOURCE] = "source",   [SLOT_TARGET] = "target",
-    [SLOT_REASON] = "reason", [SLOT_STATE] = "state", [SLOT_SECONDS] = "seconds", [SLOT_N] = "n",
+    [SLOT_TENANT] = "tenant",   [SLOT_ID] = "id",         [SLOT_SOURCE] = "source",
+    [SLOT_TARGET] = "target",   [SLOT_REASON] = "reason", [SLOT_STATE] = "state",
+    [SLOT_SECONDS] = "seconds", [SLOT_N] = "n",           [SLOT_TIMES] = "times",
 };
 
 static enum command_slot slot_of(struct slice here)
@@ -386,6 +387,8 @@ static bool match_keyword(struct parser *parser, struct slice keyword)
         return expect(parser, keyword);
     if (slice_is(keyword, "FORCE"))
         parser->command->flags |= COMMAND_FORCE;
+    else if (slice_is(keyword, "WHEN"))
+        parser->command->flags |= COMMAND_WHEN_READY;
     else if (slice_is(keyword, "PURGE"))
         parser->command->flags |= COMMAND_PURGE;
     else if (slice_is(keyword, "GRACEFUL"))

@@ -41,6 +41,7 @@ enum command_verb {
     COMMAND_CUTOVER_MIGRATION,
     COMMAND_CHECK_MIGRATION,
     COMMAND_CHECK_CUTOVER,
+    COMMAND_REHEARSE_CUTOVER,
     COMMAND_ABORT_MIGRATION,
     COMMAND_PAUSE_MIGRATION,
     COMMAND_RESUME_MIGRATION,
@@ -72,13 +73,21 @@ enum command_slot {
     SLOT_REASON,
     SLOT_STATE,
     SLOT_SECONDS,
-    SLOT_N, /* a shape's number */
-    SLOT_REST, /* <…>: the text up to the command's end */
+    SLOT_N,     /* a shape's number */
+    SLOT_TIMES, /* how often */
+    SLOT_REST,  /* <…>: the text up to the command's end */
     SLOTS
 };
 
 /* Optional keywords that mean something by being there. */
-enum { COMMAND_ALL = 1, COMMAND_ACTIVE = 2, COMMAND_FORCE = 4, COMMAND_PURGE = 8, COMMAND_GRACEFUL = 16 };
+enum {
+    COMMAND_ALL = 1,
+    COMMAND_ACTIVE = 2,
+    COMMAND_FORCE = 4,
+    COMMAND_PURGE = 8,
+    COMMAND_GRACEFUL = 16,
+    COMMAND_WHEN_READY = 32
+};
 
 struct command_column {
     const char *name; /* NULL ends the list */

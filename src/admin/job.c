@@ -1,7 +1,7 @@
 /* job.c - what each command does.
  * Owns:   nothing; requests belong to control from ask() until job_answer() gets them back.
- * Leaves: migrations to control, SHOW from the view to show.c, EXPLAIN ROUTE to explain.c.
- * Thread: the console's.   Start at: works[], then job_start(). */
+ * Leaves: migrations to control, CUTOVER … WHEN READY to ready.c, SHOW from the view to show.c, EXPLAIN ROUTE
+ * to explain.c. Thread: the console's.   Start at: works[], then job_start(). */
 #include "admin/job.h"
 
 #include <math.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "admin/explain.h"
+#include "admin/ready.h"
 #include "admin/show.h"
 #include "base/clock.h"
 
@@ -19,7 +20,7 @@ static const char *const states[] = { "pending",  "bulk_copy", "dual_write",  "c
                                       "migrated", "failed",    "rolled_back", "paused" };
 enum { STATE_COUNT = sizeof states / sizeof states[0] };
 
-static bool state_is_final(const char *state)
+bool job_state_is_final(const char *state)
 {
     return strcmp(state, "migrated") == 0 || strcmp(state, "failed") == 0 ||
            strcmp(state, "rolled_back") == 0;
@@ -59,6 +60,18 @@ static bool fill_options(struct control_request *request, const struct command *
     return true;
 }
 
+/* NULL: once. */
+static bool read_times(const char *text, int64_t *times, struct error *err)
+{
+    char *end = NULL;
+
+    *times = text == NULL ? 1 : strtoll(text, &end, 10);
+    if (text == NULL || (end != text && *end == '\0' && *times >= 1 && *times <= JOB_REHEARSALS_MAX))
+        return true;
+    return error_set(err, "22023", "TIMES must be a number from 1 to %d, not \"%s\"", JOB_REHEARSALS_MAX,
+                     text);
+}
+
 /* A tenant that is no value of its column's type is refused here: `err` is set and *bad. */
 static bool fill_tenant(const struct job *job, struct control_request *request, bool *bad, struct error *err)
 {
@@ -81,7 +94,10 @@ static bool fill_request(const struct job *job, struct control_request *request,
     snprintf(request->operator_name, sizeof request->operator_name, "%s", job->operator_name);
     request->tag = job_tag(job);
     request->force = (command->flags & COMMAND_FORCE) != 0;
+    request->patient = (command->flags & COMMAND_WHEN_READY) != 0;
     request->purge = (command->flags & COMMAND_PURGE) != 0;
+    if (!read_times(command->slots[SLOT_TIMES], &request->times, err))
+        return false;
     if (fill_tenant(job, request, &bad, err) &&
         copy_text(&request->id,
                   command->slots[SLOT_ID] != NULL ? command->slots[SLOT_ID] : command->slots[SLOT_N]) &&
@@ -94,7 +110,7 @@ static bool fill_request(const struct job *job, struct control_request *request,
     return bad ? false : error_no_memory(err);
 }
 
-static enum job_result ask(struct job *job, enum control_verb verb, struct error *err)
+enum job_result job_ask(struct job *job, enum control_verb verb, struct error *err)
 {
     struct control_request *request = control_request_new(verb, NULL);
 
@@ -119,7 +135,7 @@ static enum job_result ask(struct job *job, enum control_verb verb, struct error
 /* --- WATCH and WAIT --- */
 
 /* A named value of the one row that CONTROL_FIND answers; "" if there is none. */
-static const char *found(const struct rows *rows, const char *name)
+const char *job_found(const struct rows *rows, const char *name)
 {
     for (size_t i = 0; i < rows_column_count(rows); i++) {
         const char *value = strcmp(rows_column_name(rows, i), name) == 0 ? rows_value(rows, 0, i) : NULL;
@@ -130,13 +146,13 @@ static const char *found(const struct rows *rows, const char *name)
     return "";
 }
 
-static enum job_result look_again(struct job *job, uint64_t ms)
+enum job_result job_look_again(struct job *job, uint64_t ms)
 {
     job->hooks->wake_in(job->hooks->who, ms);
     return JOB_WAITS;
 }
 
-static void tell_once(struct job *job, const char *text)
+void job_tell_once(struct job *job, const char *text)
 {
     if (strcmp(text, job->told) == 0)
         return;
@@ -146,34 +162,34 @@ static void tell_once(struct job *job, const char *text)
 
 static void tell_progress(struct job *job, const struct rows *row)
 {
-    const char *lag = found(row, "sync_lag_events"), *message = found(row, "error_message");
+    const char *lag = job_found(row, "sync_lag_events"), *message = job_found(row, "error_message");
     char text[512];
     size_t used;
 
-    used = (size_t)snprintf(text, sizeof text, "%s: %s of %s events copied", found(row, "state"),
-                            found(row, "events_copied"), found(row, "total_events"));
-    if (used < sizeof text && *found(row, "progress_percentage") != '\0')
+    used = (size_t)snprintf(text, sizeof text, "%s: %s of %s events copied", job_found(row, "state"),
+                            job_found(row, "events_copied"), job_found(row, "total_events"));
+    if (used < sizeof text && *job_found(row, "progress_percentage") != '\0')
         used += (size_t)snprintf(text + used, sizeof text - used, " (%.1f %%)",
-                                 strtod(found(row, "progress_percentage"), NULL));
+                                 strtod(job_found(row, "progress_percentage"), NULL));
     if (used < sizeof text && *lag != '\0')
         used += (size_t)snprintf(text + used, sizeof text - used, ", %s to mirror", lag);
     if (used < sizeof text && *message != '\0')
         snprintf(text + used, sizeof text - used, ", %s", message);
-    tell_once(job, text);
+    job_tell_once(job, text);
 }
 
 static enum job_result watch_look(struct job *job, struct rows **rows)
 {
-    const char *state = found(*rows, "state");
+    const char *state = job_found(*rows, "state");
     bool paused = strcmp(state, "cutover_paused") == 0;
 
     tell_progress(job, *rows);
-    if (state_is_final(state) || (job->was_paused && !paused))
+    if (job_state_is_final(state) || (job->was_paused && !paused))
         return JOB_DONE; /* the end, or a cutover that was rolled back */
     job->was_paused = paused;
     rows_free(*rows);
     *rows = NULL;
-    return look_again(job, JOB_POLL_MS);
+    return job_look_again(job, JOB_POLL_MS);
 }
 
 static enum job_result wait_is_over(const struct job *job, const char *state, struct error *err)
@@ -199,23 +215,23 @@ static uint64_t wait_ms(const struct job *job)
 
 static enum job_result wait_look(struct job *job, struct rows **rows, struct error *err)
 {
-    const char *wanted = job->command->slots[SLOT_STATE], *state = found(*rows, "state");
+    const char *wanted = job->command->slots[SLOT_STATE], *state = job_found(*rows, "state");
     enum job_result result;
     uint64_t ms;
 
     if (strcmp(state, wanted) == 0)
         return JOB_DONE;
     ms = wait_ms(job);
-    if (state_is_final(state)) {
+    if (job_state_is_final(state)) {
         error_set(err, "55000", "migration is %s and will never be %s", state, wanted);
-        if (*found(*rows, "error_message") != '\0')
-            error_detail(err, "%s", found(*rows, "error_message"));
-        error_hint(err, "SHOW AUDIT '%s' says how it came to that.", found(*rows, "id"));
+        if (*job_found(*rows, "error_message") != '\0')
+            error_detail(err, "%s", job_found(*rows, "error_message"));
+        error_hint(err, "SHOW AUDIT '%s' says how it came to that.", job_found(*rows, "id"));
         result = JOB_FAILED;
     } else if (ms == 0) {
         result = wait_is_over(job, state, err);
     } else {
-        result = look_again(job, ms);
+        result = job_look_again(job, ms);
     }
     rows_free(*rows);
     *rows = NULL;
@@ -223,7 +239,7 @@ static enum job_result wait_look(struct job *job, struct rows **rows, struct err
 }
 
 /* A control database that is away for a moment does not end a watch: it may be what is being watched for. */
-static bool may_come_back(const struct error *err)
+bool job_may_come_back(const struct error *err)
 {
     return strncmp(err->sqlstate, "08", 2) == 0 || strncmp(err->sqlstate, "57P0", 4) == 0 ||
            strncmp(err->sqlstate, "53", 2) == 0;
@@ -234,19 +250,19 @@ static enum job_result look_failed(struct job *job, struct error *err)
     uint64_t ms = wait_ms(job);
     char text[512];
 
-    if (!may_come_back(err))
+    if (!job_may_come_back(err))
         return JOB_FAILED;
     if (ms == 0)
         return wait_is_over(job, "", err);
     snprintf(text, sizeof text, "no answer, looking again: %.400s", err->message);
-    tell_once(job, text);
-    return look_again(job, ms);
+    job_tell_once(job, text);
+    return job_look_again(job, ms);
 }
 
 static enum job_result start_watch(struct job *job, struct rows **rows, struct error *err)
 {
     (void)rows;
-    return ask(job, CONTROL_FIND, err);
+    return job_ask(job, CONTROL_FIND, err);
 }
 
 static bool check_state(const char *state, struct error *err)
@@ -288,7 +304,7 @@ static enum job_result start_wait(struct job *job, struct rows **rows, struct er
             return JOB_FAILED;
         job->deadline_ms = clock_ms() + ms;
     }
-    return ask(job, CONTROL_FIND, err);
+    return job_ask(job, CONTROL_FIND, err);
 }
 
 /* --- the others --- */
@@ -298,12 +314,29 @@ static enum job_result start_explain(struct job *job, struct rows **rows, struct
     return explain_route(job->view, job->command, job->params, rows, err) ? JOB_DONE : JOB_FAILED;
 }
 
+static enum job_result start_cutover(struct job *job, struct rows **rows, struct error *err)
+{
+    (void)rows;
+    return job->command->flags & COMMAND_WHEN_READY ? ready_start(job, err)
+                                                    : job_ask(job, CONTROL_CUTOVER, err);
+}
+
+/* Checked here, so that a typing error costs nobody a pause; carried out by the migration's runner. */
+static enum job_result start_rehearsal(struct job *job, struct rows **rows, struct error *err)
+{
+    int64_t times;
+
+    (void)rows;
+    return read_times(job->command->slots[SLOT_TIMES], &times, err) ? job_ask(job, CONTROL_REHEARSE, err)
+                                                                    : JOB_FAILED;
+}
+
 static enum job_result start_shutdown(struct job *job, struct rows **rows, struct error *err)
 {
     bool graceful = (job->command->flags & COMMAND_GRACEFUL) != 0;
 
     (void)rows;
-    return ask(job, graceful ? CONTROL_SHUTDOWN_GRACEFUL : CONTROL_SHUTDOWN, err);
+    return job_ask(job, graceful ? CONTROL_SHUTDOWN_GRACEFUL : CONTROL_SHUTDOWN, err);
 }
 
 /* --- what loops know --- */
@@ -349,7 +382,7 @@ static enum job_result start_gather(struct job *job, struct rows **rows, struct 
     if (job->gather.left == 0)
         return gathered(job, rows, err);
     job->deadline_ms = clock_ms() + JOB_LOOPS_MS;
-    return look_again(job, JOB_LOOPS_MS);
+    return job_look_again(job, JOB_LOOPS_MS);
 }
 
 enum job_result job_told(struct job *job, struct show_letter *letter, struct rows **rows, struct error *err)
@@ -364,7 +397,7 @@ static enum job_result gather_tick(struct job *job, struct rows **rows, struct e
     uint64_t now_ms = clock_ms();
 
     if (now_ms < job->deadline_ms) /* an earlier job's timer */
-        return look_again(job, job->deadline_ms - now_ms);
+        return job_look_again(job, job->deadline_ms - now_ms);
     return gathered(job, rows, err);
 }
 
@@ -408,7 +441,8 @@ static const struct work {
     [COMMAND_SHOW_PLANS] = { .start = start_gather },
     [COMMAND_SHOW_TOTALS] = { .show = show_totals },
     [COMMAND_START_MIGRATION] = { .asks = CONTROL_START },
-    [COMMAND_CUTOVER_MIGRATION] = { .asks = CONTROL_CUTOVER },
+    [COMMAND_CUTOVER_MIGRATION] = { .start = start_cutover },
+    [COMMAND_REHEARSE_CUTOVER] = { .start = start_rehearsal },
     [COMMAND_CHECK_MIGRATION] = { .asks = CONTROL_CHECK_MIGRATION },
     [COMMAND_CHECK_CUTOVER] = { .asks = CONTROL_CHECK_CUTOVER },
     [COMMAND_ABORT_MIGRATION] = { .asks = CONTROL_ABORT },
@@ -440,7 +474,7 @@ enum job_result job_start(struct job *job, struct rows **rows, struct error *err
         return work->show(job->view, job->command, rows, err) ? JOB_DONE : JOB_FAILED;
     if (work->start != NULL)
         return work->start(job, rows, err);
-    return ask(job, work->asks, err);
+    return job_ask(job, work->asks, err);
 }
 
 enum job_result job_answer(struct job *job, struct control_request *request, struct rows **rows,
@@ -458,6 +492,8 @@ enum job_result job_answer(struct job *job, struct control_request *request, str
     if (!ok)
         *err = request->err;
     letter_drop(&request->letter);
+    if (verb == COMMAND_CUTOVER_MIGRATION && job->command->flags & COMMAND_WHEN_READY)
+        return ready_answer(job, ok, rows, err);
     if (ok && (!looks || (*rows != NULL && rows_count(*rows) > 0)))
         return !looks                            ? JOB_DONE
                : verb == COMMAND_WATCH_MIGRATION ? watch_look(job, rows)
@@ -472,5 +508,5 @@ enum job_result job_answer(struct job *job, struct control_request *request, str
 enum job_result job_tick(struct job *job, struct rows **rows, struct error *err)
 {
     *rows = NULL;
-    return gathers(job) ? gather_tick(job, rows, err) : ask(job, CONTROL_FIND, err);
+    return gathers(job) ? gather_tick(job, rows, err) : job_ask(job, CONTROL_FIND, err);
 }

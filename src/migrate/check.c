@@ -320,6 +320,7 @@ bool check_answer_quickly(struct runner *r, struct control_request *request)
         answer_rows(request, checks_as_rows(checks, list.count));
         return true;
     case CONTROL_CUTOVER:
+    case CONTROL_REHEARSE:
         if (r->state == MIGRATION_DUAL_WRITE)
             error_set(&err, "55000", "migration %s is not ready for its cutover: %s", r->id,
                       r->abort_requested ? "it is being aborted"

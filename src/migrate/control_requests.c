@@ -98,14 +98,15 @@ static bool show(struct control *c, struct control_request *request, const struc
 static bool names_a_migration(enum control_verb verb)
 {
     return verb == CONTROL_SHOW_MIGRATION || verb == CONTROL_SHOW_LAG || verb == CONTROL_SHOW_AUDIT ||
-           verb == CONTROL_CUTOVER || verb == CONTROL_CHECK_CUTOVER || verb == CONTROL_ABORT ||
-           verb == CONTROL_PAUSE || verb == CONTROL_RESUME || verb == CONTROL_FIND;
+           verb == CONTROL_CUTOVER || verb == CONTROL_REHEARSE || verb == CONTROL_CHECK_CUTOVER ||
+           verb == CONTROL_ABORT || verb == CONTROL_PAUSE || verb == CONTROL_RESUME || verb == CONTROL_FIND;
 }
 
 static bool is_for_runner(enum control_verb verb)
 {
-    return verb == CONTROL_SHOW_LAG || verb == CONTROL_CUTOVER || verb == CONTROL_CHECK_CUTOVER ||
-           verb == CONTROL_ABORT || verb == CONTROL_PAUSE || verb == CONTROL_RESUME;
+    return verb == CONTROL_SHOW_LAG || verb == CONTROL_CUTOVER || verb == CONTROL_REHEARSE ||
+           verb == CONTROL_CHECK_CUTOVER || verb == CONTROL_ABORT || verb == CONTROL_PAUSE ||
+           verb == CONTROL_RESUME;
 }
 
 static bool needs_ledger(enum control_verb verb)

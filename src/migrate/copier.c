@@ -532,11 +532,12 @@ bool copier_move_sequence(struct migration *m, struct error *err)
     return result != NULL;
 }
 
-bool copier_finish(struct migration *m, uint64_t generation, struct error *err)
+bool copier_finish(struct migration *m, uint64_t generation, bool let_in, struct error *err)
 {
     char highest[24] = "0", epoch[24], generation_text[24];
-    const char *const values[] = { highest,         m->id,     epoch,
-                                   generation_text, m->tenant, m->target == m->default_store ? "f" : "t" };
+    const char *const values[] = { highest,   m->id,
+                                   epoch,     generation_text,
+                                   m->tenant, let_in && m->target != m->default_store ? "t" : "f" };
     bool sequence = m->tables[0].target.sequence != NULL, ours;
     PGresult *result;
 

@@ -24,6 +24,6 @@ bool copier_run(struct migration *m, struct cursor *cursor, const struct copier_
 bool copier_move_sequence(struct migration *m, struct error *err);
 /* The same, and records the route's generation, in one commit under our epoch: what a cutover does last in
  * the target. 55000: the copy has another owner. */
-bool copier_finish(struct migration *m, uint64_t generation, struct error *err);
+bool copier_finish(struct migration *m, uint64_t generation, bool let_in, struct error *err);
 
 #endif

@@ -9,6 +9,10 @@
  * request. */
 void cutover_run(struct runner *r, struct control_request *request);
 
+/* REHEARSE CUTOVER, from dual_write, and back. Takes the request. */
+enum { CUTOVER_REHEARSALS_MAX = 100 };
+void cutover_rehearse(struct runner *r, struct control_request *request);
+
 /* Every loop goes by how it ended, or the runner ends: a successor may have control (lease.h). */
 void cutover_end_move(struct runner *r);
 

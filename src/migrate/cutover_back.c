@@ -183,18 +183,28 @@ bool cutover_recover(struct runner *r, struct error *err)
     return cutover_reopen(r, err);
 }
 
-/* Nothing but gates and lock: the lock is let go, the state written, and only then the gates open. */
+/* Nothing but gates and lock: the lock is let go, the state written, and only then the gates open. `why`
+ * NULL: a rehearsal that came to its end. */
 static bool revert_simply(struct cutover *cut, const struct error *why, struct error *err)
 {
     struct runner *r = cut->r;
+    uint64_t begun_us = clock_us(), written_us;
 
     tap_lock_close(cut->lock);
     cut->lock = NULL;
     if (!runner_enter(r, MIGRATION_DUAL_WRITE, r->m.epoch, "cutover_rolled_back", cut->request->operator_name,
-                      NULL, why, "warning", "recoverable", err))
+                      cut->rehearsal ? "{\"rehearsal\": true}" : NULL, why, why == NULL ? NULL : "warning",
+                      why == NULL ? NULL : "recoverable", err))
         return false;
+    written_us = clock_us();
     /* The source is where everybody still writes: nobody has to wait for the other instances. */
-    return runner_publish_here(r, clock_ms() + CUTOVER_PUBLISH_MS, err) && cutover_open_gates(cut, err);
+    if (!runner_publish_here(r, clock_ms() + CUTOVER_PUBLISH_MS, err) || !cutover_open_gates(cut, err))
+        return false;
+    if (cut->rehearsal) { /* its switch and its release */
+        cut->step_us[STEP_SWITCH] = written_us - begun_us;
+        cut->step_us[STEP_RELEASE] = cut->opened_us - written_us;
+    }
+    return true;
 }
 
 /* The tap may be shut and the switch may have been committed: the control database decides, then the tap
@@ -230,14 +240,33 @@ void cutover_revert(struct cutover *cut, struct error *why)
     r->guards_checked =
         false; /* the target may have let the tenant in: the next round of the mirror says no */
     if (error_is(why, "57014"))
-        runner_log(r, LOG_WARN, "Cutover timeout", "cutover",
+        runner_log(r, LOG_WARN, cut->rehearsal ? "Rehearsal blocked" : "Cutover timeout", "cutover",
                    cut->closed_us == 0 ? 0 : (clock_us() - cut->closed_us) / 1000, 0, why);
     fine = r->state == MIGRATION_MIGRATED ? cutover_release(cut)
            : cut->tap_touched             ? revert_by_route(cut, &err)
                                           : revert_simply(cut, why, &err);
-    if (!fine && r->state == MIGRATION_CUTOVER_PAUSED && !r->tap_to_open)
+    if (fine)
+        error_clear(&r->taken_back_for);
+    if (!fine && !r->over && r->state == MIGRATION_CUTOVER_PAUSED && !r->tap_to_open)
         r->settling = true;
     if (!fine && !r->stopping)
         log_error(r->setup->log, LOG_ERROR, "runner", &err,
                   "migration %s: its cutover is not rolled back yet", r->id);
+}
+
+void cutover_end_rehearsal(struct cutover *cut, struct error *why)
+{
+    struct runner *r = cut->r;
+    struct error err;
+
+    if (why != NULL || r->state != MIGRATION_CUTOVER_PAUSED) {
+        cutover_revert(cut, why);
+        return;
+    }
+    if (revert_simply(cut, NULL, &err) || r->stopping)
+        return;
+    error_set(&r->taken_back_for, "57014", "a rehearsal of the cutover did not find its way back by itself");
+    r->settling = r->state == MIGRATION_CUTOVER_PAUSED;
+    log_error(r->setup->log, LOG_ERROR, "runner", &err, "migration %s: its rehearsal is not rolled back yet",
+              r->id);
 }

@@ -26,6 +26,8 @@ enum cutover_step {
     CUTOVER_STEPS
 };
 
+extern const char *const cutover_step_names[CUTOVER_STEPS]; /* "close_gates", … */
+
 struct cutover {
     struct runner *r;
     const struct control_request *request;
@@ -38,6 +40,7 @@ struct cutover {
     uint64_t held_ms_longest;
     unsigned tries;
     bool others, others_drained; /* other instances are alive; their gates have drained */
+    bool rehearsal;              /* nothing is switched: cutover_rehearse.c */
     bool tap_touched;            /* from now on only the routing row decides whose the tenant is */
     char blockers[900];
 };
@@ -51,12 +54,19 @@ bool cutover_catch_up(struct cutover *cut, struct error *err);    /* 4 */
 bool cutover_shut_tap(struct cutover *cut, struct error *err);    /* 5 */
 bool cutover_switch(struct cutover *cut, struct error *err);      /* 6 */
 
+/* cutover.c: no other process of this instance has clients, and none will until cutover_end_move(). */
+bool cutover_begin_move(struct runner *r, struct error *err);
+
 /* cutover_back.c */
 bool cutover_release(struct cutover *cut);                       /* 7; false: pgshunt is being stopped */
 bool cutover_open_gates(struct cutover *cut, struct error *err); /* to the source; counts who was held */
 void cutover_revert(struct cutover *cut, struct error *why);     /* back in dual_write, or on its way */
 
+/* Back in dual_write; `why` NULL: it came to its end. */
+void cutover_end_rehearsal(struct cutover *cut, struct error *why);
+
 /* cutover_report.c */
+double cutover_pause_ms(const struct cutover *cut);
 /* cutover_timeout, with pid, age and query of everyone in the way. Always false. */
 bool cutover_blocked(struct cutover *cut, const char *what, struct error *err);
 void cutover_report(struct cutover *cut, const struct error *why); /* written down; NULL: it went well */

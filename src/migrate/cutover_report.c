@@ -2,16 +2,19 @@
  * Thread: the runner's.   Start at: cutover_blocked(), cutover_report(). */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "migrate/cutover_impl.h"
 #include "migrate/others.h"
 #include "migrate/settings.h"
+#include "migrate/sqltext.h"
+#include "sql_embedded.h"
 
 enum { HOLDERS_MAX = 8 };
 
-static const char *const step_names[CUTOVER_STEPS] = { "close_gates", "others", "lock",
-                                                       "mirror",      "verify", "target",
-                                                       "shut_tap",    "switch", "release" };
+const char *const cutover_step_names[CUTOVER_STEPS] = { "close_gates", "others", "lock",
+                                                        "mirror",      "verify", "target",
+                                                        "shut_tap",    "switch", "release" };
 
 /* --- who is in the way --- */
 
@@ -39,22 +42,48 @@ static bool is_described(const struct tap_holder *holders, size_t count, int32_t
     return false;
 }
 
+static PGresult *ask_backends(struct cutover *cut, const struct gate_summary *sum)
+{
+    struct runner *r = cut->r;
+    struct buf pids;
+    struct error ignored;
+    PGresult *result = NULL;
+    char text[16];
+
+    buf_init(&pids);
+    for (uint32_t i = 0; i < sum->blocker_count; i++) {
+        snprintf(text, sizeof text, "%d", (int)sum->blocker_pids[i]);
+        sqltext_array_add(&pids, text);
+    }
+    sqltext_array_end(&pids);
+    if (!buf_failed(&pids) && sum->blocker_count > 0)
+        result =
+            pg_query(r->m.source_pg, sql_describe_backends, 1, (const char *[]){ buf_text(&pids) }, &ignored);
+    buf_done(&pids);
+    return result;
+}
+
 /* Transactions in flight that only lock rows hold no lock of the tenant's: the loops know them. */
 static void describe_in_flight(struct cutover *cut, const struct tap_holder *holders, size_t count,
                                size_t *used)
 {
     struct gate_summary sum;
     struct error ignored;
+    PGresult *result;
 
     if (!runner_order_gates(cut->r, GATE_ASK, clock_ms() + 200, &ignored))
         return;
     gatekeeper_sum(&cut->r->gates, &sum);
-    for (uint32_t i = 0; i < sum.blocker_count && *used < sizeof cut->blockers; i++) {
-        if (!is_described(holders, count, sum.blocker_pids[i]))
+    result = ask_backends(cut, &sum);
+    for (int row = 0; result != NULL && row < PQntuples(result) && *used < sizeof cut->blockers; row++) {
+        if (!is_described(holders, count, atoi(PQgetvalue(result, row, 0))))
             *used += (size_t)snprintf(cut->blockers + *used, sizeof cut->blockers - *used,
-                                      "%spid %d through pgshunt, %" PRIu64 " ms", *used == 0 ? "" : "; ",
-                                      (int)sum.blocker_pids[i], sum.blocker_ages_ms[i]);
+                                      "%spid %s through pgshunt (%s, %s), %s ms: %.100s",
+                                      *used == 0 ? "" : "; ", PQgetvalue(result, row, 0),
+                                      PQgetvalue(result, row, 3), PQgetvalue(result, row, 4),
+                                      PQgetvalue(result, row, 1), PQgetvalue(result, row, 2));
     }
+    PQclear(result);
 }
 
 static void describe_others(struct cutover *cut, size_t used)
@@ -80,12 +109,12 @@ bool cutover_blocked(struct cutover *cut, const char *what, struct error *err)
     pg_set_deadline(r->m.source_pg, clock_ms() + 500);
     if (!tap_holders(r->m.source_pg, &r->m, holders, HOLDERS_MAX, &count, &ignored))
         count = 0;
-    pg_set_deadline(r->m.source_pg, 0);
     describe_holders(cut, holders, count, &used);
     describe_in_flight(cut, holders, count, &used);
+    pg_set_deadline(r->m.source_pg, 0);
     describe_others(cut, used);
-    error_set(err, "57014", "the cutover was rolled back: %s did not end within %" PRId64 " ms", what,
-              r->m.settings.cutover_timeout_ms);
+    error_set(err, "57014", "the %s was rolled back: %s did not end within %" PRId64 " ms",
+              cut->rehearsal ? "rehearsal" : "cutover", what, r->m.settings.cutover_timeout_ms);
     error_detail(err, "cutover_timeout: blocked by %s",
                  cut->blockers[0] == '\0' ? "nobody who can be named" : cut->blockers);
     return error_hint(
@@ -94,7 +123,7 @@ bool cutover_blocked(struct cutover *cut, const char *what, struct error *err)
 
 /* --- what it cost --- */
 
-static double pause_ms(const struct cutover *cut)
+double cutover_pause_ms(const struct cutover *cut)
 {
     return cut->opened_us > cut->closed_us && cut->closed_us > 0
                ? (double)(cut->opened_us - cut->closed_us) / 1000
@@ -111,10 +140,10 @@ void cutover_report(struct cutover *cut, const struct error *why)
     buf_append_format(&json,
                       "{\"pause_ms\": %.3f, \"held_writes\": %" PRIu32 ", \"longest_hold_ms\": %" PRIu64
                       ", \"cutover_tries\": %u, \"cutover_result\": \"%s\"",
-                      pause_ms(cut), cut->held_count, cut->held_ms_longest, cut->tries,
+                      cutover_pause_ms(cut), cut->held_count, cut->held_ms_longest, cut->tries,
                       r->state == MIGRATION_MIGRATED ? "switched" : "rolled back");
     for (size_t i = 0; i < CUTOVER_STEPS; i++)
-        buf_append_format(&json, ", \"cutover_%s_us\": %" PRIu64, step_names[i], cut->step_us[i]);
+        buf_append_format(&json, ", \"cutover_%s_us\": %" PRIu64, cutover_step_names[i], cut->step_us[i]);
     if (cut->blockers[0] != '\0') {
         buf_append_text(&json, ", \"cutover_blockers\": ");
         json_text(&json, cut->blockers);
@@ -149,7 +178,7 @@ struct rows *cutover_rows(const struct cutover *cut)
     rows_text(rows, cut->r->id);
     rows_text(rows, cut->r->m.tenant);
     rows_text(rows, migration_state_name(cut->r->state));
-    rows_format(rows, "%.3f", pause_ms(cut));
+    rows_format(rows, "%.3f", cutover_pause_ms(cut));
     rows_number(rows, cut->held_count);
     rows_number(rows, (int64_t)cut->held_ms_longest);
     rows_number(rows, cut->r->cursor.events);

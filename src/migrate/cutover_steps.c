@@ -87,6 +87,11 @@ static bool look_for_old_holders(struct cutover *cut, struct error *err)
     return true;
 }
 
+static const char *details_of(const struct cutover *cut)
+{
+    return cut->rehearsal ? "{\"rehearsal\": true}" : cut->request->force ? "{\"force\": true}" : NULL;
+}
+
 /* Before anybody waits: the lock's session at the source, and nobody who would hold it up. Then the new epoch
  * in the control database, which is also the order to the other instances to close their gates, and in every
  * loop's route. */
@@ -100,15 +105,15 @@ bool cutover_pause(struct cutover *cut, struct error *err)
         return false;
     begun_us = clock_us();
     if (!runner_enter(r, MIGRATION_CUTOVER_PAUSED, r->m.epoch + 1, "cutover_initiated",
-                      cut->request->operator_name, cut->request->force ? "{\"force\": true}" : NULL, NULL,
-                      NULL, NULL, err))
+                      cut->request->operator_name, details_of(cut), NULL, NULL, NULL, err))
         return false;
     cut->others = r->routed.others;
     if (cut->others) {
         cut->closed_us = begun_us;
         cut->deadline_ms = clock_ms() + (uint64_t)r->m.settings.cutover_timeout_ms;
     }
-    runner_log(r, LOG_INFO, "Cutover initiated", "cutover", 0, r->cursor.events, NULL);
+    runner_log(r, LOG_INFO, cut->rehearsal ? "Rehearsal initiated" : "Cutover initiated", "cutover", 0,
+               r->cursor.events, NULL);
     return failpoint("cutover.after_pause", err) &&
            runner_publish_here(r, clock_ms() + CUTOVER_PUBLISH_MS, err) &&
            (cut->others || catch_up_before(cut, err));
@@ -219,7 +224,7 @@ static bool finish_target(struct cutover *cut, struct error *err)
     struct runner *r = cut->r;
     uint64_t begun_us = clock_us();
     bool fine = relation_unchanged(r->m.target_pg, &r->m.tables[0].target, r->m.names, err) &&
-                copier_finish(&r->m, r->routed.generation + 1, err);
+                copier_finish(&r->m, r->routed.generation + 1, !cut->rehearsal, err);
 
     cut->step_us[STEP_TARGET] = clock_us() - begun_us;
     return fine;

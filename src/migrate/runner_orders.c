@@ -340,6 +340,8 @@ static void serve_one(struct runner *r, struct control_request *request)
         return;
     if (request->verb == CONTROL_CUTOVER)
         cutover_run(r, request);
+    else if (request->verb == CONTROL_REHEARSE)
+        cutover_rehearse(r, request);
     else
         check_answer(r, request);
     end_move(r);

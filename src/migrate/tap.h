@@ -44,6 +44,8 @@ bool tap_lock_try(struct tap_lock *lock, uint64_t wait_ms, bool *got, struct err
 /* Reads captured once more (must be empty: 55000 if not) and commits tap_set(epoch, SHUT) with
  * synchronous_commit on. */
 bool tap_shut(struct tap_lock *lock, struct error *err);
+/* What a rehearsal does in its place: a commit of the same kind that changes nothing but the tap's epoch. */
+bool tap_lock_probe(struct tap_lock *lock, struct error *err);
 /* Reopens after a cutover that was not switched, by a new epoch (takes the lock if this session lacks it). */
 bool tap_open(struct tap_lock *lock, uint64_t epoch, struct error *err);
 bool tap_unlock(struct tap_lock *lock, struct error *err);

@@ -182,6 +182,11 @@ bool tap_shut(struct tap_lock *lock, struct error *err)
            failpoint("tap.after_shut", err);
 }
 
+bool tap_lock_probe(struct tap_lock *lock, struct error *err)
+{
+    return call(lock, "tap_claim", lock->m->epoch, "", err);
+}
+
 bool tap_open(struct tap_lock *lock, uint64_t epoch, struct error *err)
 {
     uint64_t until_ms = clock_ms() + REOPEN_MS;

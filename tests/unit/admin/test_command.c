@@ -16,8 +16,8 @@ static const struct command_values none = { 0, NULL };
 /* "tenant=x target=y FORCE batch_size:5", in the order of slots: what a command was understood as. */
 static void describe(const struct command *command, char *text, size_t bytes)
 {
-    static const char *const slots[SLOTS] = { "tenant", "id",    "source",  "target",
-                                              "reason", "state", "seconds", "n", "rest" };
+    static const char *const slots[SLOTS] = { "tenant", "id",      "source", "target", "reason",
+                                              "state",  "seconds", "n",      "times",  "rest" };
     size_t used = 0;
 
     text[0] = '\0';
@@ -30,6 +30,8 @@ static void describe(const struct command *command, char *text, size_t bytes)
     used += (size_t)snprintf(text + used, bytes - used, "%s%s%s", command->flags & COMMAND_ALL ? "ALL " : "",
                              command->flags & COMMAND_ACTIVE ? "ACTIVE " : "",
                              command->flags & COMMAND_FORCE ? "FORCE " : "");
+    used += (size_t)snprintf(text + used, bytes - used, "%s",
+                             command->flags & COMMAND_WHEN_READY ? "WHEN_READY " : "");
     if (used > 0)
         text[used - 1] = '\0';
 }
@@ -82,6 +84,11 @@ static const struct {
       "tenant=t source=a target=b batch_size:5" },
     { "CUTOVER MIGRATION 'a'", COMMAND_CUTOVER_MIGRATION, "id=a" },
     { "CUTOVER MIGRATION 'a' FORCE", COMMAND_CUTOVER_MIGRATION, "id=a FORCE" },
+    { "CUTOVER MIGRATION 'a' WHEN READY", COMMAND_CUTOVER_MIGRATION, "id=a WHEN_READY" },
+    { "cutover migration 'a' force when ready with (cutover_timeout_ms = 3)", COMMAND_CUTOVER_MIGRATION,
+      "id=a cutover_timeout_ms:3 FORCE WHEN_READY" },
+    { "REHEARSE CUTOVER 'a'", COMMAND_REHEARSE_CUTOVER, "id=a" },
+    { "REHEARSE CUTOVER 'a' TIMES 19", COMMAND_REHEARSE_CUTOVER, "id=a times=19" },
     { "CUTOVER MIGRATION 'a' FORCE WITH (cutover_timeout_ms = 30000)", COMMAND_CUTOVER_MIGRATION,
       "id=a cutover_timeout_ms:30000 FORCE" },
     { "CUTOVER MIGRATION 'a' WITH (cutover_timeout_ms = 30000)", COMMAND_CUTOVER_MIGRATION,
@@ -172,7 +179,9 @@ static const struct {
     { "START MIGRATION TENANT 'x' TO 'b' WITH (batch_size =)", "42601", "expected the option's value", "" },
     { "START MIGRATION TENANT 'x' TO 'b' WITH (a = 1, A = 2)", "42601", "option A is given twice", "" },
     { "START MIGRATION TENANT 'x' TO 'b' WITH (a = 1", "42601", "expected , or )", "" },
-    { "CUTOVER MIGRATION 'a' FORCED", "42601", "expected FORCE, WITH or the end", "" },
+    { "CUTOVER MIGRATION 'a' FORCED", "42601", "expected FORCE, WHEN, WITH or the end", "" },
+    { "CUTOVER MIGRATION 'a' WHEN", "42601", "expected READY", "" },
+    { "REHEARSE CUTOVER 'a' TIMES", "42601", "expected times", "" },
     { "CUTOVER MIGRATION 'a' WITH (a = 1) FORCE", "42601", "expected the end", "" },
     { "CHECK", "42601", "expected MIGRATION", "" },
     { "ABORT MIGRATION 'x' REASON", "42601", "expected 'reason'", "" },
