@@ -25,6 +25,14 @@ CREATE TABLE IF NOT EXISTS pgshunt.copy_cursor (
   updated_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (migration_id, worker)
 ) WITH (fillfactor = 50);
+-- System identifier and timeline of the target that has been written: a standby that was promoted may lack the last of it.
+DO $$
+BEGIN -- looked at first: ALTER TABLE would wait for every copy that is writing
+  IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = 'pgshunt.copy_cursor'::regclass
+                    AND a.attname = 'target_identity') THEN
+    ALTER TABLE pgshunt.copy_cursor ADD COLUMN target_identity text NOT NULL DEFAULT '';
+  END IF;
+END $$;
 
 -- In every transaction that writes rows: fails it, and what is queued behind it, if a later owner has come. An epoch
 -- that was raised without a change of owner (a cutover begins) is taken over on the way.

@@ -56,6 +56,7 @@ static void fill(struct cursor *cursor, const PGresult *rows, int row)
     cursor->bytes = strtoll(PQgetvalue(rows, row, 4), NULL, 10);
     cursor->done = PQgetvalue(rows, row, 5)[0] == 't';
     snprintf(cursor->source_identity, sizeof cursor->source_identity, "%s", PQgetvalue(rows, row, 6));
+    snprintf(cursor->target_identity, sizeof cursor->target_identity, "%s", PQgetvalue(rows, row, 7));
 }
 
 bool cursor_read(struct migration *m, struct cursor *cursors, size_t *count, struct error *err)
@@ -160,6 +161,22 @@ bool cursor_advance(struct migration *m, const struct cursor *cursor, struct err
                      m->epoch);
     PQclear(result);
     return good;
+}
+
+bool cursor_identify(struct migration *m, const struct cursor *cursor, struct error *err)
+{
+    char epoch[24];
+    PGresult *result = ask(m, sql_cursor_identify, 4,
+                           (const char *[]){ m->id, number(epoch, (int64_t)m->epoch), cursor->source_identity,
+                                             cursor->target_identity },
+                           err);
+    bool ours = result != NULL && strcmp(PQcmdTuples(result), "1") == 0;
+
+    if (result == NULL)
+        return false;
+    PQclear(result);
+    return ours ||
+           error_set(err, "55000", "the copy belongs to another owner: epoch %s has been overtaken", epoch);
 }
 
 bool cursor_hold(struct migration *m, struct error *err)

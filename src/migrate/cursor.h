@@ -16,6 +16,7 @@ struct cursor {
     int64_t bytes;
     bool done;             /* the scan is complete */
     char source_identity[128]; /* system identifier / timeline / start time of the source it speaks of */
+    char target_identity[64];  /* system identifier / timeline of the target that has been written; "": none yet */
 };
 
 /* Makes schema, table and row if missing; claims it for m->epoch (a lower or equal stored epoch is overtaken, a higher
@@ -33,6 +34,8 @@ bool cursor_advance(struct migration *m, const struct cursor *cursor, struct err
 /* In the caller's transaction: proves that this epoch still owns the target (row lock), without changing it. */
 bool cursor_hold(struct migration *m, struct error *err);
 bool cursor_hold_worker(struct migration *m, unsigned worker, struct error *err);
+/* Writes down both identities, on its own: of whom the cursor speaks from now on. */
+bool cursor_identify(struct migration *m, const struct cursor *cursor, struct error *err);
 bool cursor_remove(struct migration *m, struct error *err);
 
 #endif

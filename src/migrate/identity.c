@@ -84,6 +84,42 @@ bool identity_check(struct migration *m, const char *before, const char *now, st
         m->id);
 }
 
+static void target_text(const struct migration *m, char text[64])
+{
+    const struct relation *rel = &m->tables[0].target;
+
+    snprintf(text, 64, "%s/%s", rel->system_identifier, rel->timeline);
+}
+
+bool identity_check_target(struct migration *m, struct cursor *cursor, struct error *err)
+{
+    char now[sizeof cursor->target_identity];
+
+    target_text(m, now);
+    if (strcmp(now, cursor->target_identity) == 0)
+        return true;
+    if (strstr(now, "/recovery") != NULL)
+        return error_set(err, "57P03", "store \"%s\" is a standby: it cannot be written", m->target->name);
+    if (cursor->target_identity[0] == '\0' || !cursor->done) {
+        memcpy(cursor->target_identity, now, sizeof now);
+        return cursor_identify(m, cursor, err);
+    }
+    error_set(err, "55000", "store \"%s\" is not what was written: %s", m->target->name,
+              same_prefix(cursor->target_identity, now, 1)
+                  ? "its timeline has changed: it was promoted or restored"
+                  : "it is another cluster");
+    return error_hint(
+        err, "Rows may be missing in it: RESYNC MIGRATION '%.8s' compares both sides and mends the target.",
+        m->id);
+}
+
+bool identity_accept(struct migration *m, struct cursor *cursor, struct error *err)
+{
+    target_text(m, cursor->target_identity);
+    return identity_read(m, cursor->source_identity, sizeof cursor->source_identity, err) &&
+           cursor_identify(m, cursor, err);
+}
+
 uint64_t identity_parse_lsn(const char *text)
 {
     char *end;

@@ -121,6 +121,7 @@ struct runner {
     uint64_t lag_read_ms;
     uint64_t dual_write_since_ms;
     bool verifying, verified;
+    char starts[84]; /* when both stores' servers were started; "": not known */
     struct verifier_report verification;
     uint64_t verify_next_ms, verify_wait_ms, verify_behind_ms;
     char verify_behind_violation[256]; /* "": none */

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "migrate/identity.h"
 #include "migrate/settings.h"
 #include "migrate/tap.h"
 
@@ -144,13 +145,30 @@ bool runner_connect_source(struct runner *r, struct error *err)
     return relation_read(r->m.source_pg, what, r->m.names, &r->m.tables[0].source, err);
 }
 
+/* A server that has been started anew may have crashed: what was verified before is verified again. */
+static void note_starts(struct runner *r)
+{
+    char starts[sizeof r->starts];
+
+    snprintf(starts, sizeof starts, "%.40s/%.40s", r->m.tables[0].source.started_at,
+             r->m.tables[0].target.started_at);
+    if (r->starts[0] != '\0' && strcmp(r->starts, starts) != 0 && r->verified) {
+        log_line(r->setup->log, LOG_WARN, "runner",
+                 "migration %s: a store was restarted: it is verified again", r->id);
+        r->verified = false;
+    }
+    memcpy(r->starts, starts, sizeof starts);
+}
+
 static bool connect_stores(struct runner *r, struct error *err)
 {
     runner_drop_broken(r);
     if (r->connected)
         return true;
-    if (!migration_connect(&r->m, err) || !cursor_claim(&r->m, &r->cursor, err))
+    if (!migration_connect(&r->m, err) || !cursor_claim(&r->m, &r->cursor, err) ||
+        !identity_check_target(&r->m, &r->cursor, err))
         return false;
+    note_starts(r);
     if (r->mirror == NULL)
         r->mirror = mirror_new(&r->m);
     else
