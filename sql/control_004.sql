@@ -422,7 +422,44 @@ END $$;
 -- Whose transactions were in flight there when its gates closed: pid and age, as text.
 ALTER TABLE instance_acks ADD COLUMN blockers text;
 
--- === rehearsals =====================================================================================================
+-- === rehearsals ==============================================================================================
 
 -- The last REHEARSE CUTOVER: how many, how many would have been taken back, the pause's median and maximum in ms.
 ALTER TABLE tenant_migrations ADD COLUMN rehearsal jsonb;
+=======
+-- --- reports ---------------------------------------------------------------------------------------------------------
+
+-- What was found and done, whole: a row of SHOW REPORT.
+CREATE TABLE migration_reports (
+    n            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    migration_id uuid NOT NULL REFERENCES tenant_migrations (id) ON DELETE CASCADE,
+    kind         text NOT NULL,
+    report       jsonb NOT NULL,
+    operator     text NOT NULL DEFAULT session_user,
+    created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT migration_reports_kind CHECK (kind IN ('verification', 'repair', 'resync', 'cutover'))
+);
+CREATE INDEX migration_reports_by_migration ON migration_reports (migration_id, kind, n);
+
+-- A report is kept (the last 200 of a kind), and audited; row and audit have it without the list of violations.
+-- p_column: verification or cutover_report, which the row has, too; repair, resync.
+CREATE OR REPLACE FUNCTION migration_report(p_id uuid, p_column text, p_report jsonb, p_event text, p_operator text)
+RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    its_kind text := replace(p_column, '_report', '');
+    brief jsonb := (p_report - 'listed') #- '{before,listed}';
+    number bigint;
+BEGIN
+    UPDATE tenant_migrations
+       SET verification = CASE WHEN p_column = 'verification' THEN brief ELSE verification END,
+           cutover_report = CASE WHEN p_column = 'cutover_report' THEN brief ELSE cutover_report END
+     WHERE id = p_id;
+    INSERT INTO migration_reports (migration_id, kind, report, operator)
+    VALUES (p_id, its_kind, p_report, coalesce(p_operator, session_user))
+    RETURNING n INTO number;
+    DELETE FROM migration_reports
+     WHERE migration_id = p_id AND kind = its_kind
+       AND n <= (SELECT n FROM migration_reports WHERE migration_id = p_id AND kind = its_kind
+                  ORDER BY n DESC OFFSET 200 LIMIT 1);
+    PERFORM migration_audit(p_id, p_event, p_operator, brief || jsonb_build_object('report', number));
+END $$;

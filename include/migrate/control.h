@@ -58,6 +58,12 @@ enum control_verb {
     CONTROL_RESUME,          /* id, reason; answered when it goes on, or waits for its turn */
     CONTROL_FIND,            /* id (or a unique prefix): one row (id, tenant_id, state, progress_percentage,
                                 events_copied, total_events, sync_lag_events, error_message); WATCH and WAIT poll it */
+    CONTROL_VERIFY,          /* id; options level, sample. News (LETTER_NEWS) come meanwhile */
+    CONTROL_REPAIR,          /* id; options stream, one per column */
+    CONTROL_RESYNC,          /* id, filter: the position */
+    CONTROL_CANCEL, /* id; tag of the VERIFY or REPAIR that nobody waits for any more. Not answered */
+    CONTROL_SHOW_REPORT,
+    CONTROL_SHOW_REPORT_JSON,
     CONTROL_SHOW_SHAPES,
     CONTROL_CHECK_COVERAGE,
     CONTROL_ACCEPT_SHAPE,   /* id: its number; reason */

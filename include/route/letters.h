@@ -27,6 +27,7 @@ enum letter_kind {
     LETTER_SERVE,    /* struct letter; main → console: accept operators */
     LETTER_LEAVE,    /* struct letter; main → console: another process accepts them now */
     LETTER_CANCEL,   /* struct cancel_letter; loop → main: a key of another process */
+    LETTER_NEWS,     /* struct news_letter; runner → console: how far a command has come */
     LETTER_CONFIG,   /* struct config_letter; main → control, console: RELOAD */
 };
 
@@ -50,6 +51,14 @@ struct publish_letter {
 struct publish_letter *publish_letter_new(struct mailbox *reply_to, struct route_table *table,
                                           struct catalogue *catalogue,
                                           bool ready); /* takes references of its own */
+
+/* A notice for whoever waits for the command of that tag. */
+struct news_letter {
+    struct letter letter;
+    uint64_t tag;
+    char text[512];
+};
+struct news_letter *news_letter_new(uint64_t tag); /* NULL: no memory */
 
 enum gate_op {
     GATE_MAKE,  /* makes the gate, open; counts from now on, transactions that already wrote included */
@@ -125,7 +134,8 @@ struct show_letter {
 };
 struct show_letter *show_letter_new(enum show_what what, uint64_t tag, struct mailbox *reply_to);
 
-/* Another configuration than until now, in what may change (config_keep_fixed()). The receiver takes the reference over.
+/* Another configuration than until now, in what may change (config_keep_fixed()). The receiver takes the
+ * reference over.
  */
 struct config_letter {
     struct letter letter;

@@ -17,6 +17,7 @@
 enum { EXPECTED_MAX = 48, USAGES_MAX = 4, COMMANDS = sizeof commands / sizeof commands[0] };
 
 #define OPTIONS_PATTERN "(option = value, …)"
+#define STREAM_PATTERN  "'stream' …" /* one value or more: options of that name */
 
 /* --- the parser --- */
 
@@ -107,6 +108,8 @@ static struct slice piece(const char *at)
 
     if (strncmp(at, OPTIONS_PATTERN, sizeof OPTIONS_PATTERN - 1) == 0)
         bytes = sizeof OPTIONS_PATTERN - 1;
+    else if (strncmp(at, STREAM_PATTERN, sizeof STREAM_PATTERN - 1) == 0)
+        bytes = sizeof STREAM_PATTERN - 1;
     else if (*at == '<')
         bytes = strcspn(at, ">") + 1;
     else if (*at == '\'')
@@ -188,9 +191,12 @@ static const char *skip_to_close(const char *at, bool to_bar)
 /* --- values --- */
 
 static const char *const slot_names[SLOTS] = {
-    [SLOT_TENANT] = "tenant",   [SLOT_ID] = "id",         [SLOT_SOURCE] = "source",
-    [SLOT_TARGET] = "target",   [SLOT_REASON] = "reason", [SLOT_STATE] = "state",
-    [SLOT_SECONDS] = "seconds", [SLOT_N] = "n",           [SLOT_TIMES] = "times",
+    [SLOT_TENANT] = "tenant",   [SLOT_ID] = "id",
+    [SLOT_SOURCE] = "source",   [SLOT_TARGET] = "target",
+    [SLOT_REASON] = "reason",   [SLOT_STATE] = "state",
+    [SLOT_SECONDS] = "seconds", [SLOT_N] = "n",
+    [SLOT_TIMES] = "times",     [SLOT_LEVEL] = "level",
+    [SLOT_PERCENT] = "percent", [SLOT_POSITION] = "position",
 };
 
 static enum command_slot slot_of(struct slice here)
@@ -350,6 +356,30 @@ static bool match_options(struct parser *parser)
     return expect(parser, slice_of(")"));
 }
 
+/* The values of a stream's columns, one after the other. */
+static bool match_stream(struct parser *parser, struct slice here)
+{
+    struct command *command = parser->command;
+
+    do {
+        char *name;
+
+        if (command->option_count == COMMAND_OPTIONS_MAX) {
+            error_set(parser->err, "54000", "more than %d values", COMMAND_OPTIONS_MAX);
+            return broken(parser);
+        }
+        name = copy_of(parser, "stream", strlen("stream"));
+        if (name == NULL)
+            return false;
+        command->options[command->option_count].name = name;
+        command->options[command->option_count].value = NULL;
+        command->option_count++;
+        if (!match_value(parser, here, false, &command->options[command->option_count - 1].value))
+            return false;
+    } while (!token_ends_command(parser));
+    return true;
+}
+
 /* <…>: everything to the command's end, which the tokenizer of statements knows: a `;` may stand in a
  * literal. */
 static bool match_rest(struct parser *parser, struct slice here)
@@ -407,6 +437,8 @@ static bool match_piece(struct parser *parser, struct slice here)
         return match_rest(parser, here);
     if (slice_is(here, OPTIONS_PATTERN))
         return match_options(parser);
+    if (slice_is(here, STREAM_PATTERN))
+        return match_stream(parser, here);
     if (is_keyword_character(*here.at))
         return match_keyword(parser, here);
     if (*here.at == '\'' || islower((unsigned char)*here.at))

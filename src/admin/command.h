@@ -45,6 +45,11 @@ enum command_verb {
     COMMAND_ABORT_MIGRATION,
     COMMAND_PAUSE_MIGRATION,
     COMMAND_RESUME_MIGRATION,
+    COMMAND_VERIFY_MIGRATION,
+    COMMAND_REPAIR_MIGRATION,
+    COMMAND_RESYNC_MIGRATION,
+    COMMAND_SHOW_REPORT,
+    COMMAND_SHOW_REPORT_JSON,
     COMMAND_WATCH_MIGRATION,
     COMMAND_WAIT_MIGRATION,
     COMMAND_EXPLAIN_ROUTE,
@@ -75,7 +80,10 @@ enum command_slot {
     SLOT_SECONDS,
     SLOT_N,     /* a shape's number */
     SLOT_TIMES, /* how often */
-    SLOT_REST,  /* <…>: the text up to the command's end */
+    SLOT_LEVEL,
+    SLOT_PERCENT,
+    SLOT_POSITION,
+    SLOT_REST, /* <…>: the text up to the command's end */
     SLOTS
 };
 

@@ -451,6 +451,17 @@ static void take_show(struct console *console, struct show_letter *letter)
     settle(conn);
 }
 
+static void take_news(struct console *console, struct news_letter *news)
+{
+    struct connection *conn = find_connection(console, job_owner_of_tag(news->tag));
+
+    if (conn != NULL) {
+        session_news(conn->session, news);
+        settle(conn);
+    }
+    letter_drop(&news->letter);
+}
+
 static void on_grace_over(uv_timer_t *timer)
 {
     struct console *console = timer->data;
@@ -530,6 +541,9 @@ static void on_letters(uv_poll_t *poll, int status, int events)
             break;
         case LETTER_SHOW:
             take_show(console, (struct show_letter *)letter);
+            break;
+        case LETTER_NEWS:
+            take_news(console, (struct news_letter *)letter);
             break;
         case LETTER_CONFIG:
             take_config(console, (struct config_letter *)letter);

@@ -72,6 +72,18 @@ static bool read_times(const char *text, int64_t *times, struct error *err)
                      text);
 }
 
+/* What stands in the command itself goes the way of the options of WITH. */
+static bool add_option(struct control_request *request, const char *name, const char *value)
+{
+    struct control_option *option = &request->options[request->option_count];
+
+    if (value == NULL || request->option_count == CONTROL_OPTIONS_MAX)
+        return true;
+    *option = (struct control_option){ NULL, NULL };
+    request->option_count++;
+    return copy_text(&option->name, name) && copy_text(&option->value, value);
+}
+
 /* A tenant that is no value of its column's type is refused here: `err` is set and *bad. */
 static bool fill_tenant(const struct job *job, struct control_request *request, bool *bad, struct error *err)
 {
@@ -105,7 +117,9 @@ static bool fill_request(const struct job *job, struct control_request *request,
         copy_text(&request->to, command->slots[SLOT_TARGET]) &&
         copy_text(&request->reason, command->slots[SLOT_REASON]) &&
         copy_text(&request->filter, command->flags & COMMAND_ALL ? "all" : "active") &&
-        fill_options(request, command))
+        fill_options(request, command) && add_option(request, "level", command->slots[SLOT_LEVEL]) &&
+        add_option(request, "sample", command->slots[SLOT_PERCENT]) &&
+        add_option(request, "position", command->slots[SLOT_POSITION]))
         return true;
     return bad ? false : error_no_memory(err);
 }
@@ -448,6 +462,11 @@ static const struct work {
     [COMMAND_ABORT_MIGRATION] = { .asks = CONTROL_ABORT },
     [COMMAND_PAUSE_MIGRATION] = { .asks = CONTROL_PAUSE },
     [COMMAND_RESUME_MIGRATION] = { .asks = CONTROL_RESUME },
+    [COMMAND_VERIFY_MIGRATION] = { .asks = CONTROL_VERIFY },
+    [COMMAND_REPAIR_MIGRATION] = { .asks = CONTROL_REPAIR },
+    [COMMAND_RESYNC_MIGRATION] = { .asks = CONTROL_RESYNC },
+    [COMMAND_SHOW_REPORT] = { .asks = CONTROL_SHOW_REPORT },
+    [COMMAND_SHOW_REPORT_JSON] = { .asks = CONTROL_SHOW_REPORT_JSON },
     [COMMAND_WATCH_MIGRATION] = { .start = start_watch },
     [COMMAND_WAIT_MIGRATION] = { .start = start_wait },
     [COMMAND_EXPLAIN_ROUTE] = { .start = start_explain },
@@ -503,6 +522,26 @@ enum job_result job_answer(struct job *job, struct control_request *request, str
     if (ok)
         error_set(err, "42704", "migration \"%s\" is gone", job->command->slots[SLOT_ID]);
     return looks ? look_failed(job, err) : JOB_FAILED;
+}
+
+void job_cancel(struct job *job)
+{
+    enum command_verb verb = job->command->info->verb;
+    struct control_request *request;
+    struct error ignored;
+
+    if (!job->waits_for_answer || (verb != COMMAND_VERIFY_MIGRATION && verb != COMMAND_REPAIR_MIGRATION))
+        return;
+    request = control_request_new(CONTROL_CANCEL, NULL);
+    if (request == NULL)
+        return; /* then it goes on, and its report tells */
+    if (!fill_request(job, request, &ignored) || !job->hooks->ask(job->hooks->who, request))
+        letter_drop(&request->letter);
+}
+
+void job_news(struct job *job, const char *text)
+{
+    job->hooks->notice(job->hooks->who, text);
 }
 
 enum job_result job_tick(struct job *job, struct rows **rows, struct error *err)

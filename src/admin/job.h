@@ -62,6 +62,10 @@ enum job_result job_answer(struct job *job, struct control_request *request, str
 enum job_result job_told(struct job *job, struct show_letter *letter, struct rows **rows, struct error *err);
 enum job_result job_tick(struct job *job, struct rows **rows, struct error *err);
 
+/* Nobody waits for it any more: what only looks (VERIFY), or can be asked for again (REPAIR), is ended. */
+void job_cancel(struct job *job);
+void job_news(struct job *job, const char *text); /* from whoever carries it out */
+
 void job_done(struct job *job); /* forgets what has been gathered; fine at any time */
 
 /* --- for its chapters (ready.c) --- */

@@ -685,6 +685,13 @@ void session_told(struct session *session, struct show_letter *letter)
     session_run(session);
 }
 
+void session_news(struct session *session, const struct news_letter *news)
+{
+    if (session->state == SESSION_BUSY && session->job.waits_for_answer &&
+        news->tag == job_tag(&session->job))
+        job_news(&session->job, news->text);
+}
+
 void session_tick(struct session *session)
 {
     struct rows *rows = NULL;
@@ -724,6 +731,7 @@ void session_cancel(struct session *session, struct slice key)
         error_detail(&err, "What was asked for goes on.");
         error_hint(&err, "SHOW MIGRATIONS ALL says how it ended.");
     }
+    job_cancel(&session->job);
     session->job.waits_for_answer = false;
     job_ended(session, JOB_FAILED, NULL, &err);
     session_run(session);

@@ -19,8 +19,9 @@ struct session;
 struct session_hooks {
     bool (*ask)(void *who,
                 struct control_request *request); /* true: taken; session_answer() brings it back */
-    unsigned (*ask_loops)(void *who, enum show_what what, uint64_t tag); /* session_told(), as often as it says */
-    void (*wake_in)(void *who, uint64_t ms);      /* session_tick() then */
+    unsigned (*ask_loops)(void *who, enum show_what what,
+                          uint64_t tag);                       /* session_told(), as often as it says */
+    void (*wake_in)(void *who, uint64_t ms);                   /* session_tick() then */
     void (*cancel)(void *who, uint32_t pid, struct slice key); /* a CancelRequest for another session */
     void *who;
 };
@@ -47,6 +48,8 @@ void session_run(struct session *session);
 void session_answer(struct session *session, struct control_request *request);
 /* A loop's answer by tag; takes the letter. */
 void session_told(struct session *session, struct show_letter *letter);
+void session_news(struct session *session,
+                  const struct news_letter *news); /* a notice; the letter stays the caller's */
 void session_tick(struct session *session);
 /* Ends the command that is under way (57014); nothing if there is none. `key` is compared in constant time.
  */

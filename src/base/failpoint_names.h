@@ -42,6 +42,8 @@
 "mirror.after_commit",
 "mirror.after_entries",
 "mirror.before_commit",
+"repair.after_capture",
+"repair.before_capture",
 "runner.after_abort_written",
 "runner.after_bulk_copy_entered",
 "runner.after_claim",

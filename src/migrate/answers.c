@@ -130,6 +130,11 @@ bool answers_audit(struct ledger *ledger, const char *id, struct rows **rows, st
     return ask(ledger, sql_show_audit, 1, &id, rows, err);
 }
 
+bool answers_report(struct ledger *ledger, const char *id, bool json, struct rows **rows, struct error *err)
+{
+    return ask(ledger, json ? sql_show_report_json : sql_show_report, 1, &id, rows, err);
+}
+
 bool answers_instances(struct ledger *ledger, struct rows **rows, struct error *err)
 {
     return ask(ledger, sql_show_instances, 0, NULL, rows, err);

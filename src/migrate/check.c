@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "migrate/check_shapes.h"
+#include "migrate/runner_verify.h"
 #include "migrate/tap.h"
 
 enum { ASK_GATES_MS = 2000, HOLDERS_MAX = 16, HIDDEN_MAX = 8 };
@@ -81,17 +82,22 @@ static void check_verification(struct runner *r, struct list *list)
     struct check *check;
 
     if (r->verified)
-        check = add(list, "verification", CHECK_OK,
-                    "%" PRId64 " events in %" PRId64 " streams are the same on both sides",
-                    r->verification.events, r->verification.streams);
-    else if (r->verifying || r->verification.violations == 0)
+        check =
+            add(list, "verification", CHECK_OK,
+                "%" PRId64 " events in %" PRId64 " streams are the same on both sides (%s)",
+                r->verification.events, r->verification.streams, verifier_level_name(r->verification.level));
+    else if (r->verification.violations > 0)
+        check = add(list, "verification", CHECK_BLOCKER, "%" PRId64 " events differ: %s",
+                    r->verification.violations, r->verification.first);
+    else if (runner_verify_is_off(r))
+        check = add(list, "verification", CHECK_OK, "verify_consistency is off");
+    else
         check = add(list, "verification", CHECK_BLOCKER,
                     r->verifying ? "is running" : "has not been run since the migration was taken up");
-    else
-        check = add(list, "verification", CHECK_BLOCKER, "%" PRId64 " streams differ: %s",
-                    r->verification.violations, r->verification.first);
     check->force_skips = true;
-    hint(check, r->verification.violations == 0 ? "Wait for it." : "ABORT MIGRATION, and start again.");
+    hint(check, r->verification.violations == 0
+                    ? "Wait for it."
+                    : "REPAIR MIGRATION brings what differs; SHOW REPORT names it.");
 }
 
 static void check_verify_behind(struct runner *r, struct list *list)
@@ -308,6 +314,8 @@ bool check_answer_quickly(struct runner *r, struct control_request *request)
     struct list list = { checks, 0 };
     struct error err;
 
+    if (request->verb == CONTROL_VERIFY || request->verb == CONTROL_REPAIR || request->verb == CONTROL_RESYNC)
+        return runner_verify_refuse(r, request);
     if (r->state == MIGRATION_DUAL_WRITE && r->connected && !r->verifying && !r->abort_requested &&
         r->breaker.state != BREAKER_OPEN)
         return false;

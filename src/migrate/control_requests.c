@@ -47,11 +47,19 @@ static void pass_to_runner(struct control *c, struct control_request *request,
     struct running *running = control_find_running(c, found->id);
     struct error err;
 
-    if (running != NULL && !running->ended && !running->switched &&
+    if (running != NULL && !running->ended && (!running->switched || request->verb == CONTROL_VERIFY) &&
         mailbox_post(runner_mailbox(running->runner), &request->letter))
         return;
     if (request->verb == CONTROL_ABORT && found->state == MIGRATION_FAILED && running == NULL) {
         control_start_runner(c, found->id, request);
+        return;
+    }
+    if (request->verb == CONTROL_VERIFY && found->state == MIGRATION_MIGRATED && running == NULL) {
+        control_start_runner(c, found->id, request);
+        return;
+    }
+    if (request->verb == CONTROL_CANCEL) {
+        letter_drop(&request->letter);
         return;
     }
     error_set(&err, "55000", "migration %s is in state %s", found->id, migration_state_name(found->state));
@@ -81,6 +89,10 @@ static bool show(struct control *c, struct control_request *request, const struc
         return answers_migration(c->ledger, found->id, rows, err);
     case CONTROL_SHOW_AUDIT:
         return answers_audit(c->ledger, found->id, rows, err);
+    case CONTROL_SHOW_REPORT:
+        return answers_report(c->ledger, found->id, false, rows, err);
+    case CONTROL_SHOW_REPORT_JSON:
+        return answers_report(c->ledger, found->id, true, rows, err);
     case CONTROL_CHECK_COVERAGE:
         return control_coverage(c, request, rows, err);
     case CONTROL_SHOW_SHAPES:
@@ -99,14 +111,17 @@ static bool names_a_migration(enum control_verb verb)
 {
     return verb == CONTROL_SHOW_MIGRATION || verb == CONTROL_SHOW_LAG || verb == CONTROL_SHOW_AUDIT ||
            verb == CONTROL_CUTOVER || verb == CONTROL_REHEARSE || verb == CONTROL_CHECK_CUTOVER ||
-           verb == CONTROL_ABORT || verb == CONTROL_PAUSE || verb == CONTROL_RESUME || verb == CONTROL_FIND;
+           verb == CONTROL_ABORT || verb == CONTROL_PAUSE || verb == CONTROL_RESUME || verb == CONTROL_FIND ||
+           verb == CONTROL_VERIFY || verb == CONTROL_REPAIR || verb == CONTROL_RESYNC ||
+           verb == CONTROL_CANCEL || verb == CONTROL_SHOW_REPORT || verb == CONTROL_SHOW_REPORT_JSON;
 }
 
 static bool is_for_runner(enum control_verb verb)
 {
     return verb == CONTROL_SHOW_LAG || verb == CONTROL_CUTOVER || verb == CONTROL_REHEARSE ||
            verb == CONTROL_CHECK_CUTOVER || verb == CONTROL_ABORT || verb == CONTROL_PAUSE ||
-           verb == CONTROL_RESUME;
+           verb == CONTROL_RESUME || verb == CONTROL_VERIFY || verb == CONTROL_REPAIR ||
+           verb == CONTROL_RESYNC || verb == CONTROL_CANCEL;
 }
 
 static bool needs_ledger(enum control_verb verb)

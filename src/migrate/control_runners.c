@@ -114,11 +114,14 @@ struct running *control_start_runner(struct control *c, const char *id, struct c
 void control_join_ended(struct control *c)
 {
     struct running *running, *next;
+    struct letter *left;
 
     LL_FOREACH_SAFE(c->running, running, next) {
         if (!running->ended)
             continue;
         LL_DELETE(c->running, running);
+        while ((left = runner_left(running->runner)) != NULL) /* posted while it ended: dispatched anew */
+            LL_APPEND(c->requests, left);
         runner_join(running->runner);
         free_running(running);
     }

@@ -81,7 +81,10 @@ bool ledger_report(struct ledger *ledger, const char *id, enum ledger_report wha
                    const char *json, const char *operator_name, struct error *err)
 {
     static const char *const columns[] = {
-        [LEDGER_VERIFICATION] = "verification", [LEDGER_CUTOVER] = "cutover_report"
+        [LEDGER_VERIFICATION] = "verification",
+        [LEDGER_CUTOVER] = "cutover_report",
+        [LEDGER_REPAIR] = "repair",
+        [LEDGER_RESYNC] = "resync",
     };
     const char *const values[] = { id, columns[what], json, event, operator_name };
 

@@ -19,8 +19,9 @@ bool ledger_note(struct ledger *ledger, const char *id, uint64_t epoch, const st
 /* An audit entry and nothing else; `details` a JSON object or NULL, `operator_name` NULL: pgshunt itself. */
 bool ledger_event(struct ledger *ledger, const char *id, const char *event, const char *operator_name,
                   const char *details, struct error *err);
-/* Fills a jsonb column of the row, and the audit under `event`. */
-enum ledger_report { LEDGER_VERIFICATION, LEDGER_CUTOVER };
+/* Keeps a report (SHOW REPORT); of a verification and a cutover the row has the last one, too. Audited under
+ * `event`. */
+enum ledger_report { LEDGER_VERIFICATION, LEDGER_CUTOVER, LEDGER_REPAIR, LEDGER_RESYNC };
 bool ledger_report(struct ledger *ledger, const char *id, enum ledger_report what, const char *event,
                    const char *json, const char *operator_name, struct error *err);
 bool ledger_write_failed(struct ledger *ledger, const char *id, int64_t entries, const struct error *why,

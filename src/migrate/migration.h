@@ -19,6 +19,7 @@ struct migration_settings { /* configuration, overridden by START … WITH, stor
         copy_workers;
     bool allow_empty, guard;
     char position_mode[16];
+    char verify_consistency[16]; /* "on" (hash), "off", or a level */
 };
 
 /* A table whose rows of the tenant move: as it is declared, and as both stores have it. */

@@ -10,12 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "migrate/copier.h"
 #include "migrate/cutover.h"
 #include "migrate/runner_orders.h"
+#include "migrate/runner_verify.h"
 
 enum {
     RETRY_MS_MIN = 100,
@@ -338,13 +340,17 @@ static void *runner_main(void *who)
         leave(r);
     }
     cutover_end_move(r);
+    if (r->state == MIGRATION_MIGRATED && !r->stopping)
+        runner_verify_after(r);
     runner_refuse_requests(r);
     if (r->state == MIGRATION_MIGRATED && !r->stopping) {
         runner_hand_over(r);
+        runner_verify_after(r);
         runner_refuse_requests(r);
     }
     if (r->mirror != NULL)
         mirror_free(r->mirror);
+    verifier_report_done(&r->verification);
     migration_disconnect(&r->m);
     migration_forget_tables(&r->m);
     ledger_close(r->ledger);
@@ -356,8 +362,27 @@ static void *runner_main(void *who)
 
 /* --- for control --- */
 
+struct letter *runner_left(struct runner *r)
+{
+    struct letter *letter = r->requests;
+
+    if (letter != NULL) {
+        LL_DELETE(r->requests, letter);
+        letter->next = NULL;
+        return letter;
+    }
+    while (r->mailbox != NULL && (letter = mailbox_next(r->mailbox)) != NULL &&
+           letter->kind != LETTER_CONTROL)
+        letter_drop(letter);
+    return letter;
+}
+
 static void runner_free(struct runner *r)
 {
+    struct letter *left;
+
+    while ((left = runner_left(r)) != NULL)
+        letter_drop(left);
     gatekeeper_done(&r->gates);
     if (r->mailbox != NULL)
         mailbox_close(r->mailbox); /* loops may still hold it as a doorbell */
@@ -407,6 +432,8 @@ bool runner_start(const struct runner_setup *setup, const char *id, struct contr
         r->abort = request;
         r->purge_requested = request->purge;
         r->abort_requested = true;
+    } else if (request != NULL && request->verb == CONTROL_VERIFY) {
+        LL_APPEND(r->requests, &request->letter); /* of a migration that is migrated */
     } else {
         r->start = request;
     }

@@ -56,7 +56,9 @@ bool runner_start(const struct runner_setup *setup, const char *id, struct contr
                   struct runner **runner, struct error *err);
 const char *runner_id(const struct runner *runner);
 struct mailbox *runner_mailbox(struct runner *runner); /* STOP, LETTER_CONTROL (taken over), LETTER_RUNNER */
-void runner_join(struct runner *runner);               /* after STOP or RUNNER_ENDED; frees it */
+struct letter *runner_left(
+    struct runner *runner);              /* after RUNNER_ENDED: a request that came too late, or NULL */
+void runner_join(struct runner *runner); /* after STOP or RUNNER_ENDED; frees it */
 
 /* --- for the runner's chapters --- */
 
@@ -122,7 +124,11 @@ struct runner {
     uint64_t dual_write_since_ms;
     bool verifying, verified;
     char starts[84]; /* when both stores' servers were started; "": not known */
-    struct verifier_report verification;
+    bool verify_needed;                  /* whatever verify_consistency says: something was wrong */
+    struct verifier_report verification; /* of all streams, the last one */
+    struct control_request *verify;      /* the VERIFY or REPAIR under way; NULL: none, or by itself */
+    bool verify_cancelled;
+    uint64_t verify_told_ms;
     uint64_t verify_next_ms, verify_wait_ms, verify_behind_ms;
     char verify_behind_violation[256]; /* "": none */
     bool write_failing;
@@ -179,9 +185,7 @@ bool runner_write_progress(struct runner *r, struct error *err);  /* at most onc
 bool runner_read_lag(struct runner *r, struct error *err);        /* the same */
 bool runner_on_copied(void *runner, const struct cursor *cursor); /* the copier's hook, after every batch */
 void runner_target_failed(struct runner *r, const struct error *why);
-bool runner_mirror_up(struct runner *r, struct error *err);     /* until a pass finds less than a batch */
-bool runner_verify_all(struct runner *r, struct error *err);    /* once, and again after a violation */
-bool runner_verify_behind(struct runner *r, struct error *err); /* what the mirror has applied */
+bool runner_mirror_up(struct runner *r, struct error *err); /* until a pass finds less than a batch */
 /* runner_exit.c */
 void runner_drop_gates(struct runner *r);
 /* The row only: orders_step_paused() does the rest. `why`: it happens by itself; `request`: who has ordered

@@ -2,6 +2,7 @@
  * left alone in the source when the shut tap is taken away. Part of the runner (runner.h); its thread. Start
  * at: runner_check_guards(), runner_let_in(), runner_hand_over(). */
 #include "migrate/runner.h"
+#include "migrate/runner_verify.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -271,6 +272,7 @@ void runner_hand_over(struct runner *r)
     while (!r->stopping && !hand_over(r, &err)) {
         if (!r->stopping && nap_ms > LOOK_MS_MIN) /* a first failure is the connection that an end has cost */
             log_error(r->setup->log, LOG_WARN, "guard", &err, "migration %s: its shut tap stays", r->id);
+        runner_verify_after(r);
         runner_refuse_requests(r);
         pg_nap(&r->m.wake, nap_ms);
         nap_ms = nap_ms * 2 > RETRY_MS_MAX ? RETRY_MS_MAX : nap_ms * 2;

@@ -1,4 +1,4 @@
-/* runner_mirror.c - what goes on while the mirror runs: progress written down, target failures, verification.
+/* runner_mirror.c - what goes on while the mirror runs: progress written down, target failures.
  * Part of the runner (runner.h); its thread. */
 #include "migrate/runner.h"
 
@@ -15,9 +15,6 @@
 
 enum {
     PROGRESS_MS = 1000,
-    VERIFY_BEHIND_MS = 200,
-    VERIFY_AGAIN_MS_MIN = 5000, /* after a violation: what differed may be repaired by the next passes */
-    VERIFY_AGAIN_MS_MAX = 600000,
 };
 
 /* --- progress --- */
@@ -124,111 +121,5 @@ bool runner_mirror_up(struct runner *r, struct error *err)
         if (!failpoint("runner.mirror", err) || !runner_mirror(r, &more, err))
             return false;
     }
-    return true;
-}
-
-/* --- verification --- */
-
-static bool write_verification(struct runner *r, struct error *err)
-{
-    struct buf json;
-    bool fine;
-
-    buf_init(&json);
-    buf_append_format(&json,
-                      "{\"result\": \"%s\", \"level\": \"hash\", \"streams\": %" PRId64
-                      ", \"events\": %" PRId64 ", \"suspects\": %" PRId64 ", \"violations\": %" PRId64
-                      ", \"duration_ms\": %" PRIu64 ", \"first_violation\": ",
-                      r->verified ? "passed" : "violations", r->verification.streams, r->verification.events,
-                      r->verification.suspects, r->verification.violations, r->verification.duration_ms);
-    json_text(&json, r->verification.first);
-    buf_append_text(&json, "}");
-    fine = buf_failed(&json) ? error_no_memory(err)
-                             : ledger_report(r->ledger, r->id, LEDGER_VERIFICATION,
-                                             r->verified ? "verification_completed" : "verification_failed",
-                                             buf_text(&json), NULL, err);
-    buf_done(&json);
-    return fine;
-}
-
-static void violated(struct runner *r, const char *what)
-{
-    struct error found;
-
-    error_set(&found, "XX001", "%s", what);
-    error_detail(&found, "consistency_error");
-    runner_log(r, LOG_ERROR, "Consistency check failed", "verify", r->verification.duration_ms,
-               r->verification.events, &found);
-}
-
-/* What has been asked is answered from memory, so that nobody waits for the verification; but CUTOVER … FORCE
- * goes first. */
-static bool clear_requests(struct runner *r)
-{
-    struct letter *letter, *next;
-
-    LL_FOREACH_SAFE(r->requests, letter, next) {
-        struct control_request *request = (struct control_request *)letter;
-
-        if (request->verb == CONTROL_CUTOVER && request->force)
-            return false;
-        LL_DELETE(r->requests, letter);
-        letter->next = NULL;
-        if (!check_answer_quickly(r, request))
-            runner_answer(request, NULL, &(struct error){ "55000", "the verification is running", "", "" });
-    }
-    return true;
-}
-
-bool runner_verify_all(struct runner *r, struct error *err)
-{
-    uint64_t begun_ms = clock_ms();
-    bool fine;
-
-    if (r->verified || begun_ms < r->verify_next_ms || r->breaker.state != BREAKER_CLOSED)
-        return true;
-    r->verifying = true;
-    if (!clear_requests(r)) {
-        r->verifying = false;
-        return true;
-    }
-    fine = failpoint("runner.before_verify", err) &&
-           ledger_event(r->ledger, r->id, "verification_started", NULL, "{\"level\": \"hash\"}", err) &&
-           verifier_hash(&r->m, r->mirror, &r->verification, err);
-    r->verifying = false;
-    if (!fine)
-        return false;
-    r->verified = r->verification.violations == 0;
-    if (r->verified) {
-        r->verify_behind_violation[0] = '\0';
-        log_line(r->setup->log, LOG_INFO, "runner",
-                 "migration %s: verified, %" PRId64 " events in %" PRId64 " streams, %" PRIu64 " ms", r->id,
-                 r->verification.events, r->verification.streams, clock_ms() - begun_ms);
-    } else {
-        violated(r, r->verification.first);
-        r->verify_wait_ms = r->verify_wait_ms == 0 ? VERIFY_AGAIN_MS_MIN : r->verify_wait_ms * 2;
-        if (r->verify_wait_ms > VERIFY_AGAIN_MS_MAX)
-            r->verify_wait_ms = VERIFY_AGAIN_MS_MAX;
-        r->verify_next_ms = clock_ms() + r->verify_wait_ms;
-    }
-    return write_verification(r, err);
-}
-
-/* What the mirror has applied is compared by key soon after, so that a cutover has little left to compare. */
-bool runner_verify_behind(struct runner *r, struct error *err)
-{
-    uint64_t now_ms = clock_ms();
-
-    if (mirror_unverified(r->mirror) == 0 || now_ms - r->verify_behind_ms < VERIFY_BEHIND_MS)
-        return true;
-    r->verify_behind_ms = now_ms;
-    if (mirror_verify_behind(r->mirror, err))
-        return true;
-    if (!error_is(err, "XX001"))
-        return false;
-    snprintf(r->verify_behind_violation, sizeof r->verify_behind_violation, "%.250s", err->message);
-    violated(r, err->message);
-    r->verified = false; /* only another full verification takes that back */
-    r->verify_next_ms = now_ms + VERIFY_AGAIN_MS_MIN;
     return true;
 }

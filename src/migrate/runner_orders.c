@@ -12,6 +12,7 @@
 #include "base/failpoint.h"
 #include "migrate/check.h"
 #include "migrate/cutover.h"
+#include "migrate/runner_verify.h"
 #include "migrate/settings.h"
 
 enum { SLOT_WAIT_MS = 500 }; /* RESUME is answered after this, whether its turn has come or not */
@@ -102,6 +103,11 @@ void orders_take(struct runner *r, struct control_request *request)
         return;
     case CONTROL_RESUME:
         take_resume(r, request);
+        return;
+    case CONTROL_CANCEL:
+        if (runner_verify_cancel(r, request->tag))
+            r->verify_cancelled = r->interrupted = true;
+        letter_drop(&request->letter);
         return;
     case CONTROL_CUTOVER:
         if (request->force && r->verifying) {
@@ -342,6 +348,8 @@ static void serve_one(struct runner *r, struct control_request *request)
         cutover_run(r, request);
     else if (request->verb == CONTROL_REHEARSE)
         cutover_rehearse(r, request);
+    else if (request->verb == CONTROL_VERIFY || request->verb == CONTROL_REPAIR)
+        runner_verify_answer(r, request);
     else
         check_answer(r, request);
     end_move(r);
@@ -370,6 +378,9 @@ void orders_refuse(struct runner *r, const struct error *err)
     struct letter *letter, *next;
 
     LL_FOREACH_SAFE(r->requests, letter, next) {
+        if (r->state == MIGRATION_MIGRATED && !r->stopping &&
+            ((struct control_request *)letter)->verb == CONTROL_VERIFY)
+            continue; /* another runner answers it */
         LL_DELETE(r->requests, letter);
         letter->next = NULL;
         runner_answer((struct control_request *)letter, NULL, err);

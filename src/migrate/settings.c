@@ -22,6 +22,7 @@ static const struct field {
     { CONFIG_COPY_WORKERS, offsetof(struct migration_settings, copy_workers) },
     { CONFIG_ALLOW_EMPTY, offsetof(struct migration_settings, allow_empty) },
     { CONFIG_GUARD, offsetof(struct migration_settings, guard) },
+    { CONFIG_VERIFY_CONSISTENCY, offsetof(struct migration_settings, verify_consistency) },
     { CONFIG_POSITION_MODE, offsetof(struct migration_settings, position_mode) },
 };
 

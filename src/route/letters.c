@@ -142,3 +142,12 @@ struct letter *stop_letter_new(void)
 {
     return plain_letter_new(LETTER_STOP);
 }
+
+struct news_letter *news_letter_new(uint64_t tag)
+{
+    struct news_letter *news = letter_new(sizeof *news, LETTER_NEWS, plain_drop, NULL);
+
+    if (news != NULL)
+        news->tag = tag;
+    return news;
+}

@@ -142,14 +142,16 @@ static bool do_behind(struct harness *h, const char *argument, struct error *err
 
 static bool do_hash(struct harness *h, const char *argument, struct error *err)
 {
-    struct verifier_report report;
-    bool good = verifier_hash(&h->m, h->mirror, &report, err);
+    struct verifier_order order = { .level = VERIFIER_HASH, .percent = 100 };
+    struct verifier_report report = { 0 };
+    bool good = verifier_run(&h->m, h->mirror, &order, &report, err);
 
     (void)argument;
     if (good)
         printf("streams=%" PRId64 " events=%" PRId64 " suspects=%" PRId64 " violations=%" PRId64
                " first=\"%s\" ",
                report.streams, report.events, report.suspects, report.violations, report.first);
+    verifier_report_done(&report);
     return good;
 }
 

@@ -17,7 +17,8 @@ static const struct command_values none = { 0, NULL };
 static void describe(const struct command *command, char *text, size_t bytes)
 {
     static const char *const slots[SLOTS] = { "tenant", "id",      "source", "target", "reason",
-                                              "state",  "seconds", "n",      "times",  "rest" };
+                                              "state",  "seconds", "n",      "times",  "level",
+                                              "percent", "position", "rest" };
     size_t used = 0;
 
     text[0] = '\0';
@@ -105,6 +106,15 @@ static const struct {
     { "PAUSE MIGRATION 'a'", COMMAND_PAUSE_MIGRATION, "id=a" },
     { "PAUSE MIGRATION 'a' REASON 'it''s late'", COMMAND_PAUSE_MIGRATION, "id=a reason=it's late" },
     { "resume migration 'a' reason b", COMMAND_RESUME_MIGRATION, "id=a reason=b" },
+    { "VERIFY MIGRATION 'a'", COMMAND_VERIFY_MIGRATION, "id=a" },
+    { "verify migration 'a' level full sample 2.5", COMMAND_VERIFY_MIGRATION, "id=a level=full percent=2.5" },
+    { "VERIFY MIGRATION 'a' SAMPLE '10'", COMMAND_VERIFY_MIGRATION, "id=a percent=10" },
+    { "REPAIR MIGRATION 'a'", COMMAND_REPAIR_MIGRATION, "id=a" },
+    { "REPAIR MIGRATION 'a' STREAM 'b;''; DROP' c", COMMAND_REPAIR_MIGRATION, "id=a stream:b;'; DROP stream:c" },
+    { "RESYNC MIGRATION 'a'", COMMAND_RESYNC_MIGRATION, "id=a" },
+    { "RESYNC MIGRATION 'a' FROM POSITION '-5'", COMMAND_RESYNC_MIGRATION, "id=a position=-5" },
+    { "SHOW REPORT 'a'", COMMAND_SHOW_REPORT, "id=a" },
+    { "SHOW REPORT 'a' JSON", COMMAND_SHOW_REPORT_JSON, "id=a" },
     { "WATCH MIGRATION 'a'", COMMAND_WATCH_MIGRATION, "id=a" },
     { "WAIT MIGRATION 'a' FOR dual_write", COMMAND_WAIT_MIGRATION, "id=a state=dual_write" },
     { "WAIT MIGRATION 'a' FOR 'migrated' TIMEOUT 1.5", COMMAND_WAIT_MIGRATION,
