@@ -1,12 +1,15 @@
 /* errand.c - what is asked of a runner's thread and is no migration: looked at, answered, over.
  * Leaves: the work to preflight.c.   Thread: the runner's.   Start at: errands[]. */
 #include "migrate/preflight.h"
+#include "migrate/schema_make.h"
 
 static void (*errand_of(enum control_verb verb))(struct runner *r, struct control_request *request)
 {
     switch (verb) {
     case CONTROL_CHECK_MIGRATION:
         return preflight_answer;
+    case CONTROL_CREATE_SCHEMA:
+        return schema_make_answer;
     default:
         return NULL;
     }

@@ -51,6 +51,8 @@ void preflight_tell(struct preflight *p, const char *text);
 /* preflight_route.c: what the control database and the configuration know */
 bool preflight_options(struct preflight *p, struct error *err);
 bool preflight_tenant(struct preflight *p, struct error *err);
+/* Where the tenant lives now: m.source. */
+bool preflight_source(struct runner *r, const struct control_request *request, struct error *err);
 bool preflight_route(struct preflight *p, struct error *err); /* false: the source is not known */
 void preflight_identities(struct preflight *p);
 void preflight_positions(struct preflight *p);

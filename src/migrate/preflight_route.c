@@ -106,9 +106,8 @@ static bool has_no_active_migration(struct runner *r, struct error *err)
 }
 
 /* Where the tenant lives now; FROM only says what the operator expects. */
-static bool take_source(struct preflight *p, struct error *err)
+bool preflight_source(struct runner *r, const struct control_request *request, struct error *err)
 {
-    struct runner *r = p->r;
     const char *values[] = { r->m.tenant };
     PGresult *result = pg_query(ledger_pg(r->ledger),
                                 "SELECT store_id FROM tenant_routing WHERE tenant_id = $1", 1, values, err);
@@ -122,9 +121,9 @@ static bool take_source(struct preflight *p, struct error *err)
     PQclear(result);
     if (!fine)
         return false;
-    if (p->request->from != NULL && strcmp(p->request->from, r->m.source->name) != 0) {
+    if (request->from != NULL && strcmp(request->from, r->m.source->name) != 0) {
         error_set(err, "55000", "tenant \"%s\" lives in store \"%s\", not in \"%s\"", r->m.tenant,
-                  r->m.source->name, p->request->from);
+                  r->m.source->name, request->from);
         return error_hint(err, "Leave FROM out, or SHOW ROUTE '%s'.", r->m.tenant);
     }
     if (r->m.source == r->m.target) {
@@ -140,7 +139,7 @@ bool preflight_route(struct preflight *p, struct error *err)
     /* Said first: a migration under way has left rows in the target, and those would be complained about. */
     bool free_ = preflight_note(p, "route", FINDING_BLOCKER, has_no_active_migration(p->r, err), err);
 
-    if (!preflight_note(p, "route", FINDING_BLOCKER, take_source(p, err), err))
+    if (!preflight_note(p, "route", FINDING_BLOCKER, preflight_source(p->r, p->request, err), err))
         return false;
     if (free_)
         finding_ok(p->list, "route", "tenant \"%s\" lives in store \"%s\", and nothing is moving it",

@@ -16,6 +16,7 @@
 #include "base/failpoint.h"
 #include "migrate/copier.h"
 #include "migrate/cutover.h"
+#include "migrate/deferred.h"
 #include "migrate/runner_orders.h"
 #include "migrate/runner_verify.h"
 
@@ -105,6 +106,8 @@ static bool step_bulk_copy(struct runner *r, struct error *err)
     if (!r->cursor.done)
         return true; /* interrupted at a batch's boundary */
     runner_log(r, LOG_INFO, "Bulk copy complete", "copy", clock_ms() - begun_ms, r->cursor.events, NULL);
+    if (!deferred_build(r, err))
+        return false;
     if (!runner_mirror_up(r, err) || r->interrupted)
         return r->interrupted;
     r->progress_written_ms = 0;

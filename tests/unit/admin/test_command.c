@@ -83,6 +83,8 @@ static const struct {
     { "CHECK MIGRATION TENANT 't' TO 'b'", COMMAND_CHECK_MIGRATION, "tenant=t target=b" },
     { "check migration tenant t from a to b with (batch_size = 5)", COMMAND_CHECK_MIGRATION,
       "tenant=t source=a target=b batch_size:5" },
+    { "CREATE TARGET SCHEMA TENANT 't' TO 'b' WITH (defer_indexes = on)", COMMAND_CREATE_SCHEMA,
+      "tenant=t target=b defer_indexes:on" },
     { "CUTOVER MIGRATION 'a'", COMMAND_CUTOVER_MIGRATION, "id=a" },
     { "CUTOVER MIGRATION 'a' FORCE", COMMAND_CUTOVER_MIGRATION, "id=a FORCE" },
     { "CUTOVER MIGRATION 'a' WHEN READY", COMMAND_CUTOVER_MIGRATION, "id=a WHEN_READY" },
