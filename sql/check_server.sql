@@ -5,17 +5,17 @@
 -- (client backends), here (of the application, in this database), database_limit (-1: none), allows, checksums
 SELECT current_setting('server_version_num')::int,
        pg_is_in_recovery(),
-       current_setting('default_transaction_read_only')::bool OR current_setting('transaction_read_only')::bool,
+       -- reset_val: what sessions of this login and database begin with; pgshunt's own say otherwise
+       (SELECT bool_or(s.reset_val = 'on') FROM pg_settings s WHERE s.name = 'default_transaction_read_only'),
        CASE WHEN current_setting('server_version_num')::int >= 150000
             THEN has_parameter_privilege('session_replication_role', 'SET')
             ELSE (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) END,
-       -- the server's own, not a session's or role's: pgshunt says synchronous_commit for itself
        (SELECT coalesce(s.reset_val, '') FROM pg_settings s WHERE s.name = 'synchronous_commit'),
        pg_encoding_to_char(d.encoding),
        d.datcollate || '/' || d.datctype,
        current_setting('fsync'),
        current_setting('full_page_writes'),
-       current_setting('default_transaction_isolation'),
+       (SELECT s.reset_val FROM pg_settings s WHERE s.name = 'default_transaction_isolation'),
        current_setting('max_prepared_transactions')::int,
        current_setting('max_connections')::int,
        current_setting('superuser_reserved_connections')::int

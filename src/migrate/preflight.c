@@ -94,6 +94,14 @@ static void connect_side(struct preflight *p, struct preflight_side *side, const
     side->store = store;
     tell_progress(p, store->name);
     fine = open_side(p, side, &err);
+    if (!fine && error_is(&err, "42P01") && side == &p->target)
+        error_hint(&err, "CREATE TARGET SCHEMA TENANT '%s' TO '%s' makes it.", p->request->tenant,
+                   store->name);
+    else if (!fine && err.hint[0] == '\0')
+        error_hint(
+            &err,
+            "Correct [stores] or [events] in the configuration, or the store; SHOW STORES tells whether "
+            "it answers.");
     preflight_note(p, "connection", FINDING_BLOCKER, fine, &err);
     if (!fine)
         return;
@@ -146,14 +154,16 @@ static void look(struct preflight *p)
 bool preflight_run(struct runner *r, struct control_request *request, struct findings *list,
                    struct error *err)
 {
-    struct preflight p = { .r = r,
-                           .request = request,
-                           .list = list,
-                           .source = { .name = "source", .pg = &r->m.source_pg, .rel = &r->m.tables[0].source },
-                           .target = { .name = "target", .pg = &r->m.target_pg, .rel = &r->m.tables[0].target },
-                           .events = -1,
-                           .bytes = -1,
-                           .begun_ms = clock_ms() };
+    struct preflight p = {
+        .r = r,
+        .request = request,
+        .list = list,
+        .source = { .name = "source", .pg = &r->m.source_pg, .rel = &r->m.tables[0].source },
+        .target = { .name = "target", .pg = &r->m.target_pg, .rel = &r->m.tables[0].target },
+        .events = -1,
+        .bytes = -1,
+        .begun_ms = clock_ms()
+    };
     bool fine = preflight_options(&p, err) &&
                 ledger_open(r->setup->ledger, "pgshunt runner", &r->m.wake, LEDGER_MS, &r->ledger, err);
 

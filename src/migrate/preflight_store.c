@@ -61,7 +61,7 @@ static void look_at_writing(struct preflight *p, const struct preflight_side *si
     else if (is_on(server, READ_ONLY))
         finding_blocker(p->list, "read_only", "25006",
                         "ALTER DATABASE … RESET default_transaction_read_only (or ALTER ROLE, ALTER SYSTEM).",
-                        "store \"%s\": default_transaction_read_only is on for this login",
+                        "store \"%s\": default_transaction_read_only is on: writes would be refused",
                         side->store->name);
     else
         finding_ok(p->list, "read_only", "store \"%s\" takes writes", side->store->name);

@@ -13,8 +13,13 @@
 static bool add_difference(void *who, const struct error *difference)
 {
     struct preflight *p = who;
+    struct error why = *difference;
 
-    finding_error(p->list, "columns", FINDING_BLOCKER, difference);
+    if (why.hint[0] == '\0')
+        error_hint(&why,
+                   "ALTER TABLE in the target as in the source; where it is empty, drop it there, and CREATE "
+                   "TARGET SCHEMA makes it anew.");
+    finding_error(p->list, "columns", FINDING_BLOCKER, &why);
     return true;
 }
 

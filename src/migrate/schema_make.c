@@ -125,17 +125,17 @@ static bool connect_both(struct making *make, struct error *err)
 static bool as_owner(struct making *make, bool wanted, struct error *err)
 {
     char sql[2 * IDENTIFIER_BYTES_MAX + 32];
+    bool fine = true;
 
     if (make->as_owner == wanted)
         return true;
     snprintf(sql, sizeof sql, "SET LOCAL ROLE %s", wanted ? make->owner : "NONE");
-    if (!pg_run(make->r->m.target_pg, sql, 0, NULL, err)) {
-        error_hint(
-            err,
-            "Create role %s in the target, and run sql/roles.sql there: it owns the tables in the source.",
-            make->owner);
-        return false;
-    }
+    fine = pg_run(make->r->m.target_pg, sql, 0, NULL, err);
+    if (!fine)
+        return error_hint(err,
+                          "Create role %s in the target, and run sql/roles.sql there: it owns the tables in the "
+                          "source.",
+                          make->owner);
     make->as_owner = wanted;
     return true;
 }
