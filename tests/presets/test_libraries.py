@@ -34,6 +34,12 @@ def events(stores, library, tenant):
     return moved.counts(stores, *getattr(library, "counted", library.tables[-1]), tenant)
 
 
+def test_every_statement_has_its_source():
+    for library in LIBRARIES:
+        for repository, commit, path in library.sources:
+            assert repository.count("/") == 1 and len(commit) == 40 and "." in path.rsplit("/", 1)[-1], library.preset
+
+
 def test_a_tenant_moves(library, proxy, stores):
     for tenant in (TENANT, OTHER):
         with session(proxy, stores, library, tenant) as conn:
