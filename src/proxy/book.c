@@ -489,10 +489,7 @@ static bool book_arrival(struct client *client, const struct message *message, s
         return false;
     }
     client->sow.mixed = ends_and_goes_on(message->plan) || client->sow.ended_sync == client->sync_sent + 1;
-    if (txn->tenant[0] == '\0' && client->place.tenant[0] != '\0')
-        memcpy(txn->tenant, client->place.tenant, sizeof txn->tenant);
-    txn->several = txn->several || client->place.several ||
-                   (client->place.tenant[0] != '\0' && strcmp(txn->tenant, client->place.tenant) != 0);
+    txn_about(txn, client->place.tenant, client->place.several);
     return true;
 }
 

@@ -111,7 +111,7 @@ static void note_tenant(struct client *client, const struct copy_row *row)
     struct txn *txn = &client->txn;
 
     if (txn->tenant[0] == '\0' && (txn->open || txn->branch >= 0) && row->why == NULL && !row->null)
-        memcpy(txn->tenant, row->tenant, sizeof txn->tenant);
+        txn_about(txn, row->tenant, false);
 }
 
 enum arrival copy_row_admit(struct client *client, const struct copy_row *row, struct error *err)

@@ -1,6 +1,7 @@
 /* txn.c - see txn.h. */
 #include "proxy/txn.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -43,6 +44,7 @@ void txn_reset(struct txn *txn)
     txn->first_sync = 0;
     txn->tenant[0] = '\0';
     txn->several = false;
+    txn->tenant_depth = txn->several_depth = 0;
     memset(txn->paper, 0, sizeof txn->paper);
 }
 
@@ -200,6 +202,10 @@ bool txn_release(struct txn *txn, const char *name)
     if (!bare && !note_release(txn, name))
         txn->overflow = true;
     cut_savepoints(txn, (size_t)at);
+    if (txn->tenant_depth > txn->savepoint_count)
+        txn->tenant_depth = (unsigned)txn->savepoint_count;
+    if (txn->several_depth > txn->savepoint_count)
+        txn->several_depth = (unsigned)txn->savepoint_count;
     for (size_t i = 0; i < txn->branch_count; i++)
         if (txn->branches[i].wrote_depth > txn->savepoint_count)
             txn->branches[i].wrote_depth = (unsigned)txn->savepoint_count;
@@ -219,6 +225,10 @@ bool txn_rollback_to(struct txn *txn, const char *name)
     cut_savepoints(txn, (size_t)at + 1);
     before = txn->savepoints[at].journal_count;
     forget_journal(txn, before + 1, before + 1);
+    if (txn->tenant_depth > (size_t)at)
+        txn->tenant[0] = '\0';
+    if (txn->several_depth > (size_t)at)
+        txn->several = false;
     for (size_t i = 0; i < txn->branch_count; i++) /* all that it wrote came behind the savepoint */
         if (txn->branches[i].wrote_depth > (size_t)at) {
             txn->branches[i].wrote = false;
@@ -295,6 +305,7 @@ void txn_chain(struct txn *txn, bool failed)
     txn->failed = txn->lost = false;
     txn->tenant[0] = '\0';
     txn->several = false;
+    txn->tenant_depth = txn->several_depth = 0;
     memset(txn->paper, 0, sizeof txn->paper);
     if (store < 0)
         return;
@@ -406,6 +417,19 @@ void txn_used(struct txn *txn, struct branch *branch, const struct plan_statemen
         branch->kept = true;
     if (statement->snapshot)
         branch->pinned = true;
+}
+
+void txn_about(struct txn *txn, const char *tenant, bool several)
+{
+    if (txn->tenant[0] == '\0' && tenant[0] != '\0') {
+        snprintf(txn->tenant, sizeof txn->tenant, "%s", tenant);
+        txn->tenant_depth = (unsigned)txn->savepoint_count;
+    }
+    several = several || (tenant[0] != '\0' && strcmp(txn->tenant, tenant) != 0);
+    if (several && !txn->several) {
+        txn->several = true;
+        txn->several_depth = (unsigned)txn->savepoint_count;
+    }
 }
 
 void txn_looked(struct txn *txn, int store, uint64_t look, bool found)

@@ -61,11 +61,12 @@ struct txn {
     bool failed;   /* open, no branch, refused by the proxy or lost: all but its end is answered 25P02 */
     bool lost;     /* failed since a server went away: the next statement says so */
     bool overflow; /* journal over JOURNAL_BYTES_MAX, or something in it that cannot be said again */
-    bool isolation_known;          /* `isolation` is the server's own word */
-    char isolation;                /* 'c', 'r', 's'; 0: the session's default */
-    char tenant[TENANT_BYTES_MAX]; /* the first one attributed; "" : none yet */
-    bool several;                  /* others have been, too */
-    char **journal;                /* statements, in order */
+    bool isolation_known;                 /* `isolation` is the server's own word */
+    char isolation;                       /* 'c', 'r', 's'; 0: the session's default */
+    char tenant[TENANT_BYTES_MAX];        /* the first one attributed; "" : none yet */
+    bool several;                         /* others have been, too */
+    unsigned tenant_depth, several_depth; /* the savepoints that stood before that */
+    char **journal;                       /* statements, in order */
     size_t journal_count, journal_bytes;
     struct savepoint *savepoints;
     size_t savepoint_count;
@@ -113,6 +114,9 @@ void txn_used(struct txn *txn, struct branch *branch, const struct plan_statemen
  * a reading one again. (A row that changed while its lock was waited for, and then did not fit, may stay
  * locked. Reading branches end behind the writing one, so even that lock is held as long as it would be.) */
 void txn_looked(struct txn *txn, int store, uint64_t look, bool found);
+/* A statement is about `tenant` ("": none), or about several. A rollback to a savepoint before it undoes
+ * that, too: what stands around the next statement is what stood there then. */
+void txn_about(struct txn *txn, const char *tenant, bool several);
 /* What has been used already is used in a block from now on. */
 void txn_look(struct txn *txn, struct route_table *routes);
 /* Where the tenant lived when a branch that keeps its snapshot saw it first; NULL: none of them did. */

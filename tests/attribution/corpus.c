@@ -160,6 +160,7 @@ static const char *expanded(struct around *around, unsigned slot, const char *va
 {
     struct buf *memory = &around->memory[VALUES_MAX - 1 - slot];
 
+    buf_clear(memory);
     expand(value, false, memory);
     return buf_text(memory);
 }
@@ -178,6 +179,10 @@ static void set_word(const struct bench *bench, struct around *around, char *nam
         s->user_tenant = expanded(around, 2, value);
     else if (strcmp(name, "search_path") == 0)
         around->context.search_path = slice_of(value);
+    else if (strcmp(name, "reset") == 0) /* by what is behind it in the row: it stands there no more */
+        s->setting_tenant = NULL;
+    else if (strcmp(name, "undone") == 0) /* a SET LOCAL behind a savepoint, and ROLLBACK TO it */
+        ;
     else if (strcmp(name, "setting?") == 0)
         s->setting_unknown = true;
     else if (strcmp(name, "strict") == 0)

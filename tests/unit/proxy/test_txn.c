@@ -450,6 +450,47 @@ static void a_write_that_was_rolled_back_is_none(void **state)
     route_table_give(routes);
 }
 
+static const struct about_case {
+    const char *script, *tenant; /* t, u: a statement about that tenant; tu: about both */
+    bool several;
+} about_cases[] = {
+    { "begin; t", "t", false },
+    { "begin; t; u", "t", true },
+    { "begin; tu; t", "t", true },
+    { "begin; savepoint a; t; rollback to a", "", false },
+    { "begin; savepoint a; t; rollback to a; u", "u", false },
+    { "begin; t; savepoint a; u; rollback to a", "t", false },
+    { "begin; t; savepoint a; rollback to a", "t", false },
+    { "begin; savepoint a; t; release a; savepoint b; rollback to b", "t", false },
+    { "begin; savepoint a; savepoint b; t; release b; rollback to a", "", false },
+    { "begin; t; savepoint a; savepoint b; u; release b; rollback to a", "t", false },
+    { "begin; t; savepoint a; u; release a; savepoint c; rollback to c", "t", true },
+};
+
+static void a_rollback_undoes_whom_it_was_about(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(about_cases); i++) {
+        char copy[256], *rest = copy, *text;
+        struct txn txn;
+
+        txn_init(&txn);
+        snprintf(copy, sizeof copy, "%s", about_cases[i].script);
+        while ((text = strsep(&rest, ";")) != NULL) {
+            text += strspn(text, " ");
+            if (strcmp(text, "tu") == 0)
+                txn_about(&txn, "t", true);
+            else if (strlen(text) == 1)
+                txn_about(&txn, text, false);
+            else
+                assert_true(say(&txn, text));
+        }
+        if (strcmp(txn.tenant, about_cases[i].tenant) != 0 || txn.several != about_cases[i].several)
+            fail_msg("%s: \"%s\", several %d", about_cases[i].script, txn.tenant, txn.several);
+        txn_reset(&txn);
+    }
+}
+
 /* A branch that has been told the journal so far ("here"), and one that lags behind from the same moment on
  * ("there" after `told` entries). Which of them must hear of the end of "a", and what they know then. */
 static void a_branch_hears_of_the_savepoints_that_it_has_made(void **state)
@@ -523,6 +564,7 @@ int main(void)
         cmocka_unit_test(what_a_statement_does_stays_with_the_branch),
         cmocka_unit_test(branches_join_and_leave),
         cmocka_unit_test(the_branch_that_wrote_answers_commit),
+        cmocka_unit_test(a_rollback_undoes_whom_it_was_about),
         cmocka_unit_test(a_write_that_was_rolled_back_is_none),
         cmocka_unit_test(a_branch_hears_of_the_savepoints_that_it_has_made),
         cmocka_unit_test(snapshots_go_on_where_a_tenant_was),
