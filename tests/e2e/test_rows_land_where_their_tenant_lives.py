@@ -18,6 +18,7 @@ from pgcluster import wait_until
 
 SEEDS = [int(seed) for seed in os.environ.get("PGSHUNT_SEEDS", "1,2,3").split(",")]
 STATEMENTS = int(os.environ.get("PGSHUNT_STATEMENTS", "160"))
+PATTERN = "^[a-z]+:(.*):[0-9]+$"  # of a stream's id; its owner is in it
 TYPES = ["uuid", "text", "varchar", "int4", "int8", "numeric", "tier"]
 
 
@@ -54,7 +55,7 @@ class World:
         self.proxy = make_proxy({"events": {
             "table": "ledger", "tenant_column": "owner", "position_column": "id", "event_id_column": "id",
             "stream_columns": "stream", "version_column": "id", "companion_tables": "outbox(tenant_column=whose)",
-            "write_functions": "append(tenant_arg=2)"}}).start()
+            "write_functions": "append(tenant_arg=2)", "stream_pattern": PATTERN}}).start()
         for n in self.away:
             stores.shared.execute(stores.dbname,
                                   "INSERT INTO pgshunt.tenant_routing (tenant_id, store_id, migration_state, generation)"
@@ -69,6 +70,9 @@ class World:
 SET ROLE {OWNER};
 {"CREATE TYPE tier AS ENUM ('T0', 'T1', 'T2', 'T3', 'T4', 'T5');" if self.kind == "tier" else ""}
 CREATE TABLE ledger ({columns});
+CREATE FUNCTION own() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN NEW.owner := coalesce(NEW.owner, substring(NEW.stream from '{PATTERN}')::{self.type}); RETURN NEW; END $$;
+CREATE TRIGGER own BEFORE INSERT ON ledger FOR EACH ROW EXECUTE FUNCTION own();
 CREATE TABLE outbox (marker text, whose {types["owner"]});
 CREATE TABLE staging (owner {self.type}, marker text);
 CREATE FUNCTION append(marker text, owner {self.type}) RETURNS bigint LANGUAGE sql AS
@@ -209,7 +213,64 @@ GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {APP};
         value = f"(CASE WHEN true THEN {self.value(n, parameters)} END)::{self.type}"
         return f"INSERT INTO ledger (owner, marker) VALUES ({value}, '{marker}')", parameters, marker, None
 
-    FORMS = [insert, insert, insert_returning, insert_by_place, insert_null, insert_select, insert_unseen, insert_by_setting,
+    def stream(self, n, parameters):
+        """The id of a stream that names the tenant, as a literal or a parameter."""
+        name = f"order:{self.tenants[n][1][0]}:{self.rng.randint(1, 99)}"
+        if self.rng.random() < 0.5:
+            return sql.Literal(name).as_string(None)
+        parameters.append(name)
+        return self.rng.choice(["%s", "%b", "%s::text"])
+
+    def insert_by_stream(self):
+        marker, tenants, parameters = self.marker(), self.pick(3), []
+        if self.rng.random() < 0.3:
+            values = [f"bill:{self.tenants[n][1][0]}:1" for n in tenants]
+            return f"INSERT INTO ledger (marker, stream) SELECT '{marker}', unnest(%s::text[])", [values], marker, tenants
+        rows = ", ".join(f"({self.stream(n, parameters)}, '{marker}')" for n in tenants)
+        return f"INSERT INTO ledger (stream, marker) VALUES {rows}", parameters, marker, tenants
+
+    def insert_against_stream(self):
+        """An id that names another tenant than the row has is an error."""
+        marker, parameters = self.marker(), []
+        a, b = self.rng.sample(range(6), 2)
+        return (f"INSERT INTO ledger (stream, owner, marker) VALUES ({self.stream(a, parameters)}, {self.value(b, parameters)},"
+                f" '{marker}')", parameters, marker, None)
+
+    def update_by_stream(self):
+        (n,), parameters = self.pick(), []
+        condition = self.rng.choice(["stream = {s}", "stream IN ({s})", "stream = ANY(ARRAY[{s}])"])
+        return f"UPDATE ledger SET extra = 7 WHERE {condition.format(s=self.stream(n, parameters))}", parameters, None, []
+
+    def copy(self):
+        """COPY FROM STDIN: its tenants are in its rows."""
+        marker, tenants = self.marker(), self.pick(4)
+        form = self.rng.choice(["text", "csv"] + ["binary"] * (self.kind != "tier"))
+        table, owner, columns = self.rng.choice([("ledger", "owner", ["owner", "marker", "extra"]), ("outbox", "whose", ["whose", "marker"])])
+        self.rng.shuffle(columns)
+        rows = []
+        for n in tenants:
+            value = self.tenants[n][0] if form == "binary" else self.rng.choice(self.tenants[n][1])
+            rows.append([value if c == owner else marker if c == "marker" else 3 for c in columns])
+        types = [self.kind if c == owner else "text" if c == "marker" else "int4" for c in columns]
+        return Copy(f"COPY {table} ({self.names(columns)}) FROM STDIN (FORMAT {form})", form, types, rows), [], marker, tenants
+
+    def message(self):
+        """Several statements in one message: all of it, or nothing."""
+        marker, tenants, texts = self.marker(), self.pick(3), []
+        for n in tenants:
+            literal = sql.Literal(self.rng.choice(self.tenants[n][1])).as_string(None)
+            texts.append(self.rng.choice([f"INSERT INTO ledger (marker, owner) VALUES ('{marker}', {literal})",
+                                          f"INSERT INTO outbox VALUES ('{marker}', {literal})",
+                                          f"SELECT append('{marker}', {literal})"]))
+        texts.insert(self.rng.randint(0, len(texts)), self.rng.choice(["SELECT 1", "", "SET work_mem = '5MB'"]))
+        return "; ".join(texts), [], marker, tenants
+
+    def message_with_setting(self):
+        marker, (n,) = self.marker(), self.pick()
+        literal = sql.Literal(self.rng.choice(self.tenants[n][1])).as_string(None)
+        return f"SET app.tenant_id = {literal}; INSERT INTO ledger (marker) VALUES ('{marker}')", [], marker, [n]
+
+    FORMS = [insert, insert_by_stream, insert_against_stream, update_by_stream, copy, copy, message, message_with_setting, insert, insert_returning, insert_by_place, insert_null, insert_select, insert_unseen, insert_by_setting,
              insert_by_nothing, companion, both, merge, function, prepared, update, hand_over, delete_nothing, expression]
 
     # --- running and checking
@@ -217,13 +278,15 @@ GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {APP};
     def run(self, conn):
         form = self.rng.choice(self.FORMS)
         text, parameters, marker, tenants = form(self)
-        texts = (text,) if isinstance(text, str) else text
+        texts = text if isinstance(text, tuple) else (text,)
         in_block = self.rng.random() < 0.3
         prepare = self.rng.choice([True, False, None])
         try:
             with conn.transaction() if in_block else _nothing():
                 for one in texts:
-                    if parameters:
+                    if isinstance(one, Copy):
+                        one.run(conn)
+                    elif parameters:
                         conn.execute(one, parameters, prepare=prepare)
                     else:
                         conn.execute(one.replace("%%", "%"))
@@ -251,6 +314,24 @@ GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {APP};
         for marker, (count, texts, parameters) in self.markers.items():
             assert found.get(marker, 0) == count, f"{found.get(marker, 0)} rows instead of {count}: {texts} {parameters}"
         return sum(found.values())
+
+
+class Copy:
+    def __init__(self, statement, form, types, rows):
+        self.statement, self.form, self.types, self.rows = statement, form, types, rows
+
+    def __repr__(self):
+        return f"{self.statement} {self.rows}"
+
+    def run(self, conn):
+        with conn.cursor() as cursor, cursor.copy(self.statement) as copy:
+            if self.form == "binary":
+                copy.set_types(self.types)
+            for row in self.rows:
+                if self.form == "csv":
+                    copy.write(",".join('"' + str(value).replace('"', '""') + '"' for value in row) + "\n")
+                else:
+                    copy.write_row(row)
 
 
 class _nothing:
