@@ -69,6 +69,7 @@ enum control_verb {
     CONTROL_CHECK_COVERAGE,
     CONTROL_ACCEPT_SHAPE,   /* id: its number; reason */
     CONTROL_WITHDRAW_SHAPE, /* the same */
+    CONTROL_METRICS,        /* sql/metrics_migrations.sql: for machines */
     CONTROL_FOR_MAIN,
     CONTROL_RELOAD = CONTROL_FOR_MAIN, /* rows: key, old, new, status */
     CONTROL_SHUTDOWN,                  /* at once */

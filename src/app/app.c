@@ -228,10 +228,17 @@ bool app_start_control(struct app *app, bool follows, struct error *err)
     return control_start(&setup, &app->control, err);
 }
 
+static bool start_status(struct app *app, struct error *err)
+{
+    const struct status_setup setup = { app->config, &app->switchboard, app->log, app->stats };
+
+    return status_start(&setup, &app->status, err);
+}
+
 static bool start(struct app *app, struct error *err)
 {
     if (!start_console(app, err) || (!app->takeover.succeeds && !write_pid_file(app, err)) ||
-        !start_proxy(app, err))
+        !start_status(app, err) || !start_proxy(app, err))
         return false;
     if (!app->takeover.succeeds)
         takeover_listen(app);
@@ -240,6 +247,7 @@ static bool start(struct app *app, struct error *err)
 
 static void stop(struct app *app)
 {
+    status_stop(app->status); /* first: it asks all the others */
     if (app->control != NULL)
         control_stop(app->control);
     if (app->proxy != NULL)
@@ -248,6 +256,7 @@ static void stop(struct app *app)
         unlink(config_text(app->config, CONFIG_PID_FILE));
     takeover_close(app); /* while the admin socket's lock is still ours */
     console_stop(app->console);
+    app->status = NULL;
     app->control = NULL;
     app->proxy = NULL;
     app->console = NULL;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "migrate/control.h"
 #include "proxy/proxy.h"
+#include "status/status.h"
 
 struct app {
     const char *file; /* the configuration's */
@@ -24,6 +25,7 @@ struct app {
     struct console *console;
     struct proxy *proxy;
     struct control *control;
+    struct status *status; /* NULL: no http_listen */
     struct drain drain;
     struct takeover takeover;
     bool wrote_pid;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
+
 enum { /* pg_type.dat */
        BOOL_OID = 16,
        INT8_OID = 20,
@@ -102,22 +104,6 @@ void print_table(const PGresult *result, struct buf *out)
 
 /* --- JSON --- */
 
-static void json_string(struct buf *out, const char *text)
-{
-    buf_append_text(out, "\"");
-    for (; *text != '\0'; text++) {
-        unsigned char byte = (unsigned char)*text;
-
-        if (byte == '"' || byte == '\\')
-            buf_append_format(out, "\\%c", byte);
-        else if (byte < 0x20)
-            buf_append_format(out, "\\u%04x", byte);
-        else
-            buf_append(out, text, 1);
-    }
-    buf_append_text(out, "\"");
-}
-
 /* JSON has no NaN and no infinity. */
 static bool is_json_number(const char *text)
 {
@@ -136,7 +122,7 @@ static void json_value(struct buf *out, const PGresult *result, int row, int col
     else if ((is_number(type) && is_json_number(text)) || type == JSON_OID || type == JSONB_OID)
         buf_append_text(out, text);
     else
-        json_string(out, text);
+        json_text(out, text);
 }
 
 void print_json(const PGresult *result, struct buf *out)
@@ -146,7 +132,7 @@ void print_json(const PGresult *result, struct buf *out)
         buf_append_text(out, row == 0 ? "\n  {" : ",\n  {");
         for (int i = 0; i < PQnfields(result); i++) {
             buf_append_text(out, i == 0 ? "" : ", ");
-            json_string(out, PQfname(result, i));
+            json_text(out, PQfname(result, i));
             buf_append_text(out, ": ");
             json_value(out, result, row, i);
         }

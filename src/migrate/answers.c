@@ -140,6 +140,11 @@ bool answers_instances(struct ledger *ledger, struct rows **rows, struct error *
     return ask(ledger, sql_show_instances, 0, NULL, rows, err);
 }
 
+bool answers_metrics(struct ledger *ledger, struct rows **rows, struct error *err)
+{
+    return ask(ledger, sql_metrics_migrations, 0, NULL, rows, err);
+}
+
 static const char *or_null(const char *text)
 {
     return text[0] == '\0' ? NULL : text;

@@ -21,6 +21,7 @@ bool answers_migrations(struct ledger *ledger, const struct control_request *req
 bool answers_migration(struct ledger *ledger, const char *id, struct rows **rows, struct error *err);
 bool answers_audit(struct ledger *ledger, const char *id, struct rows **rows, struct error *err);
 bool answers_report(struct ledger *ledger, const char *id, bool json, struct rows **rows, struct error *err);
+bool answers_metrics(struct ledger *ledger, struct rows **rows, struct error *err);
 bool answers_instances(struct ledger *ledger, struct rows **rows, struct error *err);
 
 bool answers_shapes(struct ledger *ledger, struct rows **rows, struct error *err);

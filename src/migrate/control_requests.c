@@ -102,6 +102,8 @@ static bool show(struct control *c, struct control_request *request, const struc
         return answers_decide(c->ledger, request, rows, err);
     case CONTROL_SHOW_INSTANCES:
         return answers_instances(c->ledger, rows, err);
+    case CONTROL_METRICS:
+        return answers_metrics(c->ledger, rows, err);
     default:
         return error_set(err, "0A000", "control does not know this request");
     }

@@ -86,22 +86,6 @@ void settings_settle(struct migration_settings *settings)
         settings->write_hold_timeout_ms = least_ms;
 }
 
-void json_text(struct buf *out, const char *text)
-{
-    buf_append(out, "\"", 1);
-    for (; *text != '\0'; text++) {
-        unsigned char byte = (unsigned char)*text;
-
-        if (byte == '"' || byte == '\\')
-            buf_append_format(out, "\\%c", byte);
-        else if (byte < 0x20)
-            buf_append_format(out, "\\u%04x", byte);
-        else
-            buf_append(out, text, 1);
-    }
-    buf_append(out, "\"", 1);
-}
-
 void settings_write(const struct migration_settings *settings, struct buf *json)
 {
     for (size_t i = 0; i < FIELDS; i++) {

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/config.h"
+#include "base/json.h"
 #include "migrate/migration.h"
 
 /* The configuration's values. */
@@ -19,8 +20,5 @@ void settings_settle(struct migration_settings *settings);
 void settings_write(const struct migration_settings *settings, struct buf *json);
 /* Names this program does not know are left out: a newer one may have written them. */
 bool settings_read(struct migration_settings *settings, const char *json, struct error *err);
-
-/* `text` as a JSON string with its quotes. Control characters are escaped; the rest goes as it is (UTF-8). */
-void json_text(struct buf *out, const char *text);
 
 #endif

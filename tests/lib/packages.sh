@@ -5,7 +5,7 @@
 packages_in_group() {
   case $1 in
     build) echo build-essential meson ninja-build pkg-config libuv1-dev libssl-dev libpq-dev libpg-query-dev \
-                libprotobuf-c-dev libinih-dev uthash-dev uuid-dev libcmocka-dev ;;
+                libprotobuf-c-dev libinih-dev uthash-dev uuid-dev libmicrohttpd-dev zlib1g-dev libcmocka-dev ;;
     run)   echo postgresql-15 postgresql-client-15 util-linux python3 python3-psycopg python3-asyncpg ;;
     test)  echo openssl python3-pytest python3-pytest-xdist python3-pytest-timeout python3-pytest-rerunfailures ;;
     clang) echo clang libclang-rt-dev ;;
