@@ -534,6 +534,12 @@ bool asker_ask(struct asker *asker, struct slice key, void *who)
     return true;
 }
 
+void asker_open(struct asker *asker)
+{
+    if (!asker->stopped && asker->conn == NULL)
+        connect_it(asker); /* no memory: whoever asks tries again, and says so */
+}
+
 void asker_flush(struct asker *asker)
 {
     if (asker->conn != NULL && asker->conn->state == CONN_READY)

@@ -1,7 +1,7 @@
 /* asker.h - asks one store whose streams they are: sql/stream_find.sql over one connection of the loop's own,
- * as the role of [stores], prepared and pipelined. Opened when there is something to ask. Owns:   its
- * connection, the line of questions. Leaves: what the answers of several stores mean to finder. Thread: its
- * loop's.   Start at: asker_ask(). */
+ * as the role of [stores], prepared and pipelined. Opened when there is something to ask, or soon will be.
+ * Owns:   its connection, the line of questions. Leaves: what the answers of several stores mean to finder.
+ * Thread: its loop's.   Start at: asker_ask(). */
 #ifndef PGSHUNT_PROXY_ASKER_H
 #define PGSHUNT_PROXY_ASKER_H
 
@@ -27,6 +27,8 @@ void asker_free(struct asker *asker); /* after asker_stop(), when the loop has e
  * borrowed until then. What is asked goes out with asker_flush(). */
 bool asker_ask(struct asker *asker, struct slice key, void *who);
 void asker_flush(struct asker *asker); /* answered() may be called */
+/* Connects, so that the first question need not wait for it. Fine if it is connected, or cannot be. */
+void asker_open(struct asker *asker);
 /* Other columns, other rules, or nothing left to ask: a fresh connection for what is asked from now on. */
 void asker_renew(struct asker *asker);
 void asker_tick(struct asker *asker, uint64_t now_ms);

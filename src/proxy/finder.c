@@ -91,6 +91,16 @@ static void settle(struct sought *sought, enum stream_answer answer)
 
 /* ---- asking ---- */
 
+static bool can_ask(const struct finder *finder, const struct store *store)
+{
+    const struct schema *schema = finder->loop->catalogue->schemas[store->index];
+
+    for (unsigned kind = 0; schema->known && kind < KEY_KINDS; kind++)
+        if (schema->keys[kind].question != NULL && schema->keys[kind].why_not == NULL)
+            return true;
+    return false;
+}
+
 static bool ask(struct sought *sought, const struct store *store)
 {
     struct finder *finder = sought->finder;
@@ -277,13 +287,50 @@ static void renew(struct finder *finder)
             asker_renew(finder->askers[i]);
 }
 
+static void open_asker(struct finder *finder, const struct store *store)
+{
+    struct asker **asker = &finder->askers[store->index];
+
+    if (finder->stopped || !can_ask(finder, store))
+        return;
+    if (*asker == NULL)
+        *asker = asker_new(finder->loop, store, on_answered);
+    if (*asker != NULL)
+        asker_open(*asker);
+}
+
+/* A tenant that is about to live elsewhere: its first statement behind the switch finds the connections
+ * there. Whether there is one. */
+static bool prepare_for_moves(struct finder *finder)
+{
+    const struct loop *loop = finder->loop;
+    const struct store *home = stores_default(loop->shared->stores);
+    bool moving = false;
+
+    for (size_t i = 0; i < route_table_count(loop->table); i++) {
+        const struct route *route = route_table_at(loop->table, i);
+
+        if (route->target == NULL || route->target == home ||
+            (route->migration_state != ROUTING_DUAL_WRITE &&
+             route->migration_state != ROUTING_CUTOVER_PAUSED))
+            continue;
+        moving = true;
+        open_asker(finder, route->target);
+    }
+    if (moving)
+        open_asker(finder, home);
+    return moving;
+}
+
 void finder_follow(struct finder *finder, bool columns_changed)
 {
     bool idle = route_table_away_count(finder->loop->table) == 0;
 
     if (columns_changed || (idle && directory_count(finder->directory) > 0))
         finder_clear(finder);
-    if (columns_changed || idle)
+    if (columns_changed)
+        renew(finder);
+    if (!prepare_for_moves(finder) && idle)
         renew(finder);
 }
 

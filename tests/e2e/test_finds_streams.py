@@ -468,3 +468,20 @@ def test_a_unique_key_with_the_tenant_in_it_tells_nothing(proxy, stores, streams
         app.execute("UPDATE events SET actor_id = 'x' WHERE aggregate_id = %s AND aggregate_type = %s",
                     (streams[TENANT][0], TYPE))
     assert refusal.value.sqlstate == "0A000" and "several tenants" in str(refusal.value)
+
+
+def test_the_connections_to_ask_are_there_before_the_switch(proxy, stores):
+    """A tenant in dual_write is about to live elsewhere: its first look-up behind the switch waits for no login. When it
+    stays after all, they go."""
+    stores.fill({TENANT: 50, OTHER: 20})
+    asking = ("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+              " AND application_name = 'pgshunt stream directory'")
+
+    def opened():
+        return [cluster.value(stores.dbname, asking) for cluster in (stores.shared, stores.dedicated)]
+    assert opened() == [0, 0]
+    identity = proxy.start_migration(TENANT, "dedicated")
+    proxy.wait_state(identity, "dual_write")
+    wait_until("every loop has one to each store", lambda: opened() == [2, 2], 10)
+    proxy.admin(f"ABORT MIGRATION '{identity}' PURGE TARGET")
+    wait_until("nobody has one any more", lambda: opened() == [0, 0], 10)
