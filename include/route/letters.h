@@ -79,6 +79,7 @@ struct gate_letter {
     uint64_t owner_epoch;     /* a loop ignores (ok = false) an epoch lower than the gate's */
     uint64_t hold_ms_max;     /* CLOSE: a write held longer is answered write_paused */
     struct mailbox *doorbell; /* MAKE: where to ring; a reference, taken over */
+    bool follows;             /* MAKE: only the doorbell, at a gate that goes on following the routes */
     /* the answer */
     unsigned loop;
     bool ok;            /* false: no such gate, an older epoch, or no memory */

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "migrate/check_shapes.h"
+#include "migrate/others.h"
 #include "migrate/runner_verify.h"
 #include "migrate/tap.h"
 
@@ -63,6 +64,20 @@ static void check_processes(struct runner *r, struct list *list)
              alone ? "this process alone serves clients"
                    : "an earlier process of this instance still serves clients"),
          "It ends with their transactions, or shutdown_timeout_seconds after its successor began.");
+}
+
+/* What they have not applied, their writers do not go by. */
+static bool check_instances(struct runner *r, struct list *list, struct error *err)
+{
+    char who[400] = "";
+    bool all = true;
+
+    if (r->routed.generation != 0 && !ledger_is_broken(r->ledger) && !others_have(r, false, &all, who, err))
+        return false;
+    hint(add(list, "instances", all ? CHECK_OK : CHECK_BLOCKER, "%s",
+             all ? "every instance that is alive goes by the tenant's route" : who),
+         "One that is gone is not waited for when its lease has run out; SHOW INSTANCES tells.");
+    return true;
 }
 
 static void check_lag(struct runner *r, struct list *list)
@@ -246,8 +261,8 @@ bool check_cutover(struct runner *r, struct check *checks, size_t *count, struct
     if (!fine)
         return false;
     check_memory(r, &list);
-    fine =
-        check_target_logins(r, &list, err) && check_lock_holders(r, &list, err) && check_tap(r, &list, err);
+    fine = check_instances(r, &list, err) && check_target_logins(r, &list, err) &&
+           check_lock_holders(r, &list, err) && check_tap(r, &list, err);
     check_hidden_writers(r, &list);
     fine = fine && check_statements(r, &list, err);
     *count = list.count;

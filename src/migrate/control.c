@@ -99,6 +99,9 @@ static bool on_letters(void *who)
         case LETTER_GATE:
             follower_answered(c->follower, (struct gate_letter *)letter);
             break;
+        case LETTER_DOORBELL:
+            follower_rung(c->follower, (struct doorbell_letter *)letter);
+            break;
         case LETTER_RUNNER:
             take_news(c, (struct runner_letter *)letter);
             break;
@@ -127,21 +130,22 @@ static bool on_letters(void *who)
 
 /* --- the connection and the lease --- */
 
+static bool listen_to(struct control *c, const char *what, struct error *err)
+{
+    char name[IDENTIFIER_BYTES_MAX + 16], sql[2 * sizeof name + 16], *quoted;
+
+    snprintf(name, sizeof name, "%s.%s", c->ledger_setup.schema, what);
+    quoted = PQescapeIdentifier(pg_raw(ledger_pg(c->ledger)), name, strlen(name));
+    if (quoted == NULL)
+        return error_no_memory(err);
+    snprintf(sql, sizeof sql, "LISTEN %s", quoted);
+    PQfreemem(quoted);
+    return pg_run(ledger_pg(c->ledger), sql, 0, NULL, err);
+}
+
 static bool listen(struct control *c, struct error *err)
 {
-    char sql[4 * IDENTIFIER_BYTES_MAX + 64], *routing, *migrations;
-    char name[IDENTIFIER_BYTES_MAX + 16];
-    PGconn *conn = pg_raw(ledger_pg(c->ledger));
-
-    snprintf(name, sizeof name, "%s.routing", c->ledger_setup.schema);
-    routing = PQescapeIdentifier(conn, name, strlen(name));
-    snprintf(name, sizeof name, "%s.migrations", c->ledger_setup.schema);
-    migrations = PQescapeIdentifier(conn, name, strlen(name));
-    snprintf(sql, sizeof sql, "LISTEN %s; LISTEN %s", routing == NULL ? "x" : routing,
-             migrations == NULL ? "x" : migrations);
-    PQfreemem(routing);
-    PQfreemem(migrations);
-    return pg_run(ledger_pg(c->ledger), sql, 0, NULL, err);
+    return listen_to(c, "routing", err) && listen_to(c, "migrations", err) && listen_to(c, "rung", err);
 }
 
 /* The lease runs from before the heartbeat was sent (DESIGN §5). One that ran out is had again only when
@@ -284,6 +288,12 @@ static void tend_ledger(struct control *c)
     fine = fine && (c->setup.follows || !c->ready ||
                     follower_tell(c->follower, c->ledger, c->instance, c->started_at,
                                   lease_is_shared(c->setup.lease), &err));
+    if (fine && !c->setup.follows) {
+        char channel[IDENTIFIER_BYTES_MAX + 16];
+
+        snprintf(channel, sizeof channel, "%s.rung", c->ledger_setup.schema);
+        fine = follower_ring(c->follower, c->ledger, channel, &err);
+    }
     if (fine && orphans_are_due(c))
         fine = control_adopt_orphans(c, &err);
     if (fine && c->ready)
@@ -320,6 +330,8 @@ static uint64_t due_ms(const struct control *c)
                                       : c->heartbeat_next_ms;
     uint64_t survey = survey_next_ms(c->survey);
 
+    if (c->ledger != NULL && follower_ring_ms(c->follower) < due)
+        due = follower_ring_ms(c->follower);
     return survey < due ? survey : due;
 }
 
@@ -451,8 +463,9 @@ bool control_start(const struct control_setup *setup, struct control **control, 
         control_free(c);
         return false;
     }
-    c->runner_setup = (struct runner_setup){ setup->config,    setup->stores, setup->switchboard, c->names,
-                                             &c->ledger_setup, setup->log,    setup->lease, setup->each_login };
+    c->runner_setup =
+        (struct runner_setup){ setup->config,    setup->stores, setup->switchboard, c->names,
+                               &c->ledger_setup, setup->log,    setup->lease,       setup->each_login };
     if (pthread_create(&c->thread, NULL, control_main, c) != 0) {
         control_free(c);
         return error_set(err, "53000", "could not start the control thread");

@@ -136,29 +136,54 @@ bool control_read_routes(struct control *c, struct error *err)
     return fine;
 }
 
+/* Backends of another instance's have written: "migration pid pid …". */
+static void pass_rings(struct control *c, const char *text)
+{
+    char id[UUID_TEXT_BYTES];
+    struct running *running;
+    const char *at = strchr(text, ' ');
+
+    snprintf(id, sizeof id, "%.*s", at == NULL ? 0 : (int)(at - text), text);
+    running = control_find_running(c, id);
+    while (running != NULL && at != NULL) {
+        struct doorbell_letter *ring = doorbell_letter_new("", atoi(at));
+
+        if (ring != NULL)
+            letter_send(runner_mailbox(running->runner), &ring->letter);
+        at = strchr(at + 1, ' ');
+    }
+}
+
+static void pass_look(struct control *c, const char *id)
+{
+    struct running *running = control_find_running(c, id);
+    struct runner_letter *look = running == NULL ? NULL : calloc(1, sizeof *look);
+
+    if (look == NULL)
+        return;
+    look->letter.kind = LETTER_RUNNER;
+    look->letter.drop = (void (*)(struct letter *))free;
+    look->news = RUNNER_LOOK;
+    letter_send(runner_mailbox(running->runner), &look->letter);
+}
+
 /* What other instances and people have changed. */
 void control_take_notifies(struct control *c)
 {
-    char routing[IDENTIFIER_BYTES_MAX + 16];
+    size_t skip = strlen(c->ledger_setup.schema) + 1; /* "schema." */
     PGnotify *notify;
 
-    snprintf(routing, sizeof routing, "%s.routing", c->ledger_setup.schema);
     PQconsumeInput(pg_raw(ledger_pg(c->ledger)));
     while ((notify = PQnotifies(pg_raw(ledger_pg(c->ledger)))) != NULL) {
-        struct running *running = control_find_running(c, notify->extra);
-        struct runner_letter *look = NULL;
+        const char *channel = strlen(notify->relname) > skip ? notify->relname + skip : "";
 
-        if (strcmp(notify->relname, routing) == 0)
+        if (strcmp(channel, "routing") == 0) {
             c->read_routes = true;
-        else
+        } else if (strcmp(channel, "rung") == 0) {
+            pass_rings(c, notify->extra);
+        } else {
             c->orphans_next_ms = 0;
-        if (running != NULL && strcmp(notify->relname, routing) != 0)
-            look = calloc(1, sizeof *look);
-        if (look != NULL) {
-            look->letter.kind = LETTER_RUNNER;
-            look->letter.drop = (void (*)(struct letter *))free;
-            look->news = RUNNER_LOOK;
-            letter_send(runner_mailbox(running->runner), &look->letter);
+            pass_look(c, notify->extra);
         }
         PQfreemem(notify);
     }

@@ -7,9 +7,11 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "base/clock.h"
 #include "migrate/sqltext.h"
 #include "sql_embedded.h"
 
+enum { RUNG_MAX = 64, RING_GAP_MS = 20 };
 enum { BLOCKERS_BYTES = 160, TELL_MAX = 2000 /* tenants in one statement */ };
 
 struct followed {
@@ -21,6 +23,8 @@ struct followed {
     bool undrained;          /* a gate was opened, or has gone, before it had drained */
     uint32_t in_flight;
     char blockers[BLOCKERS_BYTES];
+    int32_t rung[RUNG_MAX]; /* backends that have written since it was last told */
+    size_t rung_count;
     UT_hash_handle hh;
 };
 
@@ -28,6 +32,7 @@ struct follower {
     const struct switchboard *switchboard;
     struct mailbox *mailbox;
     struct followed *by_tenant;
+    uint64_t rang_ms;
 };
 
 struct follower *follower_new(const struct switchboard *switchboard, struct mailbox *mailbox)
@@ -89,6 +94,11 @@ static bool must_drain(const struct followed *followed)
     return followed->route.foreign && followed->route.migration_state == ROUTING_CUTOVER_PAUSED;
 }
 
+static bool is_followed(const struct followed *followed)
+{
+    return followed->route.foreign && followed->route.migration_state != ROUTING_NORMAL;
+}
+
 static unsigned order(struct follower *follower, const struct followed *followed, enum gate_op op,
                       bool *failed)
 {
@@ -96,8 +106,11 @@ static unsigned order(struct follower *follower, const struct followed *followed
 
     for (unsigned loop = 0; loop < follower->switchboard->loop_count; loop++) {
         struct gate_letter *letter = gate_letter_new(op, followed->route.tenant, followed->route.migration,
-                                                     followed->route.owner_epoch, follower->mailbox, NULL);
+                                                     followed->route.owner_epoch, follower->mailbox,
+                                                     op == GATE_MAKE ? follower->mailbox : NULL);
 
+        if (letter != NULL)
+            letter->follows = op == GATE_MAKE;
         if (letter == NULL)
             *failed = true;
         else if (mailbox_post(follower->switchboard->loops[loop], &letter->letter))
@@ -114,6 +127,8 @@ void follower_applied(struct follower *follower, const struct publisher *publish
         if (at->applied || at->sequence == 0 || !publisher_is_applied(publisher, at->sequence))
             continue;
         at->applied = true;
+        if (is_followed(at))
+            order(follower, at, GATE_MAKE, &at->undrained);
         if (!must_drain(at))
             continue;
         at->closing = order(follower, at, GATE_CLOSE, &at->undrained);
@@ -145,10 +160,55 @@ void follower_answered(struct follower *follower, struct gate_letter *letter)
     if (follower->by_tenant != NULL)
         HASH_FIND_STR(follower->by_tenant, letter->tenant, followed);
     /* Every pause has an epoch of its own. */
-    if (followed != NULL && followed->applied && must_drain(followed) &&
+    if (followed != NULL && followed->applied && must_drain(followed) && letter->op != GATE_MAKE &&
         followed->route.owner_epoch == letter->owner_epoch)
         take_answer(followed, letter);
     letter_drop(&letter->letter);
+}
+
+/* --- doorbells --- */
+
+void follower_rung(struct follower *follower, struct doorbell_letter *letter)
+{
+    struct followed *followed = NULL;
+    size_t at = 0;
+
+    if (follower->by_tenant != NULL)
+        HASH_FIND_STR(follower->by_tenant, letter->tenant, followed);
+    while (followed != NULL && at < followed->rung_count && followed->rung[at] != letter->backend_pid)
+        at++;
+    if (followed != NULL && at == followed->rung_count && at < RUNG_MAX) /* else it rings again */
+        followed->rung[followed->rung_count++] = letter->backend_pid;
+    letter_drop(&letter->letter);
+}
+
+uint64_t follower_ring_ms(const struct follower *follower)
+{
+    for (const struct followed *at = follower->by_tenant; at != NULL; at = at->hh.next) {
+        if (at->rung_count > 0)
+            return follower->rang_ms + RING_GAP_MS;
+    }
+    return UINT64_MAX;
+}
+
+bool follower_ring(struct follower *follower, struct ledger *ledger, const char *channel, struct error *err)
+{
+    char text[UUID_TEXT_BYTES + RUNG_MAX * 12];
+
+    if (clock_ms() < follower_ring_ms(follower))
+        return true;
+    for (struct followed *at = follower->by_tenant; at != NULL; at = at->hh.next) {
+        size_t used = (size_t)snprintf(text, sizeof text, "%s", at->route.migration);
+
+        for (size_t i = 0; i < at->rung_count && used < sizeof text; i++)
+            used += (size_t)snprintf(text + used, sizeof text - used, " %d", (int)at->rung[i]);
+        if (at->rung_count > 0 && !pg_run(ledger_pg(ledger), "SELECT pg_catalog.pg_notify($1, $2)", 2,
+                                          (const char *[]){ channel, text }, err))
+            return false;
+        at->rung_count = 0;
+    }
+    follower->rang_ms = clock_ms();
+    return true;
 }
 
 /* --- the control database --- */
@@ -211,7 +271,7 @@ static void told(struct follower *follower, struct followed *followed, bool shar
 {
     followed->told = true;
     followed->drained_told = is_drained(followed, shared);
-    if (!must_drain(followed))
+    if (!is_followed(followed))
         forget(follower, followed);
 }
 

@@ -30,6 +30,14 @@ void follower_posted(struct follower *follower, uint64_t sequence);
 void follower_applied(struct follower *follower, const struct publisher *publisher);
 void follower_answered(struct follower *follower, struct gate_letter *letter); /* takes the letter */
 
+/* A transaction at this instance has written the tenant: the one that runs the migration is told, so that its
+ * mirror does not have to find out by itself, and does not take this instance's backends for hidden writers.
+ */
+void follower_rung(struct follower *follower, struct doorbell_letter *letter); /* takes the letter */
+uint64_t follower_ring_ms(
+    const struct follower *follower); /* when follower_ring() is due; UINT64_MAX: never */
+bool follower_ring(struct follower *follower, struct ledger *ledger, const char *channel, struct error *err);
+
 /* Tells what is to be told. `shared`: another process of this instance has clients, too, and nobody knows
  * whether they have ended: that a paused tenant's writers are gone is not said. */
 bool follower_tell(struct follower *follower, struct ledger *ledger, const char *instance,

@@ -239,13 +239,17 @@ static void order_make(struct gates *gates, struct gate_letter *letter, uint64_t
 {
     struct gate *gate = gate_find(gates, letter->tenant);
 
+    if (letter->follows && (gate == NULL || gate->run)) {
+        letter_reply(&letter->letter);
+        return;
+    }
     if (gate == NULL)
         gate = gate_make(gates, letter->tenant);
     if (gate != NULL && letter->owner_epoch >= gate->owner_epoch) {
         mailbox_give(gate->doorbell);
         gate->doorbell = letter->doorbell;
         letter->doorbell = NULL;
-        gate->run = true;
+        gate->run = !letter->follows;
         gate->owner_epoch = letter->owner_epoch;
         memcpy(gate->migration, letter->migration, sizeof gate->migration);
         fill_answer(gate, letter, now_ms);

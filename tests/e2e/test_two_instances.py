@@ -233,3 +233,44 @@ def test_an_instance_that_starts_in_the_middle_holds_from_its_first_statement(ma
     order.join(30)
     assert first.state(identity) == "migrated"
     assert stores.counts(TENANT) == (200, 201)
+
+
+def test_what_the_other_one_writes_rings_the_doorbell(make_proxy, stores):
+    """The mirror does not wait for its timer, and takes nobody for a hidden writer."""
+    slowly = {"control": {"lease_ms": 1000}, "migration": {"mirror_poll_ms": 60000}}
+    first, second = make_proxy(settings=slowly), make_proxy(settings=slowly)
+    first.start()
+    second.start()
+    stores.fill({TENANT: 100})
+    identity = first.start_migration(TENANT, "dedicated")
+    first.wait_state(identity, "dual_write")
+    with connect(second, stores) as conn:
+        for _ in range(3):
+            event_id, _ = append(conn, TENANT)
+            wait_until("it is mirrored", lambda: stores.dedicated.value(
+                stores.dbname, "SELECT count(*) FROM events WHERE event_id = %s", [event_id]) == 1, 10, 0.05)
+        checks = {row["check"]: row for row in first.check_cutover(identity)[1]}
+        assert checks["hidden_writers"]["status"] == "ok", checks["hidden_writers"]
+        assert checks["instances"]["status"] == "ok", checks["instances"]
+
+
+def test_check_cutover_names_an_instance_that_does_not_answer(make_proxy, stores):
+    patient = {"control": {"lease_ms": 20000}}
+    first, second = make_proxy(settings=patient), make_proxy(settings=patient)
+    first.start()
+    second.start()
+    stores.fill({TENANT: 100})
+    identity = first.start_migration(TENANT, "dedicated")
+    first.wait_state(identity, "dual_write")
+    first.wait_cutover_ready(identity)
+    name = socket_name(second)
+    second.freeze()
+    try:
+        with pytest.raises(psycopg.Error):
+            first.cutover(identity)
+        row = next(row for row in first.check_cutover(identity)[1] if row["check"] == "instances")
+        assert row["status"] == "blocker" and name in row["found"], row
+    finally:
+        second.thaw()
+    first.wait_cutover_ready(identity)
+    first.cutover(identity)
