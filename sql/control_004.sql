@@ -426,7 +426,7 @@ ALTER TABLE instance_acks ADD COLUMN blockers text;
 
 -- The last REHEARSE CUTOVER: how many, how many would have been taken back, the pause's median and maximum in ms.
 ALTER TABLE tenant_migrations ADD COLUMN rehearsal jsonb;
-=======
+
 -- --- reports ---------------------------------------------------------------------------------------------------------
 
 -- What was found and done, whole: a row of SHOW REPORT.
@@ -462,4 +462,55 @@ BEGIN
        AND n <= (SELECT n FROM migration_reports WHERE migration_id = p_id AND kind = its_kind
                   ORDER BY n DESC OFFSET 200 LIMIT 1);
     PERFORM migration_audit(p_id, p_event, p_operator, brief || jsonb_build_object('report', number));
+
+
+-- === positions ======================================================================================================
+
+-- positions_shipped: up to which target position the target's pairs are in migration_position_mappings. positions_at: all
+-- are, and none is left in the target.
+ALTER TABLE tenant_migrations ADD COLUMN positions_shipped bigint, ADD COLUMN positions_at timestamptz;
+
+-- Positions that are kept (preserve) must not meet positions that the target's sequence gives to somebody else. START looks
+-- before; two of them at once meet here.
+CREATE FUNCTION tenant_migrations_positions() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    mode text := NEW.config->>'position_mode';
+    other text;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('pgshunt positions ' || NEW.target_store_id, 0));
+    SELECT m.tenant_id INTO other FROM tenant_migrations m
+     WHERE m.target_store_id = NEW.target_store_id AND m.tenant_id <> NEW.tenant_id
+       AND m.state IN ('pending', 'bulk_copy', 'dual_write', 'cutover_paused', 'paused')
+       AND (mode = 'preserve' OR m.config->>'position_mode' = 'preserve')
+     LIMIT 1;
+    IF other IS NOT NULL AND mode IN ('preserve', 'assign') THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('tenant "%s" is on its way to store "%s", too: their positions could collide', other,
+                             NEW.target_store_id),
+            DETAIL = 'One of them keeps the positions of its source (position_mode = preserve).',
+            HINT = 'Wait until it has arrived, or move both WITH (position_mode = assign).';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER keep_positions_apart BEFORE INSERT ON tenant_migrations
+    FOR EACH ROW EXECUTE FUNCTION tenant_migrations_positions();
+
+-- Pairs that the target has given, and those whose row has gone since. Doing it again has the same result.
+CREATE FUNCTION positions_ship(p_id uuid, p_epoch bigint, p_sources bigint[], p_targets bigint[], p_events text[],
+                               p_last bigint, p_gone_sources bigint[], p_gone_targets bigint[])
+RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    PERFORM FROM tenant_migrations WHERE id = p_id AND owner_epoch = p_epoch FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('migration %s has another owner', p_id);
+    END IF;
+    INSERT INTO migration_position_mappings AS p (migration_id, source_position, target_position, event_id)
+    SELECT p_id, s, t, e FROM unnest(p_sources, p_targets, p_events) AS u (s, t, e)
+    ON CONFLICT (migration_id, source_position) DO UPDATE
+       SET target_position = excluded.target_position, event_id = excluded.event_id;
+    DELETE FROM migration_position_mappings p
+     USING unnest(p_gone_sources, p_gone_targets) AS g (s, t)
+     WHERE p.migration_id = p_id AND p.source_position = g.s AND p.target_position = g.t;
+    UPDATE tenant_migrations SET positions_shipped = greatest(positions_shipped, p_last)
+     WHERE id = p_id AND p_last IS NOT NULL;
 END $$;

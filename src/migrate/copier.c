@@ -15,6 +15,7 @@
 #include "migrate/copy_team.h"
 #include "migrate/copyrow.h"
 #include "migrate/identity.h"
+#include "migrate/positions_copy.h"
 #include "migrate/sqltext.h"
 #include "migrate/tap.h"
 #include "migrate/tap_text.h"
@@ -31,6 +32,7 @@ struct scan {
     const struct copier_hook *hook;
     struct copy_pace *pace;
     struct buf copy_in;                /* SQL of the target */
+    struct positions_copy *positions;  /* NULL: they are kept as they are */
     unsigned columns, position_column; /* of a row */
     int64_t last_position;             /* of the row put last */
     int64_t batch_events, batch_bytes, scan_events;
@@ -120,7 +122,8 @@ static bool make_copy_out(struct scan *scan, int64_t limit, struct buf *sql, str
     snprintf(limit_text, sizeof limit_text, "%" PRId64, limit);
     snprintf(tap, sizeof tap, "%" PRId64, tap_key(m->control_schema, m->tenant));
     snprintf(relation, sizeof relation, "%u", m->tables[0].source.oid);
-    expand(m, &m->tables[0].source, sql_copy_rows, &once, err);
+    expand(m, &m->tables[0].source, scan->positions == NULL ? sql_copy_rows : sql_copy_rows_assign, &once,
+           err);
     sqltext_expand(sql, buf_text(&once), m->control_schema,
                    (const struct sqltext_value[]){ { "columns", buf_text(&columns) },
                                                    { "key", buf_text(&key) },
@@ -161,6 +164,7 @@ static bool batch_begin(struct scan *scan, struct error *err)
         return false;
     scan->batch_open = true;
     return cursor_hold_worker(m, scan->cursor->worker, err) &&
+           (scan->positions == NULL || positions_copy_begin(scan->positions, err)) &&
            pg_copy_in(m->target_pg, buf_text(&scan->copy_in), err) &&
            pg_copy_put(m->target_pg, copyrow_header, err);
 }
@@ -178,7 +182,8 @@ static bool batch_commit(struct scan *scan, struct error *err)
             error_hint(err, "Rows are in the target already: ABORT MIGRATION '%.8s' PURGE TARGET.", m->id);
         return false;
     }
-    if (!cursor_advance(m, &next, err) || !failpoint("copier.before_commit", err) ||
+    if ((scan->positions != NULL && !positions_copy_end(scan->positions, err)) ||
+        !cursor_advance(m, &next, err) || !failpoint("copier.before_commit", err) ||
         !pg_run(m->target_pg, "COMMIT", 0, NULL, err))
         return false;
     scan->batch_open = false;
@@ -269,9 +274,10 @@ static bool take_row(struct scan *scan, struct slice row, bool *cut, struct erro
     const struct migration_settings *settings = &scan->m->settings;
     struct slice field;
     int64_t position;
+    bool put = true;
 
     *cut = false;
-    if (!copyrow_field(row, scan->columns, scan->position_column, &field) ||
+    if (!copyrow_field(row, scan->columns + (scan->positions != NULL), scan->position_column, &field) ||
         !copyrow_integer(field, &position))
         return error_set(err, "08P01", "a row of store \"%s\" is not readable", scan->m->source->name);
     /* Rows of one position must not be parted: the cursor is a position. */
@@ -286,10 +292,16 @@ static bool take_row(struct scan *scan, struct slice row, bool *cut, struct erro
     if (!scan->batch_open && !batch_begin(scan, err))
         return false;
     scan->last_position = position;
-    scan->batch_events++;
+    if (scan->positions != NULL) {
+        if (!positions_copy_put(scan->positions, row, position, &put, err))
+            return false;
+    } else if (!pg_copy_put(scan->m->target_pg, row, err)) {
+        return false;
+    }
+    scan->batch_events += put;
     scan->scan_events++;
     scan->batch_bytes += (int64_t)row.bytes;
-    return pg_copy_put(scan->m->target_pg, row, err);
+    return true;
 }
 
 /* Passes rows until the scan's end or a cut. `end`: the source had no more. */
@@ -366,6 +378,15 @@ static bool find_position(struct scan *scan, struct error *err)
                      rel->qualified);
 }
 
+static bool make_positions(struct scan *scan, struct error *err)
+{
+    if (!positions_assigned(scan->m))
+        return true;
+    scan->positions =
+        positions_copy_new(scan->m, scan->columns, scan->position_column, buf_text(&scan->copy_in));
+    return scan->positions != NULL || error_no_memory(err);
+}
+
 /* Fixes where the scan ends. The tap was committed before: what comes above is captured. */
 static bool fix_high(struct migration *m, struct cursor *cursor, struct error *err)
 {
@@ -411,13 +432,14 @@ bool copier_run_part(struct migration *m, struct cursor *cursor, struct copy_pac
                      const struct copier_hook *hook, bool *complete, struct error *err)
 {
     struct scan scan = { .m = m, .cursor = cursor, .hook = hook, .pace = pace };
-    bool good = find_position(&scan, err) && make_copy_in(&scan, err);
+    bool good = find_position(&scan, err) && make_copy_in(&scan, err) && make_positions(&scan, err);
 
     *complete = good && cursor->position >= cursor->high;
     while (good && !*complete && !scan.stopped)
         good = run_scan(&scan, complete, err);
     *complete = *complete && good && !scan.stopped;
     buf_done(&scan.copy_in);
+    positions_copy_free(scan.positions);
     return good;
 }
 
@@ -433,7 +455,8 @@ static bool plan(struct migration *m, struct cursor *parts, size_t *count, struc
         return true;
     if (!fix_high(m, &parts[0], err))
         return false;
-    if (m->settings.copy_workers <= 1 || parts[0].high == INT64_MIN)
+    /* Positions that the target gives are given in the order of the source's: by one. */
+    if (m->settings.copy_workers <= 1 || positions_assigned(m) || parts[0].high == INT64_MIN)
         return true;
     result = ask(m, true, sql_copy_low, 1, (const char *[]){ m->tenant }, err);
     if (result == NULL)
@@ -459,8 +482,8 @@ bool copier_run(struct migration *m, struct cursor *cursor, const struct copier_
     error_clear(err);
     if (cursor->done)
         return true;
-    good = migration_plan_by_index(m, err) && tap_claim(m, err) && copier_move_sequence(m, err) &&
-           plan(m, parts, &count, err) && copy_team_run(m, parts, count, hook, &complete, err);
+    good = migration_plan_by_index(m, err) && tap_claim(m, err) && plan(m, parts, &count, err) &&
+           copier_move_sequence(m, err) && copy_team_run(m, parts, count, hook, &complete, err);
     if (count > 0)
         cursor_sum(parts, count, cursor);
     return good && (!complete || finish(m, cursor, err));
@@ -526,7 +549,9 @@ bool copier_move_sequence(struct migration *m, struct error *err)
     if (!read_highest(m, highest, err))
         return false;
     if (strcmp(highest, "0") == 0)
-        return true; /* nothing has been given yet */
+        return true;           /* nothing has been given yet */
+    if (positions_assigned(m)) /* others draw from it meanwhile */
+        return positions_raise(m, strtoll(highest, NULL, 10), true, err);
     result = ask(m, false, sql_copy_move_sequence, 1, (const char *[]){ highest }, err);
     PQclear(result);
     return result != NULL;
@@ -546,6 +571,11 @@ bool copier_finish(struct migration *m, uint64_t generation, bool let_in, struct
     snprintf(epoch, sizeof epoch, "%" PRIu64, m->epoch);
     snprintf(generation_text, sizeof generation_text, "%" PRIu64, generation);
     sequence = sequence && strcmp(highest, "0") != 0;
+    if (sequence && positions_assigned(m)) { /* high enough already: runner_positions() has seen to that */
+        if (!positions_raise(m, strtoll(highest, NULL, 10), false, err))
+            return false;
+        sequence = false;
+    }
     result = ask(m, false, sequence ? sql_copy_finish : sql_copy_finish_only, 6, values, err);
     if (result == NULL)
         return false;

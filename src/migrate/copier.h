@@ -20,7 +20,8 @@ bool copier_check_target(struct migration *m, const struct cursor *cursor, struc
  * Idempotent: run again after any crash. */
 bool copier_run(struct migration *m, struct cursor *cursor, const struct copier_hook *hook,
                 struct error *err);
-/* Moves the target's position sequence past max(position) and the source sequence's last_value. */
+/* Moves the target's position sequence past max(position) and the source sequence's last_value; where the
+ * target gives the positions, by positions_raise(). */
 bool copier_move_sequence(struct migration *m, struct error *err);
 /* The same, and records the route's generation, in one commit under our epoch: what a cutover does last in
  * the target. 55000: the copy has another owner. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "migrate/positions.h"
 #include "migrate/sqltext.h"
 #include "sql_embedded.h"
 
@@ -39,7 +40,8 @@ static bool make_schema(struct migration *m, struct error *err)
 
     if (good) {
         result = ask(m, sql_cursor_schema, 0, NULL, err);
-        good = result != NULL && pg_run(m->target_pg, "COMMIT", 0, NULL, err);
+        good = result != NULL && (!positions_assigned(m) || positions_make_schema(m, err)) &&
+               pg_run(m->target_pg, "COMMIT", 0, NULL, err);
         PQclear(result);
     }
     if (!good)

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "migrate/positions.h"
+
 enum {
     CONNECT_MS = 5000,
 };
@@ -196,6 +198,17 @@ static bool give_up(struct migration *m, bool source_fresh, bool target_fresh)
     return false;
 }
 
+/* Where the target gives the positions, they are no part of what both sides must have alike. */
+static void mark_positions(struct migration *m)
+{
+    struct relation *const sides[] = { &m->tables[0].source, &m->tables[0].target };
+
+    for (size_t side = 0; side < 2; side++) {
+        for (size_t i = 0; i < sides[side]->column_count; i++)
+            sides[side]->columns[i].assigned = sides[side]->columns[i].is_position && positions_assigned(m);
+    }
+}
+
 bool migration_connect(struct migration *m, struct error *err)
 {
     bool source_fresh = false, target_fresh = false;
@@ -203,8 +216,10 @@ bool migration_connect(struct migration *m, struct error *err)
     if (connect_both(m, &source_fresh, &target_fresh, err) &&
         ((m->tables_found && !source_fresh) || find_tables(m, err)) &&
         refresh_side(m, true, source_fresh, err) && refresh_side(m, false, target_fresh, err) &&
-        tables_fit(m, err))
+        tables_fit(m, err)) {
+        mark_positions(m);
         return true;
+    }
     return give_up(m, source_fresh, target_fresh);
 }
 

@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "base/failpoint.h"
+#include "migrate/copier.h"
 #include "migrate/identity.h"
+#include "migrate/positions.h"
 #include "migrate/mirror_impl.h"
 #include "migrate/sqltext.h"
 #include "migrate/tap_text.h"
@@ -20,6 +22,7 @@
 enum {
     WIDER = 8,       /* a batch that met a unique violation is read again so much wider */
     WIDER_TRIES = 3, /* and then without a bound */
+    BEHIND_TRIES = 3,
     LIMIT_NONE = 1000000000,
 };
 
@@ -179,6 +182,8 @@ static bool prepare_target(struct mirror *mirror, struct error *err)
         add_statement(&list, "delete", &sql->tables[i].delete, i);
         add_statement(&list, "insert", &sql->tables[i].insert, i);
     }
+    if (positions_assigned(mirror->m))
+        list.all[list.count++] = (struct statement){ "m_settle", buf_text(&sql->tables[0].settle) };
     return prepare(mirror->m->target_pg, list.all, list.count, err);
 }
 
@@ -284,6 +289,21 @@ static bool pass_rows(struct mirror *mirror, struct mirror_batch *batch, struct 
     return true;
 }
 
+/* Where the target gives the positions, and something may have been deleted. */
+static bool has_settle(const struct mirror *mirror, const struct mirror_batch *batch)
+{
+    return positions_assigned(mirror->m) && batch->tables[0].keys > 0;
+}
+
+/* Pairs of positions whose row has gone. */
+static bool send_settle(struct mirror *mirror, const struct mirror_batch *batch, struct error *err)
+{
+    const char *tenant = mirror->m->tenant;
+
+    return !has_settle(mirror, batch) ||
+           pg_pipe_call(mirror->m->target_pg, &(struct pg_call){ "m_settle", 1, &tenant }, err);
+}
+
 static bool read_deletes(struct mirror *mirror, struct mirror_batch *batch, struct error *err)
 {
     for (size_t i = 0; i < mirror->m->table_count; i++) {
@@ -294,7 +314,8 @@ static bool read_deletes(struct mirror *mirror, struct mirror_batch *batch, stru
         deleted = pg_pipe_next(mirror->m->target_pg, err);
         if (deleted == NULL)
             return false;
-        batch->keys_deleted += strtoll(PQcmdTuples(deleted), NULL, 10);
+        batch->keys_deleted += strtoll(
+            has_settle(mirror, batch) && i == 0 ? PQgetvalue(deleted, 0, 0) : PQcmdTuples(deleted), NULL, 10);
         PQclear(deleted);
     }
     return true;
@@ -308,7 +329,7 @@ static bool read_target(struct mirror *mirror, struct mirror_batch *batch, struc
 
     for (int64_t i = 0; good && i < batch->rows_put; i++)
         good = pg_pipe_done(pg, err);
-    return good;
+    return good && (!has_settle(mirror, batch) || pg_pipe_done(pg, err));
 }
 
 /* COMMIT goes along when the source has flushed what was read; else it waits for that. */
@@ -317,9 +338,9 @@ static bool commit_target(struct mirror *mirror, struct mirror_batch *batch, str
     struct migration *m = mirror->m;
     struct pg *pg = m->target_pg;
     bool flushed = batch->flush_lsn >= batch->insert_lsn;
-    bool good = failpoint("mirror.before_commit", err) && (!flushed || pg_pipe_exec(pg, "COMMIT", err)) &&
-                pg_pipe_sync(pg, err) && read_target(mirror, batch, err) &&
-                (!flushed || pg_pipe_done(pg, err));
+    bool good = failpoint("mirror.before_commit", err) && send_settle(mirror, batch, err) &&
+                (!flushed || pg_pipe_exec(pg, "COMMIT", err)) && pg_pipe_sync(pg, err) &&
+                read_target(mirror, batch, err) && (!flushed || pg_pipe_done(pg, err));
 
     batch->conflict = !good && error_is(err, "23505");
     if (!pg_pipe_end(pg, good ? err : &(struct error){ 0 }) || !good)
@@ -465,6 +486,12 @@ static bool pass_widening(struct mirror *mirror, struct mirror_batch *batch, str
     for (int tries = 0;; tries++) {
         if (pass(mirror, limit, batch, err))
             return true;
+        if (error_is(err, POSITIONS_BEHIND) && tries < BEHIND_TRIES) {
+            batch_done(batch);
+            if (!copier_move_sequence(mirror->m, err))
+                return false;
+            continue;
+        }
         if (!batch->conflict || limit == LIMIT_NONE)
             return false;
         log_line(mirror->m->log, LOG_DEBUG, "mirror",

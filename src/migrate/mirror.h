@@ -7,9 +7,9 @@
 struct mirror;
 
 struct mirror_pass {
-    int64_t entries;     /* captured entries settled by this pass */
+    int64_t entries; /* captured entries settled by this pass */
     int64_t rows_put, keys_deleted;
-    bool more;           /* the batch was full: pass again at once */
+    bool more; /* the batch was full: pass again at once */
 };
 
 struct mirror *mirror_new(struct migration *m); /* borrows m; NULL: no memory */
@@ -29,8 +29,8 @@ struct mirror_hidden {
 size_t mirror_hidden_writers(struct mirror *mirror, struct mirror_hidden *out, size_t max);
 /* Keys applied since the last verify-behind that still have to be compared. */
 int64_t mirror_unverified(const struct mirror *mirror);
-/* Compares (by digest, both sides) the rows of the keys applied and not yet verified; entries captured meanwhile are
- * left for later. XX001 names the first difference. */
+/* Compares (by digest, both sides) the rows of the keys applied and not yet verified; entries captured
+ * meanwhile are left for later. XX001 names the first difference. */
 bool mirror_verify_behind(struct mirror *mirror, struct error *err);
 /* Forgets connections' prepared state after a reconnect. */
 void mirror_reset(struct mirror *mirror);

@@ -16,6 +16,7 @@ enum {
 struct mirror_table_sql {
     struct buf rows, children, digest_source; /* source; children: of a companion without a tenant column */
     struct buf delete, insert, digest_target; /* target */
+    struct buf settle; /* the same; of the event table where the target gives the positions, else empty */
 };
 
 struct mirror_sql {                          /* of one migration, made once per connection */

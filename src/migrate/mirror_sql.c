@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "migrate/mirror_impl.h"
+#include "migrate/positions.h"
 #include "migrate/rowtext.h"
 #include "migrate/sqltext.h"
 #include "migrate/tap_key.h"
@@ -103,12 +104,12 @@ static void append_keys(const struct migration *m, const struct moved_table *tab
 
 /* --- the pieces of one table -------------------------------------------------------------------------- */
 
-enum { PIECES = 12 };
+enum { PIECES = 16 };
 
 union pieces {
     struct {
         struct buf k_names, k_arrays, k_array, match, columns, digest, tenant_column, key_column, keys,
-            children, parent, parent_tenant;
+            children, parent, parent_tenant, position_column, order, delete, migration;
     };
     struct buf all[PIECES];
 };
@@ -131,6 +132,11 @@ static void add_parent(const struct event_names *names, union pieces *pieces)
     relation_append_identifier(&pieces->parent_tenant, names->parent->tenant);
 }
 
+static bool gives_positions(const struct migration *m, const struct moved_table *table)
+{
+    return table == &m->tables[0] && positions_assigned(m);
+}
+
 static void pieces_make(const struct migration *m, const struct moved_table *table,
                         const struct relation *rel, const char *tap, union pieces *pieces)
 {
@@ -150,6 +156,11 @@ static void pieces_make(const struct migration *m, const struct moved_table *tab
     relation_append_identifier(&pieces->tenant_column, table->names->tenant);
     relation_append_identifier(&pieces->key_column, rel->key_names[0]);
     append_keys(m, table, tap, &pieces->keys);
+    if (gives_positions(m, table)) {
+        relation_append_identifier(&pieces->position_column, table->names->position);
+        sqltext_literal(&pieces->migration, m->id);
+        buf_append_format(&pieces->order, " ORDER BY r.%s", buf_text(&pieces->position_column));
+    }
     if (table->names->parent != NULL) {
         append_children(m, table, tap, &pieces->children);
         add_parent(table->names, pieces);
@@ -177,6 +188,10 @@ static void expand(const struct migration *m, const struct relation *rel, union 
         { "keys", buf_text(&p->keys) },
         { "parent", buf_text(&p->parent) },
         { "parent_tenant", buf_text(&p->parent_tenant) },
+        { "position_column", buf_text(&p->position_column) },
+        { "order", buf_text(&p->order) },
+        { "delete", buf_text(&p->delete) },
+        { "migration", buf_text(&p->migration) },
     };
 
     snprintf(oid, sizeof oid, "%u", rel->oid);
@@ -188,7 +203,16 @@ static void expand(const struct migration *m, const struct relation *rel, union 
 
 /* --- the statements ----------------------------------------------------------------------------------- */
 
-static void make_insert(const struct moved_table *table, struct buf *out)
+/* The target's position for the source's, which comes as parameter n. */
+static void append_taken(const struct migration *m, const struct relation_column *column, size_t n,
+                         struct buf *out)
+{
+    buf_append_format(out, "%s.position_take('%s', $%zu::%s, ", m->control_schema, m->id, n, column->type);
+    sqltext_literal(out, m->tables[0].target.sequence == NULL ? "" : m->tables[0].target.sequence);
+    buf_append_format(out, "::regclass)::%s", column->type);
+}
+
+static void make_insert(const struct migration *m, const struct moved_table *table, struct buf *out)
 {
     size_t columns = 0;
 
@@ -196,10 +220,15 @@ static void make_insert(const struct moved_table *table, struct buf *out)
     relation_column_list(&table->source, "", out);
     buf_append_text(out, ") OVERRIDING SYSTEM VALUE VALUES (");
     for (size_t i = 0; i < table->source.column_count; i++) {
-        if (table->source.columns[i].copied) {
-            columns++;
-            buf_append_format(out, "%s$%zu", columns == 1 ? "" : ", ", columns);
-        }
+        const struct relation_column *column = &table->source.columns[i];
+
+        if (!column->copied)
+            continue;
+        buf_append_text(out, columns++ == 0 ? "" : ", ");
+        if (column->assigned)
+            append_taken(m, column, columns, out);
+        else
+            buf_append_format(out, "$%zu", columns);
     }
     buf_append_text(out, ")");
 }
@@ -223,8 +252,14 @@ static void make_table(const struct migration *m, const struct moved_table *tabl
         expand(m, &table->source, &source, tap, buf_text(&source.children), &sql->children);
     expand(m, &table->source, &source, tap, sql_mirror_digest_source, &sql->digest_source);
     expand(m, &table->target, &target, tap, sql_mirror_digest_target, &sql->digest_target);
-    expand(m, &table->target, &target, tap, delete_text(table), &sql->delete);
-    make_insert(table, &sql->insert);
+    if (gives_positions(m, table)) {
+        expand(m, &table->target, &target, tap, delete_text(table), &target.delete);
+        expand(m, &table->target, &target, tap, sql_mirror_delete_assign, &sql->delete);
+        expand(m, &table->target, &target, tap, sql_mirror_settle, &sql->settle);
+    } else {
+        expand(m, &table->target, &target, tap, delete_text(table), &sql->delete);
+    }
+    make_insert(m, table, &sql->insert);
     pieces_done(&source);
     pieces_done(&target);
 }
@@ -268,7 +303,7 @@ static bool failed(const struct mirror_sql *sql, size_t tables)
 
         bad = bad || buf_failed(&table->rows) || buf_failed(&table->children) || buf_failed(&table->delete) ||
               buf_failed(&table->insert) || buf_failed(&table->digest_source) ||
-              buf_failed(&table->digest_target);
+              buf_failed(&table->digest_target) || buf_failed(&table->settle);
     }
     return bad;
 }
@@ -295,7 +330,8 @@ void mirror_sql_done(struct mirror_sql *sql)
     for (size_t i = 0; i < MOVED_TABLES_MAX; i++) {
         struct mirror_table_sql *table = &sql->tables[i];
         struct buf *const all[] = { &table->rows,   &table->children, &table->digest_source,
-                                    &table->delete, &table->insert,   &table->digest_target };
+                                    &table->delete, &table->insert,   &table->digest_target,
+                                    &table->settle };
 
         for (size_t k = 0; k < sizeof all / sizeof all[0]; k++)
             buf_done(all[k]);

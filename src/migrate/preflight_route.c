@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "migrate/positions_choose.h"
 #include "migrate/preflight.h"
 #include "migrate/settings.h"
 #include "migrate/sqltext.h"
@@ -204,81 +205,16 @@ void preflight_identities(struct preflight *p)
 
 /* --- positions --- */
 
-/* SELECT EXISTS (SELECT FROM table WHERE tenant <condition> $1) */
-static bool any_row(struct runner *r, struct pg *pg, const struct relation *rel, const char *condition,
-                    bool *any, struct error *err)
-{
-    const char *const values[] = { r->m.tenant };
-    struct buf sql;
-    PGresult *result = NULL;
-
-    buf_init(&sql);
-    buf_append_text(&sql, "SELECT EXISTS (SELECT FROM ");
-    buf_append_text(&sql, rel->qualified);
-    buf_append_text(&sql, " WHERE ");
-    relation_append_identifier(&sql, r->m.names->tenant);
-    buf_append_text(&sql, condition);
-    buf_append_text(&sql, " $1)");
-    if (buf_failed(&sql))
-        error_no_memory(err);
-    else
-        result = pg_query(pg, buf_text(&sql), 1, values, err);
-    buf_done(&sql);
-    if (result == NULL)
-        return false;
-    *any = PQgetvalue(result, 0, 0)[0] == 't';
-    PQclear(result);
-    return true;
-}
-
-/* Positions are kept. That is sound as long as nobody but this copy gives out positions in the target: a
- * tenant that lives there already takes them from the target's sequence, and the source will give out the
- * same ones. */
-static bool has_no_neighbour(struct runner *r, struct error *err)
-{
-    const char *values[] = { r->m.target->name, r->m.tenant };
-    PGresult *result = pg_query(ledger_pg(r->ledger), sql_find_neighbour, 2, values, err);
-    bool alone;
-
-    if (result == NULL)
-        return false;
-    alone = PQntuples(result) == 0;
-    if (!alone)
-        error_set(err, "0A000",
-                  "store \"%s\" is the home of tenant \"%.100s\", or will be: positions would collide",
-                  r->m.target->name, PQgetvalue(result, 0, 0));
-    PQclear(result);
-    return alone ||
-           error_hint(err,
-                      "Positions are kept as they are (position_mode = preserve), which needs a target of "
-                      "the tenant's own: move it to another store.");
-}
-
-/* auto means preserve where that is certain to fit. */
-static bool choose_positions(struct runner *r, struct error *err)
-{
-    bool others;
-
-    if (!has_no_neighbour(r, err))
-        return false;
-    if (strcmp(r->m.settings.position_mode, "auto") != 0)
-        return true;
-    if (!any_row(r, r->m.target_pg, &r->m.tables[0].target, " IS DISTINCT FROM", &others, err))
-        return false;
-    if (others) {
-        error_set(err, "0A000", "store \"%s\" holds events of other tenants: positions may collide",
-                  r->m.target->name);
-        return error_hint(
-            err, "START … WITH (position_mode = preserve) keeps the source's positions, if they are free.");
-    }
-    snprintf(r->m.settings.position_mode, sizeof r->m.settings.position_mode, "preserve");
-    return true;
-}
-
+/* Which positions the events get, and why: START's operator reads it with the answer. */
 void preflight_positions(struct preflight *p)
 {
     struct error err;
+    char why[256] = "";
+    bool fine = positions_choose(&p->r->m, ledger_pg(p->r->ledger), why, &err);
 
-    if (preflight_note(p, "positions", FINDING_BLOCKER, choose_positions(p->r, &err), &err))
-        finding_ok(p->list, "positions", "position_mode = %s", p->r->m.settings.position_mode);
+    if (!preflight_note(p, "positions", FINDING_BLOCKER, fine, &err))
+        return;
+    finding_ok(p->list, "positions", "position_mode = %s", why);
+    if (p->request == p->r->start)
+        snprintf(p->request->notice, sizeof p->request->notice, "position_mode = %s", why);
 }

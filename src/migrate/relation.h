@@ -21,6 +21,7 @@ struct relation_column {
     bool generated;       /* GENERATED ALWAYS AS (…) STORED */
     bool regenerated;     /* of regenerate_columns: it says something of the cluster, not of the event */
     bool copied;          /* neither: the target has the source's value */
+    bool assigned;        /* the position, where the target gives it (by migration_connect()) */
     bool of_cluster;      /* of a type whose values mean nothing in another cluster: xid8, pg_lsn, … */
     bool identity_always; /* needs OVERRIDING SYSTEM VALUE */
     bool not_null;

@@ -25,7 +25,7 @@ void rowtext_digest_bytes(const struct relation *rel, struct buf *out)
 
     buf_append_text(out, "sha256(convert_to(ROW(");
     for (size_t i = 0; i < rel->column_count; i++) {
-        if (!rel->columns[i].copied)
+        if (!rel->columns[i].copied || rel->columns[i].assigned)
             continue;
         append_column(out, first, rel->columns[i].name);
         first = false;

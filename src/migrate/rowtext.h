@@ -6,7 +6,7 @@
 
 const char *rowtext_type(const struct relation *rel,
                          const char *column); /* "text" if there is no such column */
-/* SQL: bytea, the digest of row `e`'s copied columns, each as text (the sessions' settings make it canonical;
+/* SQL: bytea, the digest of row `e`'s copied columns (but of a position that the target gives), each as text (the sessions' settings make it canonical;
  * a record's text tells NULL from empty and keeps columns apart). */
 void rowtext_digest_bytes(const struct relation *rel, struct buf *out);
 void rowtext_digest(const struct relation *rel, struct buf *out); /* the same in hex */

@@ -17,6 +17,7 @@
 #include "migrate/copier.h"
 #include "migrate/cutover.h"
 #include "migrate/deferred.h"
+#include "migrate/positions.h"
 #include "migrate/runner_orders.h"
 #include "migrate/runner_verify.h"
 
@@ -110,6 +111,8 @@ static bool step_bulk_copy(struct runner *r, struct error *err)
         return false;
     if (!runner_mirror_up(r, err) || r->interrupted)
         return r->interrupted;
+    if (!positions_sweep(&r->m, err))
+        return false;
     r->progress_written_ms = 0;
     if (!runner_read_lag(r, err) || !runner_write_progress(r, err) ||
         !failpoint("runner.before_dual_write", err) ||
@@ -182,6 +185,8 @@ static bool step_dual_write(struct runner *r, struct error *err)
     }
     if (r->interrupted)
         return true;
+    if (!runner_positions(r, err))
+        return false;
     if ((r->m.source_pg != NULL && !pg_is_broken(r->m.source_pg) && !runner_read_lag(r, err)) ||
         !runner_write_progress(r, err))
         return false;

@@ -132,8 +132,11 @@ struct runner {
     uint64_t verify_next_ms, verify_wait_ms, verify_behind_ms;
     char verify_behind_violation[256]; /* "": none */
     bool write_failing;
-    struct error last_error; /* of the target; SHOW LAG */
-    uint64_t retry_wait_ms;  /* grows with every failure in a row */
+    struct error last_error;   /* of the target; SHOW LAG */
+    uint64_t retry_wait_ms;    /* grows with every failure in a row */
+    int64_t positions_shipped; /* up to which target position the control database has the pairs */
+    bool positions_known;      /* ... and it is read */
+    uint64_t positions_raised_ms, positions_ship_ms;
 };
 
 /* Reads the letters; a pg_wake's `stop`: true if what is under way shall be abandoned. */
@@ -186,6 +189,11 @@ bool runner_read_lag(struct runner *r, struct error *err);        /* the same */
 bool runner_on_copied(void *runner, const struct cursor *cursor); /* the copier's hook, after every batch */
 void runner_target_failed(struct runner *r, const struct error *why);
 bool runner_mirror_up(struct runner *r, struct error *err); /* until a pass finds less than a batch */
+/* runner_positions.c: while the mirror runs, the target's sequence is kept ahead of the source and some pairs
+ * go to the control database (false: that failed; a target that fails is the mirror's business); after the
+ * switch, the rest of them, until none is left in the target. */
+bool runner_positions(struct runner *r, struct error *err);
+bool runner_positions_end(struct runner *r, struct error *err);
 /* runner_exit.c */
 void runner_drop_gates(struct runner *r);
 /* The row only: orders_step_paused() does the rest. `why`: it happens by itself; `request`: who has ordered

@@ -257,7 +257,7 @@ static bool hand_over(struct runner *r, struct error *err)
         log_line(r->setup->log, LOG_INFO, "guard", "migration %s: the guard of \"%s\" keeps tenant %s out",
                  r->id, r->m.source->name, r->m.tenant);
     }
-    return ledger_settled(r->ledger, r->id, err);
+    return runner_positions_end(r, err) && ledger_settled(r->ledger, r->id, err);
 }
 
 void runner_hand_over(struct runner *r)

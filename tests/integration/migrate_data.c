@@ -12,6 +12,7 @@
 #include "base/failpoint.h"
 #include "migrate/copier.h"
 #include "migrate/mirror.h"
+#include "migrate/positions.h"
 #include "migrate/tap.h"
 #include "migrate/verifier.h"
 
@@ -265,6 +266,12 @@ static bool do_finish(struct harness *h, const char *argument, struct error *err
 
 /* Something long on the source under a deadline, of the kind that `argument` names; then whether the
  * connection still serves. */
+static bool do_sweep(struct harness *h, const char *argument, struct error *err)
+{
+    (void)argument;
+    return positions_sweep(&h->m, err);
+}
+
 static bool do_give_up(struct harness *h, const char *argument, struct error *err)
 {
     static const char rows[] =
@@ -328,6 +335,7 @@ static const struct command {
     { "hidden", do_hidden },
     { "epoch", do_epoch },
     { "finish", do_finish },
+    { "sweep", do_sweep },
     { "give_up", do_give_up },
 };
 
@@ -363,6 +371,8 @@ static void set_numbers(struct migration_settings *settings, int count, char **a
             settings->copy_segment_seconds = atoll(arguments[i] + 21);
         else if (strncmp(arguments[i], "cutover_timeout_ms=", 19) == 0)
             settings->cutover_timeout_ms = atoll(arguments[i] + 19);
+        else if (strncmp(arguments[i], "position_mode=", 14) == 0)
+            snprintf(settings->position_mode, sizeof settings->position_mode, "%s", arguments[i] + 14);
     }
 }
 
