@@ -462,7 +462,7 @@ BEGIN
        AND n <= (SELECT n FROM migration_reports WHERE migration_id = p_id AND kind = its_kind
                   ORDER BY n DESC OFFSET 200 LIMIT 1);
     PERFORM migration_audit(p_id, p_event, p_operator, brief || jsonb_build_object('report', number));
-
+END $$;
 
 -- === positions ======================================================================================================
 
