@@ -52,6 +52,7 @@ enum control_verb {
     CONTROL_CUTOVER, /* id, force, options; answered when the cutover has ended */
     CONTROL_CHECK_CUTOVER,
     CONTROL_CHECK_MIGRATION, /* tenant, from, to, options: what START would find; changes nothing */
+    CONTROL_CHECK_MOVED,     /* id: is the tenant where the migration has left it, and all as it should be there? */
     CONTROL_CREATE_SCHEMA,   /* tenant, to, options: defer_indexes */
     CONTROL_REHEARSE,        /* id, times; a row per rehearsal */
     CONTROL_ABORT,           /* id, reason, purge */

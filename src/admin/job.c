@@ -458,6 +458,7 @@ static const struct work {
     [COMMAND_CUTOVER_MIGRATION] = { .start = start_cutover },
     [COMMAND_REHEARSE_CUTOVER] = { .start = start_rehearsal },
     [COMMAND_CHECK_MIGRATION] = { .asks = CONTROL_CHECK_MIGRATION },
+    [COMMAND_CHECK_MOVED] = { .asks = CONTROL_CHECK_MOVED },
     [COMMAND_CREATE_SCHEMA] = { .asks = CONTROL_CREATE_SCHEMA },
     [COMMAND_CHECK_CUTOVER] = { .asks = CONTROL_CHECK_CUTOVER },
     [COMMAND_ABORT_MIGRATION] = { .asks = CONTROL_ABORT },

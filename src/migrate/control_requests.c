@@ -114,8 +114,9 @@ static bool names_a_migration(enum control_verb verb)
     return verb == CONTROL_SHOW_MIGRATION || verb == CONTROL_SHOW_LAG || verb == CONTROL_SHOW_AUDIT ||
            verb == CONTROL_CUTOVER || verb == CONTROL_REHEARSE || verb == CONTROL_CHECK_CUTOVER ||
            verb == CONTROL_ABORT || verb == CONTROL_PAUSE || verb == CONTROL_RESUME || verb == CONTROL_FIND ||
-           verb == CONTROL_VERIFY || verb == CONTROL_REPAIR || verb == CONTROL_RESYNC ||
-           verb == CONTROL_CANCEL || verb == CONTROL_SHOW_REPORT || verb == CONTROL_SHOW_REPORT_JSON;
+           verb == CONTROL_CHECK_MOVED || verb == CONTROL_VERIFY || verb == CONTROL_REPAIR ||
+           verb == CONTROL_RESYNC || verb == CONTROL_CANCEL || verb == CONTROL_SHOW_REPORT ||
+           verb == CONTROL_SHOW_REPORT_JSON;
 }
 
 static bool is_for_runner(enum control_verb verb)
@@ -131,13 +132,32 @@ static bool needs_ledger(enum control_verb verb)
     return verb != CONTROL_SHOW_STORES && verb != CONTROL_SHOW_TENANTS;
 }
 
+/* A thread of its own; an errand about a migration gets its whole id. Takes the request. */
+static void run_errand(struct control *c, struct control_request *request,
+                       const struct found_migration *found)
+{
+    char id[UUID_TEXT_BYTES];
+    struct error err;
+
+    if (found->id[0] != '\0') {
+        free(request->id);
+        request->id = strdup(found->id);
+        if (request->id == NULL) {
+            error_no_memory(&err);
+            runner_answer(request, NULL, &err);
+            return;
+        }
+    }
+    uuid_make_text(id);
+    control_start_runner(c, id, request);
+}
+
 static void answer(struct control *c, struct control_request *request)
 {
     struct found_migration found = { "", MIGRATION_PENDING };
     struct rows *rows = NULL;
     struct error err;
     bool fine = true;
-    char id[UUID_TEXT_BYTES];
 
     if (c->setup.follows) {
         error_set(&err, "55006", "another process is taking over from this one");
@@ -159,16 +179,15 @@ static void answer(struct control *c, struct control_request *request)
         runner_answer(request, NULL, &err);
         return;
     }
-    if (request->verb == CONTROL_START || errand_is(request->verb)) {
-        if (request->verb == CONTROL_START)
-            control_coverage(c, request, NULL, &err); /* a warning, and no more than that */
-        uuid_make_text(id);
-        control_start_runner(c, id, request);
-        return;
-    }
     if (names_a_migration(request->verb))
         fine =
             answers_find(c->ledger, request->id, &found, request->verb == CONTROL_FIND ? &rows : NULL, &err);
+    if (fine && (request->verb == CONTROL_START || errand_is(request->verb))) {
+        if (request->verb == CONTROL_START)
+            control_coverage(c, request, NULL, &err); /* a warning, and no more than that */
+        run_errand(c, request, &found);
+        return;
+    }
     if (fine && is_for_runner(request->verb)) {
         pass_to_runner(c, request, &found);
         return;

@@ -1,5 +1,6 @@
 /* errand.c - what is asked of a runner's thread and is no migration: looked at, answered, over.
  * Leaves: the work to preflight.c.   Thread: the runner's.   Start at: errands[]. */
+#include "migrate/aftermath.h"
 #include "migrate/preflight.h"
 #include "migrate/schema_make.h"
 
@@ -8,6 +9,8 @@ static void (*errand_of(enum control_verb verb))(struct runner *r, struct contro
     switch (verb) {
     case CONTROL_CHECK_MIGRATION:
         return preflight_answer;
+    case CONTROL_CHECK_MOVED:
+        return aftermath_answer;
     case CONTROL_CREATE_SCHEMA:
         return schema_make_answer;
     default:

@@ -42,6 +42,9 @@ void tap_text_expand_table(const struct migration *m, const char *sql, uint32_t 
 bool tap_claim(struct migration *m, struct error *err);
 /* INSERT, UPDATE, DELETE through the tap, rolled back; false: the tap itself fails. */
 bool tap_try(struct migration *m, const struct tap_names *names, struct error *err);
+/* One row of the tenant at m's source, written and rolled back; false: refused, as the server says it. `tried`
+ * false: there was no row to copy, or something else would fire. */
+bool tap_try_write(struct migration *m, bool *tried, struct error *err);
 /* tap_fingerprint.sql; empty text: no tap. */
 bool tap_read_fingerprint(struct pg *pg, const struct tap_names *names, struct buf *fingerprint,
                           struct error *err);

@@ -162,9 +162,44 @@ static bool ask_quiet(struct migration *m, enum quiet *quiet, struct error *err)
     return true;
 }
 
-bool tap_try(struct migration *m, const struct tap_names *names, struct error *err)
+static bool begin_quietly(struct migration *m, enum quiet quiet, struct error *err)
 {
     static const char begin[] = "BEGIN; SET LOCAL lock_timeout = '100ms'; SET LOCAL pgshunt.copier = off";
+
+    return pg_run(m->source_pg, begin, 0, NULL, err) &&
+           (quiet != QUIET_AS_REPLICA ||
+            pg_run(m->source_pg, "SET LOCAL session_replication_role = replica", 0, NULL, err));
+}
+
+bool tap_try_write(struct migration *m, bool *tried, struct error *err)
+{
+    PGresult *key = NULL;
+    enum quiet quiet;
+    struct buf sql;
+    bool good;
+
+    *tried = false;
+    if (!ask_quiet(m, &quiet, err))
+        return false;
+    buf_init(&sql);
+    if (quiet == QUIET_NOT || !make_insert(m, &sql) || buf_failed(&sql)) {
+        buf_done(&sql);
+        return true;
+    }
+    good = begin_quietly(m, quiet, err);
+    if (good)
+        key = pg_query(m->source_pg, buf_text(&sql), 1, (const char *[]){ m->tenant }, err);
+    good = good && key != NULL;
+    *tried = !good || PQntuples(key) > 0;
+    PQclear(key);
+    buf_done(&sql);
+    if (!pg_is_broken(m->source_pg))
+        pg_rollback(m->source_pg);
+    return good;
+}
+
+bool tap_try(struct migration *m, const struct tap_names *names, struct error *err)
+{
     enum quiet quiet;
     bool tried = false, good;
 
@@ -175,10 +210,7 @@ bool tap_try(struct migration *m, const struct tap_names *names, struct error *e
                  m->tables[0].source.qualified);
         return true;
     }
-    good = pg_run(m->source_pg, begin, 0, NULL, err) &&
-           (quiet != QUIET_AS_REPLICA ||
-            pg_run(m->source_pg, "SET LOCAL session_replication_role = replica", 0, NULL, err)) &&
-           try_row(m, names, &tried, err);
+    good = begin_quietly(m, quiet, err) && try_row(m, names, &tried, err);
     if (!good && !error_is(err, "55000") && !pg_is_broken(m->source_pg) &&
         strstr(pg_last_context(m->source_pg), names->function) == NULL) {
         log_error(m->log, LOG_WARN, "tap", err, "the tap on %s could not be tried",

@@ -80,6 +80,7 @@ static const struct {
       "tenant=t target=b allow_empty:on" },
     { "START MIGRATION TENANT 't' TO 'b' WITH (batch_size = -5)", COMMAND_START_MIGRATION,
       "tenant=t target=b batch_size:-5" },
+    { "CHECK MIGRATION 'abcd'", COMMAND_CHECK_MOVED, "id=abcd" },
     { "CHECK MIGRATION TENANT 't' TO 'b'", COMMAND_CHECK_MIGRATION, "tenant=t target=b" },
     { "check migration tenant t from a to b with (batch_size = 5)", COMMAND_CHECK_MIGRATION,
       "tenant=t source=a target=b batch_size:5" },
