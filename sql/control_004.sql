@@ -514,3 +514,48 @@ BEGIN
     UPDATE tenant_migrations SET positions_shipped = greatest(positions_shipped, p_last)
      WHERE id = p_id AND p_last IS NOT NULL;
 END $$;
+
+-- --- resynchronisation -----------------------------------------------------------------------------------------------
+
+-- RESYNC, until it is done: a restart goes on with it. resync_from 0: everything.
+ALTER TABLE tenant_migrations ADD COLUMN resync_requested_at timestamptz, ADD COLUMN resync_from bigint,
+                              ADD COLUMN resync_operator text;
+
+CREATE FUNCTION migration_want_resync(p_id uuid, p_epoch bigint, p_from bigint, p_operator text)
+RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    UPDATE tenant_migrations
+       SET resync_requested_at = clock_timestamp(), resync_from = p_from, resync_operator = p_operator,
+           updated_at = clock_timestamp()
+     WHERE id = p_id AND owner_epoch = p_epoch AND state IN ('dual_write', 'paused');
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('migration %s is no longer in dual_write or paused under epoch %s', p_id, p_epoch);
+    END IF;
+    PERFORM migration_audit(p_id, 'resync_requested', p_operator, jsonb_build_object('from_position', p_from));
+END $$;
+
+-- Its wish is fulfilled, and it shall go on (p_resume), or it could not be: the operator decides.
+CREATE FUNCTION migration_resync_end(p_id uuid, p_epoch bigint, p_report jsonb, p_operator text, p_resume boolean)
+RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    UPDATE tenant_migrations
+       SET resync_requested_at = NULL,
+           resume_requested_at = CASE WHEN p_resume THEN clock_timestamp() ELSE resume_requested_at END,
+           error_message = CASE WHEN p_resume THEN NULL ELSE p_report->>'error' END, updated_at = clock_timestamp()
+     WHERE id = p_id AND owner_epoch = p_epoch AND state = 'paused';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('migration %s is no longer paused under epoch %s', p_id, p_epoch);
+    END IF;
+    PERFORM migration_report(p_id, 'resync', p_report, CASE WHEN p_resume THEN 'resync_completed' ELSE 'resync_failed' END,
+                             p_operator);
+END $$;
+CREATE FUNCTION migration_resync_done(p_id uuid, p_epoch bigint, p_report jsonb, p_operator text)
+RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS $$
+    SELECT migration_resync_end(p_id, p_epoch, p_report, p_operator, true)
+$$;
+CREATE FUNCTION migration_resync_failed(p_id uuid, p_epoch bigint, p_report jsonb, p_operator text)
+RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS $$
+    SELECT migration_resync_end(p_id, p_epoch, p_report, p_operator, false)
+$$;

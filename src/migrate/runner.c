@@ -19,6 +19,7 @@
 #include "migrate/deferred.h"
 #include "migrate/positions.h"
 #include "migrate/runner_orders.h"
+#include "migrate/runner_resync.h"
 #include "migrate/runner_verify.h"
 
 enum {
@@ -176,6 +177,8 @@ static bool step_dual_write(struct runner *r, struct error *err)
      * doing. */
     if (r->tap_to_open && !(runner_make_gates(r, err) && cutover_reopen(r, err)))
         return false;
+    if (!resync_take_up(r, err) || r->state != MIGRATION_DUAL_WRITE)
+        return r->state != MIGRATION_DUAL_WRITE;
     if (breaker_allows(&r->breaker, begun_ms) && !mirror_round(r, err)) {
         if (r->interrupted || !target_is_to_blame(r, err))
             return false;

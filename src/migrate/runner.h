@@ -49,9 +49,9 @@ struct runner_letter {
     bool resumes;       /* SLOT: it was paused */
 };
 
-/* `request` a START: it is checked, written down and answered. An errand (CHECK MIGRATION …): it is answered, and
- * the thread ends. An ABORT, or NULL: the migration is taken up
- * where its row says (and ended). The request is taken over even on failure. */
+/* `request` a START: it is checked, written down and answered. An errand (CHECK MIGRATION …): it is answered,
+ * and the thread ends. An ABORT, or NULL: the migration is taken up where its row says (and ended). The
+ * request is taken over even on failure. */
 bool runner_start(const struct runner_setup *setup, const char *id, struct control_request *request,
                   struct runner **runner, struct error *err);
 const char *runner_id(const struct runner *runner);
@@ -123,11 +123,20 @@ struct runner {
     uint64_t lag_read_ms;
     uint64_t dual_write_since_ms;
     bool verifying, verified;
-    char starts[84]; /* when both stores' servers were started; "": not known */
+    char starts[84];                     /* when both stores' servers were started; "": not known */
     bool verify_needed;                  /* whatever verify_consistency says: something was wrong */
     struct verifier_report verification; /* of all streams, the last one */
     struct control_request *verify;      /* the VERIFY or REPAIR under way; NULL: none, or by itself */
     bool verify_cancelled;
+    struct {                 /* RESYNC */
+        bool looked, wanted; /* the row has been asked whether it says so; it does */
+        bool tap_reinstalled;
+        int64_t from; /* position; 0: everything */
+        char operator_name[64];
+        struct control_request *request; /* who waits for it; NULL: nobody */
+        uint64_t begun_ms;
+        int64_t streams, events, different;
+    } resync;
     uint64_t verify_told_ms;
     uint64_t verify_next_ms, verify_wait_ms, verify_behind_ms;
     char verify_behind_violation[256]; /* "": none */
@@ -207,7 +216,8 @@ bool runner_obey(struct runner *r, struct error *err); /* the row was changed by
 
 /* start.c: the checks of START, the row, the answer. */
 bool runner_begin(struct runner *r, struct error *err);
-/* errand.c: what a runner's thread does without a migration of its own: looks, answers, ends. Takes the request. */
+/* errand.c: what a runner's thread does without a migration of its own: looks, answers, ends. Takes the
+ * request. */
 bool errand_is(enum control_verb verb);
 void errand_run(struct runner *r, struct control_request *request);
 

@@ -12,6 +12,7 @@
 #include "base/failpoint.h"
 #include "migrate/check.h"
 #include "migrate/cutover.h"
+#include "migrate/runner_resync.h"
 #include "migrate/runner_verify.h"
 #include "migrate/settings.h"
 
@@ -227,6 +228,8 @@ static void answer_waiting(struct runner *r)
 {
     struct error err;
 
+    if (clock_ms() - r->resume_asked_ms >= SLOT_WAIT_MS)
+        resync_answer(r); /* its wish to go on is in the row already */
     if (r->resume == NULL || clock_ms() - r->resume_asked_ms < SLOT_WAIT_MS)
         return;
     if (!ledger_want_resume(r->ledger, r->id, r->m.epoch, r->resume_operator, r->resume_reason, &err)) {
@@ -299,6 +302,7 @@ static bool go_on(struct runner *r, struct error *err)
     runner_log(r, LOG_INFO, "Migration resumed", "resume", 0, r->cursor.events, NULL);
     if (r->resume != NULL)
         answer_state(r, &r->resume);
+    resync_answer(r);
     return failpoint("runner.after_resume", err) && runner_publish(r, clock_ms() + LETTER_TIMEOUT_MS, err);
 }
 
@@ -307,14 +311,14 @@ bool orders_step_paused(struct runner *r, struct error *err)
     if (!come_to_rest(r, err))
         return false;
     orders_serve(r);
-    if (r->resume_wanted && !ask_for_slot(r, err))
+    if (!resync_step(r, err) || (r->resume_wanted && !ask_for_slot(r, err)))
         return false;
     if (r->interrupted || r->look)
         return true;
     if (r->resume_wanted && r->slot)
         return go_on(r, err);
     answer_waiting(r);
-    pg_nap(&r->m.wake, r->resume == NULL ? 1000 : 50);
+    pg_nap(&r->m.wake, r->resume == NULL && r->resync.request == NULL ? 1000 : 50);
     return true;
 }
 
@@ -350,6 +354,8 @@ static void serve_one(struct runner *r, struct control_request *request)
         cutover_rehearse(r, request);
     else if (request->verb == CONTROL_VERIFY || request->verb == CONTROL_REPAIR)
         runner_verify_answer(r, request);
+    else if (request->verb == CONTROL_RESYNC)
+        resync_begin(r, request);
     else
         check_answer(r, request);
     end_move(r);
@@ -388,5 +394,6 @@ void orders_refuse(struct runner *r, const struct error *err)
     refuse_one(&r->abort, err);
     refuse_one(&r->pause, err);
     refuse_one(&r->resume, err);
+    refuse_one(&r->resync.request, err);
     refuse_one(&r->start, err);
 }

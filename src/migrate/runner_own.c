@@ -68,6 +68,7 @@ static bool claim(struct runner *r, struct error *err)
     /* Whatever was done under the old epoch is refused from now on: everything is claimed again. */
     r->connected = r->abort_written = r->announced = r->guards_checked = r->at_rest = false;
     r->positions_known = false;
+    r->resync.looked = r->resync.wanted = false;
     r->gates_claimed = false;
     if (!take_record(r, &record, err))
         return false;

@@ -48,7 +48,7 @@ static void tell(struct runner *r, const char *fmt, ...)
     letter_send(r->verify->letter.reply_to, &news->letter);
 }
 
-static void on_progress(void *who, const struct verifier_report *so_far)
+void runner_verify_progress(void *who, const struct verifier_report *so_far)
 {
     struct runner *r = who;
     uint64_t now_ms = clock_ms();
@@ -250,7 +250,9 @@ bool runner_verify_is_off(const struct runner *r)
 
 bool runner_verify_all(struct runner *r, struct error *err)
 {
-    struct verifier_order order = { .level = VERIFIER_HASH, .percent = 100, .tell = on_progress, .who = r };
+    struct verifier_order order = {
+        .level = VERIFIER_HASH, .percent = 100, .tell = runner_verify_progress, .who = r
+    };
     struct verifier_report report = { 0 };
     bool fine;
 
@@ -377,7 +379,7 @@ static bool verify(struct runner *r, struct control_request *request, struct ver
     struct verifier_order order = { .level = VERIFIER_HASH,
                                     .percent = 100,
                                     .switched = r->state == MIGRATION_MIGRATED,
-                                    .tell = on_progress,
+                                    .tell = runner_verify_progress,
                                     .who = r };
     struct error ignored;
     bool fine;
@@ -444,7 +446,7 @@ static bool repair(struct runner *r, struct control_request *request, struct ver
                    struct verifier_report *after, struct error *err)
 {
     struct verifier_order order = {
-        .level = VERIFIER_HASH, .percent = 100, .repair = true, .tell = on_progress, .who = r
+        .level = VERIFIER_HASH, .percent = 100, .repair = true, .tell = runner_verify_progress, .who = r
     };
 
     if (!read_order(request, &order, err) ||

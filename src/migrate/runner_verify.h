@@ -18,6 +18,8 @@ void runner_verify_answer(struct runner *r,
 bool runner_verify_cancel(struct runner *r, uint64_t tag);
 void runner_verify_after(struct runner *r); /* what was asked of a migration that is migrated */
 
+void runner_verify_progress(void *runner, const struct verifier_report *so_far); /* a verifier_order's tell */
+
 /* The fields of a report, without braces; positions of both sides, with a comma before. */
 void runner_report_append(const struct verifier_report *report, struct buf *json);
 void runner_report_positions(struct runner *r, struct buf *json);

@@ -47,7 +47,7 @@ static size_t compare_columns(const struct relation *rel, const PGresult *source
     for (size_t i = 0; i < rel->column_count; i++) {
         const struct relation_column *column = &rel->columns[i];
 
-        if (!column->copied)
+        if (!column->copied || column->assigned)
             continue;
         if (PQgetisnull(source, 0, at) != PQgetisnull(target, 0, at) ||
             strcmp(PQgetvalue(source, 0, at), PQgetvalue(target, 0, at)) != 0) {

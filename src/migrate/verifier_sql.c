@@ -57,7 +57,7 @@ static void make_columns(const struct moved_table *table, struct pieces *p)
 {
     /* Those of the source, so that both sides have them in one order. */
     for (size_t i = 0; i < table->source.column_count; i++) {
-        if (!table->source.columns[i].copied)
+        if (!table->source.columns[i].copied || table->source.columns[i].assigned)
             continue;
         buf_append_text(&p->row_columns, ", e.");
         relation_append_identifier(&p->row_columns, table->source.columns[i].name);
