@@ -121,6 +121,7 @@ enum show_what {
     SHOW_SERVERS,
     SHOW_POOLS,
     SHOW_STATS,
+    SHOW_SPREADS, /* how long statements and waits took, by classes; the status pages ask */
     SHOW_PLANS,
     SHOW_SEEN,     /* shapes of statements on declared tables; control asks */
     SHOW_FINDINGS, /* what is wrong with some; control asks */

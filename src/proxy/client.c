@@ -29,8 +29,7 @@ enum { IN_BYTES_MAX_WAITING = 1024 * 1024 }; /* a client that waits is not read 
 static void count_wait(struct client *client)
 {
     if (client->waiting_store >= 0 && client_waits(client))
-        client->loop->tallies[client->waiting_store].total[TALLY_WAIT_US] +=
-            (clock_ms() - client->since_ms) * 1000;
+        tally_waited(&client->loop->tallies[client->waiting_store], (clock_ms() - client->since_ms) * 1000);
 }
 
 bool client_waits(const struct client *client)

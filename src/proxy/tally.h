@@ -18,7 +18,13 @@ enum tally_what {
     TALLY_COUNT
 };
 
+/* How many took at most so long: microseconds, ascending; the last class has no bound. */
+enum { TALLY_BOUNDS = 12, TALLY_CLASSES = TALLY_BOUNDS + 1 };
+extern const uint64_t tally_bounds_us[TALLY_BOUNDS];
+enum tally_spread { SPREAD_QUERY, SPREAD_WAIT, SPREADS };
+
 struct tally {
+    uint64_t spread[SPREADS][TALLY_CLASSES]; /* each time in one class only */
     uint64_t total[TALLY_COUNT];
     uint64_t before[TALLY_COUNT];      /* total when the period that runs began */
     uint64_t last_period[TALLY_COUNT]; /* what the one before it brought */
@@ -29,6 +35,8 @@ struct tally_clock {
     uint64_t query_us, xact_us; /* 0: none is under way */
 };
 
+/* A client has waited. */
+void tally_waited(struct tally *tally, uint64_t us);
 void tally_end_period(struct tally *tally);
 void tally_asked(struct tally_clock *clock, uint64_t now_us);
 /* A ReadyForQuery: `idle` if it ends the transaction, `more` if other requests are still out. */

@@ -355,6 +355,37 @@ static void tell_pools(struct loop *loop, struct rows *rows, const struct now *n
     }
 }
 
+/* ---- how long it took, by classes: for /metrics ---- */
+
+static void tell_spreads(const struct loop *loop, struct rows *rows)
+{
+    static const char *const names[SPREADS] = { [SPREAD_QUERY] = "query", [SPREAD_WAIT] = "wait" };
+    static const enum tally_what sums[SPREADS] = {
+        [SPREAD_QUERY] = TALLY_QUERY_US, [SPREAD_WAIT] = TALLY_WAIT_US
+    };
+    static const struct rows_heading headings[] = {
+        { "store", ROWS_TEXT }, { "what", ROWS_TEXT },   { "at_most_us", ROWS_INT8 },
+        { "count", ROWS_INT8 }, { "sum_us", ROWS_INT8 }, { NULL, ROWS_TEXT },
+    };
+    const struct stores *stores = loop->shared->stores;
+
+    rows_columns(rows, headings);
+    for (size_t i = 0; i < stores->count; i++) {
+        for (int spread = 0; spread < SPREADS; spread++) {
+            for (int class = 0; class < TALLY_CLASSES; class ++) {
+                rows_text(rows, stores->at[i].name);
+                rows_text(rows, names[spread]);
+                if (class < TALLY_BOUNDS)
+                    rows_number(rows, (int64_t)tally_bounds_us[class]);
+                else
+                    rows_text(rows, NULL);
+                rows_number(rows, (int64_t)loop->tallies[i].spread[spread][class]);
+                rows_number(rows, (int64_t)loop->tallies[i].total[sums[spread]]);
+            }
+        }
+    }
+}
+
 /* ---- SHOW STATS: raw numbers of each store; totals and averages are made by whoever asked ---- */
 
 static void tell_stats(struct loop *loop, struct rows *rows)
@@ -404,6 +435,9 @@ void tell(struct loop *loop, struct show_letter *letter)
         break;
     case SHOW_STATS:
         tell_stats(loop, rows);
+        break;
+    case SHOW_SPREADS:
+        tell_spreads(loop, rows);
         break;
     case SHOW_PLANS:
         tell_plans(loop->planner, rows);

@@ -85,25 +85,21 @@ void exposition_sample(struct exposition *to, const struct exposition_label *lab
 }
 
 void exposition_histogram(struct exposition *to, const struct exposition_label *labels, const double *bounds,
-                          size_t bound_count, const double *values, size_t value_count)
+                          size_t bound_count, const double *counts, double sum)
 {
-    double sum = 0;
+    double within = 0;
     char bound[32];
 
-    for (size_t i = 0; i < value_count; i++)
-        sum += values[i];
     for (size_t i = 0; i < bound_count; i++) {
-        size_t within = 0;
-
-        for (size_t j = 0; j < value_count; j++)
-            within += values[j] <= bounds[i];
+        within += counts[i];
         snprintf(bound, sizeof bound, to->open_metrics && bounds[i] == floor(bounds[i]) ? "%.1f" : "%g",
                  bounds[i]);
-        append_line(to, "_bucket", labels, bound, (double)within);
+        append_line(to, "_bucket", labels, bound, within);
     }
-    append_line(to, "_bucket", labels, "+Inf", (double)value_count);
+    within += counts[bound_count];
+    append_line(to, "_bucket", labels, "+Inf", within);
     append_line(to, "_sum", labels, NULL, sum);
-    append_line(to, "_count", labels, NULL, (double)value_count);
+    append_line(to, "_count", labels, NULL, within);
 }
 
 void exposition_end(struct exposition *to)

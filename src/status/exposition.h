@@ -25,9 +25,10 @@ struct exposition_label {
 /* Every sample of a family follows its head. A counter's name ends in _total in either format. */
 void exposition_family(struct exposition *to, const char *name, enum exposition_type type, const char *help);
 void exposition_sample(struct exposition *to, const struct exposition_label *labels, double value);
-/* Of a histogram: how many of `values` are at most each bound; the bounds ascend. */
+/* Of a histogram: how many values are in each class, one class more than there are bounds; the bounds ascend.
+ */
 void exposition_histogram(struct exposition *to, const struct exposition_label *labels, const double *bounds,
-                          size_t bound_count, const double *values, size_t value_count);
+                          size_t bound_count, const double *counts, double sum);
 void exposition_end(struct exposition *to);
 const char *exposition_content_type(bool open_metrics);
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PAUSES_MAX = 64 };
+enum { CLASSES_MAX = 32 };
 
 static const struct exposition_label no_labels[] = { { NULL, NULL } };
 
@@ -54,13 +54,13 @@ static void write_counters(const struct snapshot *snapshot, struct exposition *t
 }
 
 /* Loops' rows with the same store are summed. `names` gets each store once. */
-static size_t store_names(struct rows *const *parts, size_t count, const char **names, size_t max)
+static size_t store_names(const struct snapshot_part *part, const char **names, size_t max)
 {
     size_t found = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        for (size_t row = 0; row < rows_count(parts[i]); row++) {
-            const char *name = snapshot_value(parts[i], row, "store");
+    for (size_t i = 0; i < part->count; i++) {
+        for (size_t row = 0; row < rows_count(part->of_loops[i]); row++) {
+            const char *name = snapshot_value(part->of_loops[i], row, "store");
             size_t at = 0;
 
             while (at < found && strcmp(names[at], name) != 0)
@@ -72,14 +72,14 @@ static size_t store_names(struct rows *const *parts, size_t count, const char **
     return found;
 }
 
-static double store_sum(struct rows *const *parts, size_t count, const char *store, const char *column)
+static double store_sum(const struct snapshot_part *part, const char *store, const char *column)
 {
     double sum = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        for (size_t row = 0; row < rows_count(parts[i]); row++) {
-            if (strcmp(snapshot_value(parts[i], row, "store"), store) == 0)
-                sum += snapshot_number(parts[i], row, column);
+    for (size_t i = 0; i < part->count; i++) {
+        for (size_t row = 0; row < rows_count(part->of_loops[i]); row++) {
+            if (strcmp(snapshot_value(part->of_loops[i], row, "store"), store) == 0)
+                sum += snapshot_number(part->of_loops[i], row, column);
         }
     }
     return sum;
@@ -91,7 +91,7 @@ static void write_servers(const struct snapshot *snapshot, struct exposition *to
         const char *column, *state;
     } states[] = { { "sv_active", "active" }, { "sv_idle", "idle" }, { "sv_login", "login" } };
     const char *stores[STORES_MAX];
-    size_t count = store_names(snapshot->pools, snapshot->pool_count, stores, STORES_MAX);
+    size_t count = store_names(&snapshot->pools, stores, STORES_MAX);
 
     exposition_family(to, "pgshunt_servers", EXPOSITION_GAUGE,
                       "connections to stores, by what they are doing");
@@ -101,8 +101,7 @@ static void write_servers(const struct snapshot *snapshot, struct exposition *to
                                                        { "state", states[j].state },
                                                        { NULL, NULL } };
 
-            exposition_sample(to, labels,
-                              store_sum(snapshot->pools, snapshot->pool_count, stores[i], states[j].column));
+            exposition_sample(to, labels, store_sum(&snapshot->pools, stores[i], states[j].column));
         }
     }
     exposition_family(to, "pgshunt_clients_waiting", EXPOSITION_GAUGE,
@@ -110,8 +109,7 @@ static void write_servers(const struct snapshot *snapshot, struct exposition *to
     for (size_t i = 0; i < count; i++) {
         const struct exposition_label labels[] = { { "store", stores[i] }, { NULL, NULL } };
 
-        exposition_sample(to, labels,
-                          store_sum(snapshot->pools, snapshot->pool_count, stores[i], "cl_waiting"));
+        exposition_sample(to, labels, store_sum(&snapshot->pools, stores[i], "cl_waiting"));
     }
 }
 
@@ -123,12 +121,9 @@ static void write_stores(const struct snapshot *snapshot, struct exposition *to)
     } sums[] = {
         { "total_query_count", "pgshunt_queries_total", "statements sent to a store", 1 },
         { "total_xact_count", "pgshunt_store_transactions_total", "transactions at a store", 1 },
-        { "total_query_time", "pgshunt_query_seconds_total", "time that statements took at a store", 1e-6 },
-        { "total_wait_time", "pgshunt_wait_seconds_total",
-          "time that clients waited for a store's connection", 1e-6 },
     };
     const char *stores[STORES_MAX];
-    size_t count = store_names(snapshot->by_store, snapshot->by_store_count, stores, STORES_MAX);
+    size_t count = store_names(&snapshot->by_store, stores, STORES_MAX);
 
     for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++) {
         exposition_family(to, sums[i].name, EXPOSITION_COUNTER, sums[i].help);
@@ -136,9 +131,60 @@ static void write_stores(const struct snapshot *snapshot, struct exposition *to)
             const struct exposition_label labels[] = { { "store", stores[j] }, { NULL, NULL } };
 
             exposition_sample(to, labels,
-                              sums[i].unit * store_sum(snapshot->by_store, snapshot->by_store_count,
-                                                       stores[j], sums[i].column));
+                              sums[i].unit * store_sum(&snapshot->by_store, stores[j], sums[i].column));
         }
+    }
+}
+
+/* --- how long it took --- */
+
+struct classes {
+    size_t bound_count;
+    double bounds_s[CLASSES_MAX], counts[CLASSES_MAX + 1], sum_s;
+};
+
+/* Every loop tells the same classes in the same order; the one without a bound is the last. */
+static void add_class(struct classes *classes, const struct rows *rows, size_t row, size_t class)
+{
+    if (class > CLASSES_MAX)
+        return;
+    classes->counts[class] += snapshot_number(rows, row, "count");
+    if (class < CLASSES_MAX && *snapshot_value(rows, row, "at_most_us") != '\0') {
+        classes->bounds_s[class] = snapshot_number(rows, row, "at_most_us") * 1e-6;
+        if (classes->bound_count <= class)
+            classes->bound_count = class + 1;
+    }
+}
+
+static void add_loop(struct classes *classes, const struct rows *rows, const char *store, const char *what)
+{
+    size_t class = 0;
+
+    for (size_t row = 0; row < rows_count(rows); row++) {
+        if (strcmp(snapshot_value(rows, row, "store"), store) != 0 ||
+            strcmp(snapshot_value(rows, row, "what"), what) != 0)
+            continue;
+        if (class == 0)
+            classes->sum_s += snapshot_number(rows, row, "sum_us") * 1e-6;
+        add_class(classes, rows, row, class ++);
+    }
+}
+
+static void write_spread(const struct snapshot *snapshot, const char *what, const char *name,
+                         const char *help, struct exposition *to)
+{
+    const char *stores[STORES_MAX];
+    size_t count = store_names(&snapshot->spreads, stores, STORES_MAX);
+
+    exposition_family(to, name, EXPOSITION_HISTOGRAM, help);
+    for (size_t i = 0; i < count; i++) {
+        const struct exposition_label labels[] = { { "store", stores[i] }, { NULL, NULL } };
+        struct classes classes = { 0 };
+
+        for (size_t loop = 0; loop < snapshot->spreads.count; loop++)
+            add_loop(&classes, snapshot->spreads.of_loops[loop], stores[i], what);
+        exposition_histogram(to, labels, classes.bounds_s, classes.bound_count, classes.counts,
+                             classes.sum_s);
     }
 }
 
@@ -208,36 +254,38 @@ static void write_columns(const struct rows *rows, const char *name, enum exposi
     }
 }
 
-/* "12.5,3" -> two numbers, in milliseconds there and in seconds here. */
-static size_t read_pauses(const char *list, double *pauses_s)
+static const double pause_bounds_s[] = { 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5 };
+enum { PAUSE_BOUNDS = sizeof pause_bounds_s / sizeof pause_bounds_s[0] };
+
+/* "12.5,3": milliseconds. */
+static void count_pauses(const char *list, double counts[PAUSE_BOUNDS + 1], double *sum_s)
 {
-    size_t count = 0;
-
-    while (*list != '\0' && count < PAUSES_MAX) {
+    while (*list != '\0') {
         char *end;
+        double pause_s = strtod(list, &end) / 1000;
+        size_t class = 0;
 
-        pauses_s[count] = strtod(list, &end) / 1000;
         if (end == list)
-            break;
-        count++;
+            return;
+        while (class < PAUSE_BOUNDS && pause_s > pause_bounds_s[class])
+            class ++;
+        counts[class]++;
+        *sum_s += pause_s;
         list = *end == ',' ? end + 1 : end;
     }
-    return count;
 }
 
 static void write_pauses(const struct rows *rows, struct exposition *to)
 {
-    static const double bounds_s[] = { 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5 };
-    double pauses_s[PAUSES_MAX];
-
     exposition_family(to, "cutover_pause_duration_seconds", EXPOSITION_HISTOGRAM,
                       "how long cutovers held the tenant's writers");
     for (size_t row = 0; row < rows_count(rows); row++) {
         const struct exposition_label labels[] = { { "migration_id", snapshot_value(rows, row, "id") },
                                                    { NULL, NULL } };
+        double counts[PAUSE_BOUNDS + 1] = { 0 }, sum_s = 0;
 
-        exposition_histogram(to, labels, bounds_s, sizeof bounds_s / sizeof bounds_s[0], pauses_s,
-                             read_pauses(snapshot_value(rows, row, "pauses_ms"), pauses_s));
+        count_pauses(snapshot_value(rows, row, "pauses_ms"), counts, &sum_s);
+        exposition_histogram(to, labels, pause_bounds_s, PAUSE_BOUNDS, counts, sum_s);
     }
 }
 
@@ -291,6 +339,10 @@ void metrics_write(const struct snapshot *snapshot, struct exposition *to)
     write_counters(snapshot, to);
     write_servers(snapshot, to);
     write_stores(snapshot, to);
+    write_spread(snapshot, "query", "pgshunt_query_duration_seconds",
+                 "from a request to its answer, at a store", to);
+    write_spread(snapshot, "wait", "pgshunt_wait_seconds",
+                 "how long clients waited: for a connection, for a tenant that moves, for another store", to);
     exposition_family(to, "pgshunt_control_up", EXPOSITION_GAUGE, "1: the control database answers");
     exposition_sample(to, no_labels, snapshot->migrations != NULL);
     if (snapshot->migrations != NULL)

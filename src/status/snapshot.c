@@ -7,12 +7,17 @@
 #include "base/clock.h"
 #include "migrate/control.h"
 
+static void part_done(struct snapshot_part *part)
+{
+    while (part->count > 0)
+        rows_free(part->of_loops[--part->count]);
+}
+
 void snapshot_done(struct snapshot *snapshot)
 {
-    for (size_t i = 0; i < snapshot->pool_count; i++)
-        rows_free(snapshot->pools[i]);
-    for (size_t i = 0; i < snapshot->by_store_count; i++)
-        rows_free(snapshot->by_store[i]);
+    part_done(&snapshot->pools);
+    part_done(&snapshot->by_store);
+    part_done(&snapshot->spreads);
     rows_free(snapshot->migrations);
     *snapshot = (struct snapshot){ .tag = snapshot->tag };
 }
@@ -55,6 +60,7 @@ void snapshot_ask(struct snapshot *snapshot, const struct switchboard *switchboa
     for (unsigned i = 0; i < switchboard->loop_count; i++) {
         ask_loop(snapshot, switchboard->loops[i], SHOW_POOLS, reply_to);
         ask_loop(snapshot, switchboard->loops[i], SHOW_STATS, reply_to);
+        ask_loop(snapshot, switchboard->loops[i], SHOW_SPREADS, reply_to);
         for (int stat = 0; stat < STAT_COUNT; stat++)
             snapshot->totals[stat] += stats_read(loop_stats[i], (enum stats_counter)stat);
     }
@@ -66,16 +72,21 @@ bool snapshot_is_complete(const struct snapshot *snapshot)
     return snapshot->told == snapshot->loops && (!snapshot->asked_control || snapshot->control_told);
 }
 
+static struct snapshot_part *part_of(struct snapshot *snapshot, enum show_what what)
+{
+    return what == SHOW_POOLS   ? &snapshot->pools
+           : what == SHOW_STATS ? &snapshot->by_store
+                                : &snapshot->spreads;
+}
+
 void snapshot_take_show(struct snapshot *snapshot, struct show_letter *letter)
 {
+    struct snapshot_part *part = part_of(snapshot, letter->what);
+
     if (letter->tag == snapshot->tag && snapshot->told < snapshot->loops) {
         snapshot->told++;
-        if (letter->rows != NULL && letter->what == SHOW_POOLS && snapshot->pool_count < LOOPS_MAX) {
-            snapshot->pools[snapshot->pool_count++] = letter->rows;
-            letter->rows = NULL;
-        } else if (letter->rows != NULL && letter->what == SHOW_STATS &&
-                   snapshot->by_store_count < LOOPS_MAX) {
-            snapshot->by_store[snapshot->by_store_count++] = letter->rows;
+        if (letter->rows != NULL && part->count < LOOPS_MAX) {
+            part->of_loops[part->count++] = letter->rows;
             letter->rows = NULL;
         }
     }

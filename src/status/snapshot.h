@@ -15,11 +15,13 @@ struct control_request;
 struct snapshot {
     uint64_t tag;         /* of this one's letters */
     uint64_t begun_ms;    /* clock_ms() */
-    unsigned loops, told; /* asked; that have told pools and stats (two letters each) */
+    unsigned loops, told; /* letters to loops: asked, answered */
     bool asked_control, control_told;
-    struct rows *pools[LOOPS_MAX],
-        *by_store[LOOPS_MAX]; /* as SHOW POOLS and SHOW STATS of one loop each; owned */
-    size_t pool_count, by_store_count;
+    /* As one loop each tells them; owned. */
+    struct snapshot_part {
+        size_t count;
+        struct rows *of_loops[LOOPS_MAX];
+    } pools, by_store, spreads;
     struct rows *migrations; /* sql/metrics_migrations.sql; owned. NULL: control_error says why */
     struct error control_error;
     uint64_t totals[STAT_COUNT];

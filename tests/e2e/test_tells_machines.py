@@ -65,6 +65,9 @@ def test_what_clients_do_is_counted(watched, stores):
         assert float(seen["pgshunt_clients"]) == float(before["pgshunt_clients"]) + 1
         assert float(seen["pgshunt_statements_total"]) > float(before["pgshunt_statements_total"])
         assert 'pgshunt_queries_total{store="shared"}' in seen
+        before_count, count = (float(all_of['pgshunt_query_duration_seconds_count{store="shared"}'])
+                               for all_of in (before, seen))
+        assert count > before_count and count == float(seen['pgshunt_query_duration_seconds_bucket{store="shared",le="+Inf"}'])
     assert before["pgshunt_control_up"] == "1"
 
 

@@ -51,6 +51,22 @@ static void an_answer_that_nobody_timed_counts_nothing(void **state)
     assert_int_equal(tally.total[TALLY_XACT_US], 0);
 }
 
+static void a_time_is_in_one_class(void **state)
+{
+    struct tally tally = { 0 };
+    struct tally_clock clock = { 0, 0 };
+
+    (void)state;
+    tally_asked(&clock, 1000);
+    tally_ready(&tally, &clock, true, false, 1100); /* the first bound: at most 100 */
+    assert_int_equal(tally.spread[SPREAD_QUERY][0], 1);
+    tally_waited(&tally, tally_bounds_us[TALLY_BOUNDS - 1] + 1);
+    assert_int_equal(tally.spread[SPREAD_WAIT][TALLY_BOUNDS], 1);
+    assert_int_equal(tally.total[TALLY_WAIT_US], tally_bounds_us[TALLY_BOUNDS - 1] + 1);
+    tally_waited(&tally, tally_bounds_us[3]);
+    assert_int_equal(tally.spread[SPREAD_WAIT][3], 1);
+}
+
 static void the_last_period_is_what_it_brought(void **state)
 {
     struct tally tally = { 0 };
@@ -71,6 +87,7 @@ int main(void)
         cmocka_unit_test(a_transaction_of_two_queries),
         cmocka_unit_test(a_pipeline_is_counted_answer_by_answer),
         cmocka_unit_test(an_answer_that_nobody_timed_counts_nothing),
+        cmocka_unit_test(a_time_is_in_one_class),
         cmocka_unit_test(the_last_period_is_what_it_brought),
     };
 

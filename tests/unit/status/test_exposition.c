@@ -14,14 +14,14 @@ static const struct exposition_label labels[] = { { "store", "a\"b\\c\nd" },
 
 static void write_some(struct exposition *to)
 {
-    static const double bounds[] = { 0.01, 1 }, values[] = { 0.005, 0.5, 7 };
+    static const double bounds[] = { 0.01, 1 }, counts[] = { 1, 1, 1 };
 
     exposition_family(to, "x_total", EXPOSITION_COUNTER, "a\nhelp");
     exposition_sample(to, labels, 12345678901);
     exposition_family(to, "y", EXPOSITION_GAUGE, "gauge");
     exposition_sample(to, NULL, 0.25);
     exposition_family(to, "z", EXPOSITION_HISTOGRAM, "histogram");
-    exposition_histogram(to, &labels[1], bounds, 2, values, 3);
+    exposition_histogram(to, &labels[1], bounds, 2, counts, 7.505);
     exposition_end(to);
 }
 
