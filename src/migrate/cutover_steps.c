@@ -6,6 +6,7 @@
 
 #include "base/failpoint.h"
 #include "migrate/check.h"
+#include "migrate/companion.h"
 #include "migrate/copier.h"
 #include "migrate/cutover_impl.h"
 #include "migrate/others.h"
@@ -224,6 +225,7 @@ static bool finish_target(struct cutover *cut, struct error *err)
     struct runner *r = cut->r;
     uint64_t begun_us = clock_us();
     bool fine = relation_unchanged(r->m.target_pg, &r->m.tables[0].target, r->m.names, err) &&
+                companion_unchanged(&r->m, err) && companion_move_sequences(&r->m, err) &&
                 copier_finish(&r->m, r->routed.generation + 1, !cut->rehearsal, err);
 
     cut->step_us[STEP_TARGET] = clock_us() - begun_us;

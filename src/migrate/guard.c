@@ -17,12 +17,27 @@ enum { NUMERIC_OID = 1700 /* pg_type.dat */ };
 
 struct guard_end guard_source(const struct migration *m)
 {
-    return (struct guard_end){ m->source_pg, m->source, &m->tables[0].source, m->source == m->default_store };
+    return (struct guard_end){ m->source_pg, m->source, &m->tables[0].source,
+                               m->names,     true,      m->source == m->default_store };
 }
 
 struct guard_end guard_target(const struct migration *m)
 {
-    return (struct guard_end){ m->target_pg, m->target, &m->tables[0].target, m->target == m->default_store };
+    return (struct guard_end){ m->target_pg, m->target, &m->tables[0].target,
+                               m->names,     false,     m->target == m->default_store };
+}
+
+/* The same end at another of the migration's tables. false: it has no tenant column that could be asked, or
+ * is not known. */
+static bool at_table(const struct migration *m, const struct guard_end *end, size_t table,
+                     struct guard_end *there)
+{
+    const struct moved_table *t = &m->tables[table];
+
+    *there = *end;
+    there->rel = end->is_source ? &t->source : &t->target;
+    there->names = t->names;
+    return t->names->parent == NULL && there->rel->oid != 0;
 }
 
 /* --- its texts ---------------------------------------------------------------------------------------- */
@@ -43,8 +58,7 @@ static void qualified_name(const struct migration *m, const struct guard_end *en
 
 /* The tenant as tenancy has it, which is as tenant_canonical() makes it: only a numeric has several texts for
  * one value. */
-static void append_tenant(const struct migration *m, const struct guard_end *end, const char *row,
-                          struct buf *out)
+static void append_tenant(const struct guard_end *end, const char *row, struct buf *out)
 {
     bool numeric = false;
 
@@ -52,7 +66,7 @@ static void append_tenant(const struct migration *m, const struct guard_end *end
         numeric =
             numeric || (end->rel->columns[i].is_tenant && end->rel->columns[i].tenant_type == NUMERIC_OID);
     buf_append_format(out, "(%s%s.", numeric ? "trim_scale(" : "", row);
-    relation_append_identifier(out, m->names->tenant);
+    relation_append_identifier(out, end->names->tenant);
     buf_append_format(out, "%s::text COLLATE \"C\")", numeric ? ")" : "");
 }
 
@@ -68,9 +82,9 @@ static bool expand(const struct migration *m, const struct guard_end *end, const
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         buf_init(all[i]);
     function_name(end, function);
-    relation_append_identifier(&column, m->names->tenant);
-    append_tenant(m, end, "NEW", &new_tenant);
-    append_tenant(m, end, "OLD", &old_tenant);
+    relation_append_identifier(&column, end->names->tenant);
+    append_tenant(end, "NEW", &new_tenant);
+    append_tenant(end, "OLD", &old_tenant);
     sqltext_literal(&login_text, login);
     sqltext_literal(&table_text, end->rel->qualified);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
@@ -128,7 +142,7 @@ bool guard_learn(struct migration *m, const struct guard_end *end, struct pg *co
     return good;
 }
 
-bool guard_is_sound(struct migration *m, const struct guard_end *end, bool *sound, struct error *err)
+static bool is_sound(struct migration *m, const struct guard_end *end, bool *sound, struct error *err)
 {
     char function[96];
     PGresult *result;
@@ -139,6 +153,18 @@ bool guard_is_sound(struct migration *m, const struct guard_end *end, bool *soun
         return false;
     *sound = PQgetvalue(result, 0, 0)[0] == 't';
     PQclear(result);
+    return true;
+}
+
+bool guard_is_sound(struct migration *m, const struct guard_end *end, bool *sound, struct error *err)
+{
+    struct guard_end there;
+
+    *sound = true;
+    for (size_t i = 0; *sound && i < m->table_count; i++) {
+        if (at_table(m, end, i, &there) && !is_sound(m, &there, sound, err))
+            return false;
+    }
     return true;
 }
 
@@ -171,17 +197,17 @@ static bool make_trigger(struct migration *m, const struct guard_end *end, struc
     return good;
 }
 
-bool guard_install(struct migration *m, const struct guard_end *end, struct error *err)
+static bool install(struct migration *m, const struct guard_end *end, struct error *err)
 {
     bool sound;
 
     /* The function is made anew in any case: a later release's, or another login's; that locks no table. */
     if (!failpoint("guard.before_install", err) || !make_function(m, end, err) ||
-        !guard_is_sound(m, end, &sound, err))
+        !is_sound(m, end, &sound, err))
         return false;
     if (sound)
         return true;
-    if (!make_trigger(m, end, err) || !guard_is_sound(m, end, &sound, err))
+    if (!make_trigger(m, end, err) || !is_sound(m, end, &sound, err))
         return false;
     if (!sound)
         return error_set(err, "55000", "the guard of %s in store \"%s\" could not be enabled",
@@ -189,6 +215,17 @@ bool guard_install(struct migration *m, const struct guard_end *end, struct erro
     log_line(m->log, LOG_INFO, "guard", "store \"%s\": %s has its guard", end->store->name,
              end->rel->qualified);
     return failpoint("guard.after_install", err);
+}
+
+bool guard_install(struct migration *m, const struct guard_end *end, struct error *err)
+{
+    struct guard_end there;
+
+    for (size_t i = 0; i < m->table_count; i++) {
+        if (at_table(m, end, i, &there) && !install(m, &there, err))
+            return false;
+    }
+    return true;
 }
 
 /* --- who lives where ---------------------------------------------------------------------------------- */

@@ -16,7 +16,9 @@
 struct guard_end { /* of a migration; borrowed */
     struct pg *pg;
     const struct store *store;
-    const struct relation *rel;
+    const struct relation *rel; /* the event table; guard_install() takes companions along */
+    const struct event_names *names;
+    bool is_source;
     bool is_default; /* who has no entry lives here */
 };
 
@@ -28,7 +30,8 @@ bool guard_prepare(struct migration *m, const struct guard_end *end, struct erro
 /* The store hears of every tenant it has to know of and does not (`control`: a session of the control
  * database). */
 bool guard_learn(struct migration *m, const struct guard_end *end, struct pg *control, struct error *err);
-/* Puts the trigger on, unless it stands as it should; short locks. After guard_learn(), or tenants that live
+/* Puts the trigger on the event table and on every companion table with a tenant column, unless it stands as
+ * it should; short locks. After guard_learn(), or tenants that live
  * here would be refused. */
 bool guard_install(struct migration *m, const struct guard_end *end, struct error *err);
 bool guard_is_sound(struct migration *m, const struct guard_end *end, bool *sound, struct error *err);

@@ -168,6 +168,16 @@ static bool refresh_side(struct migration *m, bool source, bool fresh, struct er
     return true;
 }
 
+bool migration_read_source(struct migration *m, struct error *err)
+{
+    return (m->tables_found || find_tables(m, err)) && refresh_side(m, true, false, err);
+}
+
+bool migration_read_target(struct migration *m, struct error *err)
+{
+    return refresh_side(m, false, false, err);
+}
+
 static bool tables_fit(const struct migration *m, struct error *err)
 {
     for (size_t i = 0; i < m->table_count; i++) {

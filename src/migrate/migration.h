@@ -53,6 +53,10 @@ void migration_forget_tables(struct migration *m); /* what was read of them */
 bool migration_connect(struct migration *m, struct error *err);
 /* Both connections and nothing else: for a copy worker, which borrows the tables. */
 bool migration_open(struct migration *m, struct error *err);
+/* On an open source_pg alone: which companions the source has, and those that have not been read. */
+bool migration_read_source(struct migration *m, struct error *err);
+/* The same on target_pg, of tables that are known. */
+bool migration_read_target(struct migration *m, struct error *err);
 void migration_disconnect(struct migration *m);
 /* Makes the source's session plan by index, whatever the statistics say; the copier and the mirror ask for
  * it, since others open source_pg, too. */

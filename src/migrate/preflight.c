@@ -126,6 +126,7 @@ static void look(struct preflight *p)
         { "who the stores are", preflight_identities },
         { "their columns", preflight_columns },
         { "what [events] declares", preflight_declared },
+        { "companion tables", preflight_companions },
         { "rights", preflight_rights },
         { "rows that are there", preflight_rows },
         { "positions", preflight_positions },

@@ -69,6 +69,8 @@ void preflight_shape(struct preflight *p);
 void preflight_index(struct preflight *p);
 void preflight_sequence(struct preflight *p);
 void preflight_row_security(struct preflight *p);
+/* preflight_companion.c: the tables that move with the event table */
+void preflight_companions(struct preflight *p);
 /* preflight_work.c: what the migration will have to do */
 void preflight_rows(struct preflight *p);
 void preflight_size(struct preflight *p);

@@ -95,8 +95,6 @@ void preflight_columns(struct preflight *p)
 
 /* --- what [events] declares --- */
 
-/* Nothing of the tenant may stay behind: rows of companion tables are not moved yet. A companion table that
- * the store does not have holds none. */
 static void look_at_declared(struct preflight *p, const struct preflight_side *side)
 {
     size_t before = p->list->count;
@@ -106,22 +104,6 @@ static void look_at_declared(struct preflight *p, const struct preflight_side *s
     if (side->schema->problem != NULL)
         finding_blocker(p->list, "declared", "55000", "Correct [events] in the configuration, or the store.",
                         "store \"%s\": %s", side->store->name, side->schema->problem);
-    for (size_t i = 0; i < side->schema->table_count; i++) {
-        const struct schema_table *table = &side->schema->tables[i];
-        struct error err;
-
-        if (table->class != TABLE_COMPANION || table->column_count == 0)
-            continue;
-        error_set(&err, "0A000", "store \"%s\": companion table \"%s.%s\" cannot be moved yet",
-                  side->store->name, table->schema, table->name);
-        error_detail(&err,
-                     "Only the event table's rows are moved; the tenant's rows there would stay behind.");
-        error_hint(
-            &err,
-            "Without it in companion_tables under [events] it is a table of the default store: its rows stay"
-            " there, and a statement that joins it with a moved tenant's events is refused.");
-        finding_error(p->list, "companions", FINDING_BLOCKER, &err);
-    }
     if (p->list->count == before)
         finding_ok(p->list, "declared", "store \"%s\" has what [events] declares", side->store->name);
 }

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "migrate/companion.h"
 #include "migrate/sqltext.h"
 #include "sql_embedded.h"
 
@@ -36,6 +37,8 @@ bool purge_target(struct migration *m, int64_t *rows, struct error *err)
 
     *rows = 0;
     if (!migration_connect(m, err))
+        return false;
+    if (!companion_purge(m, rows, err))
         return false;
     snprintf(batch, sizeof batch, "%d", PURGE_BATCH_ROWS);
     buf_init(&sql);

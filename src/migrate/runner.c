@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "migrate/companion.h"
 #include "migrate/copier.h"
 #include "migrate/cutover.h"
 #include "migrate/deferred.h"
@@ -98,11 +99,16 @@ static bool step_bulk_copy(struct runner *r, struct error *err)
     struct copier_hook hook = { runner_on_copied, r };
     uint64_t begun_ms = clock_ms();
     int64_t bytes;
+    bool companions;
 
     if (!runner_prepare(r, err))
         return false;
     if (r->total_events == 0 && !copier_estimate(&r->m, &r->total_events, &bytes, err))
         return false;
+    if (!companion_copy(&r->m, &r->cursor, &hook, &companions, err))
+        return false;
+    if (!companions)
+        return true; /* interrupted at a batch's boundary */
     if (!copier_run(&r->m, &r->cursor, &hook, err))
         return false;
     if (!r->cursor.done)

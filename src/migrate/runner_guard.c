@@ -229,7 +229,7 @@ static bool give_way(struct runner *r, uint64_t generation, struct error *err)
         !guard_learn(&r->m, &source, ledger_pg(r->ledger), err) ||
         !guard_say(&r->m, &source, false, generation, err) || !failpoint("guard.after_entry", err))
         return false;
-    if (r->m.settings.guard && !guard_install(&r->m, &source, err))
+    if (!migration_read_source(&r->m, err) || (r->m.settings.guard && !guard_install(&r->m, &source, err)))
         return false;
     if (!guard_is_sound(&r->m, &source, &sound, err) || !tap_find(&r->m, whose, err))
         return false;

@@ -118,17 +118,45 @@ def aborted(operator):
 LIVES = {
     "move": [started("dedicated"), dual_write, migrated, settled],
     "abort": [started("dedicated"), dual_write, aborted],
+    "companions": [started("dedicated"), dual_write, migrated, settled],
     "revert": [started("dedicated"), dual_write, held_up_and_reverted, migrated, settled],
 }
-HOME = {"move": "dedicated", "abort": "shared", "revert": "dedicated"}
+HOME = {"move": "dedicated", "companions": "dedicated", "abort": "shared", "revert": "dedicated"}
+
+
+# One companion table with a tenant column and a sequence, one whose rows are their events' tenant's.
+COMPANIONS = f"""
+SET ROLE {eventstore.OWNER};
+CREATE TABLE event_outbox (id bigserial PRIMARY KEY, event_id uuid NOT NULL, tenant_id uuid);
+CREATE TABLE snapshots (aggregate_id uuid PRIMARY KEY, version int);
+"""
+COMPANION_ROWS = """
+INSERT INTO event_outbox (event_id, tenant_id) SELECT event_id, tenant_id FROM events;
+INSERT INTO snapshots SELECT aggregate_id, max(version) FROM events GROUP BY aggregate_id;
+"""
+DECLARED = "event_outbox, snapshots(parent = events, on = aggregate_id)"
+
+
+def of_companions(store, stores):
+    """What the tenant has in its companion tables."""
+    return (store.rows(stores.dbname, "SELECT id, event_id FROM event_outbox WHERE tenant_id = %s ORDER BY 1", [TENANT]),
+            store.rows(stores.dbname, "SELECT * FROM snapshots s WHERE EXISTS (SELECT FROM events e WHERE e.aggregate_id ="
+                       " s.aggregate_id AND e.tenant_id = %s) ORDER BY 1", [TENANT]))
 
 
 @pytest.fixture
 def live(make_proxy, stores):
     """live(name, failpoint): that life under load, and then everything is as it must be."""
     def run(life, failpoint=None):
-        proxy = make_proxy(settings={"migration": {"guard": "on"}})
+        settings, companions = {"migration": {"guard": "on"}}, life == "companions"
+        if companions:
+            settings["events"] = {"companion_tables": DECLARED}
+        proxy = make_proxy(settings=settings)
         stores.fill({TENANT: 300, OTHER: 50})
+        if companions:
+            for store in (stores.shared, stores.dedicated):
+                store.execute(stores.dbname, COMPANIONS)
+            stores.shared.execute(stores.dbname, COMPANION_ROWS)
         before = eventstore.digest(stores.shared, stores.dbname, "actor_id = 'importer' AND tenant_id = %s", [TENANT])
         proxy.launch(failpoint)
         operator = Operator(proxy, stores)
@@ -144,6 +172,8 @@ def live(make_proxy, stores):
             for appender in appenders:
                 appender.stop()
         check(proxy, stores, HOME[life], appenders, before)
+        if companions:
+            assert of_companions(stores.dedicated, stores) == of_companions(stores.shared, stores)
     return run
 
 

@@ -1,0 +1,2 @@
+-- companion_count.sql - {from}: a companion table as it is read; {tenant_column}, {tenant}: quoted
+SELECT count(*) FROM {from} e WHERE e.{tenant_column} = {tenant}
