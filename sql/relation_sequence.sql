@@ -1,5 +1,5 @@
--- relation_sequence.sql - the sequence that gives a column its values: owned by it (serial, identity), or named in its
--- default.
+-- relation_sequence.sql - the sequence that gives a column its values: its identity's, else the one named in its default, else
+-- one that it owns (and that an application may draw from by itself).
 -- $1 oid: the table, $2 text: the column.
 -- the sequence, quoted and qualified; no row: none.
 SELECT quote_ident(n.nspname) || '.' || quote_ident(s.relname)
@@ -14,5 +14,5 @@ SELECT quote_ident(n.nspname) || '.' || quote_ident(s.relname)
    AND s.oid = CASE WHEN p.classid = 'pg_class'::regclass THEN p.objid ELSE p.refobjid END
   JOIN pg_namespace n ON n.oid = s.relnamespace
  WHERE a.attrelid = $1::oid AND a.attname = $2
- ORDER BY p.classid = 'pg_class'::regclass DESC
+ ORDER BY p.deptype = 'i' DESC, p.classid = 'pg_attrdef'::regclass DESC
  LIMIT 1

@@ -1,5 +1,5 @@
--- relation_sequences.sql - the columns of a table that take their values from a sequence: owned by it (serial, identity),
--- or named in a default.
+-- relation_sequences.sql - the columns of a table that take their values from a sequence: its identity's, else the one named
+-- in a default, else one that it owns.
 -- $1 oid: the table.
 -- column name, sequence (quoted and qualified), type of the column
 SELECT DISTINCT ON (a.attnum) a.attname, quote_ident(n.nspname) || '.' || quote_ident(s.relname),
@@ -15,4 +15,4 @@ SELECT DISTINCT ON (a.attnum) a.attname, quote_ident(n.nspname) || '.' || quote_
    AND s.oid = CASE WHEN p.classid = 'pg_class'::regclass THEN p.objid ELSE p.refobjid END
   JOIN pg_namespace n ON n.oid = s.relnamespace
  WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid IN (20, 21, 23)
- ORDER BY a.attnum, p.classid = 'pg_class'::regclass DESC
+ ORDER BY a.attnum, p.deptype = 'i' DESC, p.classid = 'pg_attrdef'::regclass DESC

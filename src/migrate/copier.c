@@ -92,6 +92,12 @@ static void append_key(const struct relation *rel, struct buf *out)
     buf_append_text(out, "]");
 }
 
+/* Binary, unless a value's binary form means something else in another cluster. */
+static const char *format_of(const struct migration *m)
+{
+    return m->tables[0].source.as_text ? "text" : "binary";
+}
+
 static int64_t scan_limit(const struct scan *scan)
 {
     const struct migration_settings *settings = &scan->m->settings;
@@ -132,8 +138,9 @@ static bool make_copy_out(struct scan *scan, int64_t limit, struct buf *sql, str
                                                    { "to", to },
                                                    { "limit", limit_text },
                                                    { "tap", tap },
-                                                   { "relation", relation } },
-                   8);
+                                                   { "relation", relation },
+                                                   { "format", format_of(m) } },
+                   9);
     if (buf_failed(&columns) || buf_failed(&key) || buf_failed(&tenant) || buf_failed(&once))
         sql->failed = true;
     buf_done(&columns);
@@ -149,7 +156,7 @@ static bool make_copy_in(struct scan *scan, struct error *err)
 
     buf_append_format(&scan->copy_in, "COPY %s (", m->tables[0].target.qualified);
     relation_column_list(&m->tables[0].source, "", &scan->copy_in);
-    buf_append_text(&scan->copy_in, ") FROM STDIN (FORMAT binary)");
+    buf_append_format(&scan->copy_in, ") FROM STDIN (FORMAT %s)", format_of(m));
     return buf_failed(&scan->copy_in) ? error_no_memory(err) : true;
 }
 
@@ -166,7 +173,7 @@ static bool batch_begin(struct scan *scan, struct error *err)
     return cursor_hold_worker(m, scan->cursor->worker, err) &&
            (scan->positions == NULL || positions_copy_begin(scan->positions, err)) &&
            pg_copy_in(m->target_pg, buf_text(&scan->copy_in), err) &&
-           pg_copy_put(m->target_pg, copyrow_header, err);
+           (m->tables[0].source.as_text || pg_copy_put(m->target_pg, copyrow_header, err));
 }
 
 static bool batch_commit(struct scan *scan, struct error *err)
@@ -177,7 +184,8 @@ static bool batch_commit(struct scan *scan, struct error *err)
     next.position = scan->last_position;
     next.events += scan->batch_events;
     next.bytes += scan->batch_bytes;
-    if (!pg_copy_put(m->target_pg, copyrow_trailer, err) || !pg_copy_end(m->target_pg, NULL, err)) {
+    if ((!m->tables[0].source.as_text && !pg_copy_put(m->target_pg, copyrow_trailer, err)) ||
+        !pg_copy_end(m->target_pg, NULL, err)) {
         if (error_is(err, "23505"))
             error_hint(err, "Rows are in the target already: ABORT MIGRATION '%.8s' PURGE TARGET.", m->id);
         return false;
@@ -268,17 +276,26 @@ static bool scan_begin(struct scan *scan, struct error *err)
            identity_wait_flushed(m, lsn, true, err);
 }
 
+static bool find_row_position(const struct scan *scan, struct slice row, int64_t *position)
+{
+    struct slice field;
+
+    if (scan->m->tables[0].source.as_text)
+        return copyrow_text_field(row, scan->columns, scan->position_column, &field) &&
+               copyrow_text_integer(field, position);
+    return copyrow_field(row, scan->columns + (scan->positions != NULL), scan->position_column, &field) &&
+           copyrow_integer(field, position);
+}
+
 /* Takes one row; `cut`: the scan has to end here, at a batch's boundary. */
 static bool take_row(struct scan *scan, struct slice row, bool *cut, struct error *err)
 {
     const struct migration_settings *settings = &scan->m->settings;
-    struct slice field;
     int64_t position;
     bool put = true;
 
     *cut = false;
-    if (!copyrow_field(row, scan->columns + (scan->positions != NULL), scan->position_column, &field) ||
-        !copyrow_integer(field, &position))
+    if (!find_row_position(scan, row, &position))
         return error_set(err, "08P01", "a row of store \"%s\" is not readable", scan->m->source->name);
     /* Rows of one position must not be parted: the cursor is a position. */
     if (scan->batch_open && scan->batch_events >= settings->batch_size && position != scan->last_position) {
@@ -308,7 +325,8 @@ static bool take_row(struct scan *scan, struct slice row, bool *cut, struct erro
 static bool pass_rows(struct scan *scan, bool *end, struct error *err)
 {
     struct slice row;
-    bool first = true, cut = false;
+    const bool binary = !scan->m->tables[0].source.as_text;
+    bool first = binary, cut = false;
 
     *end = false;
     while (!cut) {
@@ -320,7 +338,7 @@ static bool pass_rows(struct scan *scan, bool *end, struct error *err)
             return error_set(err, "08P01", "a COPY of store \"%s\" begins with no header",
                              scan->m->source->name);
         first = false;
-        if (row.bytes == 0 || copyrow_is_trailer(row))
+        if (row.bytes == 0 || (binary && copyrow_is_trailer(row)))
             continue;
         if (!take_row(scan, row, &cut, err))
             return false;

@@ -1,6 +1,8 @@
 /* copyrow.c - COPY BINARY, as little of it as is needed. Pure; any thread.   Start at: copyrow_field(). */
 #include "migrate/copyrow.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char header[] =
@@ -68,6 +70,37 @@ bool copyrow_field(struct slice row, unsigned count, unsigned index, struct slic
         at += null ? 0 : bytes;
     }
     return at == row.bytes;
+}
+
+bool copyrow_text_field(struct slice line, unsigned count, unsigned index, struct slice *field)
+{
+    const char *at = line.at, *end = line.at + line.bytes;
+    unsigned fields = 0;
+
+    if (line.bytes == 0 || end[-1] != '\n' || index >= count)
+        return false;
+    for (end--; at <= end; fields++) {
+        const char *tab = memchr(at, '\t', (size_t)(end - at)); /* one in a value is escaped */
+        const char *stop = tab == NULL ? end : tab;
+
+        if (fields == index)
+            *field = (struct slice){ at, (size_t)(stop - at) };
+        at = stop + 1;
+    }
+    return fields == count;
+}
+
+bool copyrow_text_integer(struct slice field, int64_t *value)
+{
+    char text[24], *end;
+
+    if (field.bytes == 0 || field.bytes >= sizeof text || strchr("-0123456789", field.at[0]) == NULL)
+        return false;
+    memcpy(text, field.at, field.bytes);
+    text[field.bytes] = '\0';
+    errno = 0;
+    *value = strtoll(text, &end, 10);
+    return errno == 0 && *end == '\0';
 }
 
 bool copyrow_integer(struct slice field, int64_t *value)

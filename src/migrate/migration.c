@@ -164,6 +164,10 @@ static bool refresh_side(struct migration *m, bool source, bool fresh, struct er
         if ((fresh || (source ? table->source.oid : table->target.oid) == 0) &&
             !refresh(table, source, pg, store, err))
             return false;
+        /* Whichever was read last: the source's rows are read with the target's types. */
+        if (table->source.oid != 0 && table->target.oid != 0 &&
+            !relation_adapt(&table->source, &table->target, err))
+            return false;
     }
     return true;
 }

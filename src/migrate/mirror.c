@@ -243,7 +243,7 @@ static bool send_delete(struct mirror *mirror, struct mirror_batch *batch, struc
     return good;
 }
 
-/* Passes one row on, as the binary values it came in. */
+/* Passes one row on, as the values came in. */
 static bool send_row(struct mirror *mirror, const char *insert, const PGresult *row, struct error *err)
 {
     enum { COLUMNS_MAX = 1600 }; /* MaxHeapAttributeNumber */
@@ -256,7 +256,7 @@ static bool send_row(struct mirror *mirror, const char *insert, const PGresult *
     for (int i = 0; i < columns; i++) {
         values[i] = PQgetisnull(row, 0, i) ? NULL : PQgetvalue(row, 0, i);
         lengths[i] = PQgetlength(row, 0, i);
-        formats[i] = 1;
+        formats[i] = PQfformat(row, i);
     }
     return pg_pipe_call(mirror->m->target_pg, &(struct pg_call){ insert, columns, values, lengths, formats },
                         err);

@@ -80,7 +80,8 @@ bool mirror_send_read(struct mirror *mirror, int64_t limit, struct error *err)
     for (size_t i = 0; good && i < m->table_count; i++) {
         const struct mirror_name name = mirror_name("rows", i);
 
-        good = pg_pipe_call(pg, &(struct pg_call){ name.text, 3, range, .binary_result = true }, err);
+        good = pg_pipe_call(
+            pg, &(struct pg_call){ name.text, 3, range, .binary_result = !m->tables[i].source.as_text }, err);
     }
     return good && pg_pipe_call(pg, &(struct pg_call){ "m_flushed" }, err) &&
            pg_pipe_exec(pg, "COMMIT", err) && pg_pipe_sync(pg, err);

@@ -64,6 +64,13 @@ static bool can_assign(struct choice *c, struct error *err)
                   m->tables[0].source.key_columns, rel->qualified);
         return error_hint(err, "Name another event_id_column under [events], or move to a store of its own.");
     }
+    if (m->tables[0].source.as_text) { /* positions are replaced in binary rows */
+        error_set(err, "0A000",
+                  "%s has a column of a composite type, or an array of a type that is not built in",
+                  rel->qualified);
+        return error_hint(err,
+                          "Its rows go as text, which keeps their positions: move to a store of its own.");
+    }
     if (!ask_text(c->m->target_pg, sql_positions_sequence, 1, (const char *[]){ rel->sequence }, sound,
                   sizeof sound, err))
         return false;

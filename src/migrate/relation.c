@@ -154,6 +154,7 @@ static bool fill_column(struct relation_column *column, const struct event_names
                   : flag(result, row, 10)
                       ? "is of a domain over an enum, for which PostgreSQL has no operator ="
                       : NULL;
+    column->text_only = flag(result, row, 11);
     if (!copy_text(&column->name, value(result, row, 0), err) ||
         !copy_text(&column->type, value(result, row, 1), err))
         return false;
@@ -425,6 +426,7 @@ void relation_done(struct relation *rel)
     for (size_t i = 0; i < rel->column_count; i++) {
         free(rel->columns[i].name);
         free(rel->columns[i].type);
+        free(rel->columns[i].cast);
     }
     free(rel->columns);
     for (size_t i = 0; i < rel->sequence_count; i++) {
@@ -468,6 +470,8 @@ bool relation_column_list(const struct relation *rel, const char *prefix, struct
             continue;
         buf_append_format(out, "%s%s", first ? "" : ", ", prefix);
         relation_append_identifier(out, rel->columns[i].name);
+        if (prefix[0] != '\0' && rel->columns[i].cast != NULL)
+            buf_append_format(out, "::%s", rel->columns[i].cast);
         first = false;
     }
     return !buf_failed(out);

@@ -23,6 +23,8 @@ struct relation_column {
     bool copied;          /* neither: the target has the source's value */
     bool assigned;        /* the position, where the target gives it (by migration_connect()) */
     bool of_cluster;      /* of a type whose values mean nothing in another cluster: xid8, pg_lsn, … */
+    bool text_only;       /* its binary form names OIDs of types that are not built in: another cluster's differ */
+    char *cast;           /* of a source: the target's type, where that is another one; NULL: the same */
     bool identity_always; /* needs OVERRIDING SYSTEM VALUE */
     bool not_null;
     bool has_default; /* or an identity: an insert may leave it out */
@@ -41,6 +43,7 @@ struct relation {
                         relation_append_from() */
     size_t column_count;
     struct relation_column *columns;
+    bool as_text;          /* of a source: a copied column is text_only, so that rows go as text */
     char *sequence;        /* of the position column, quoted and qualified; NULL: none */
     size_t sequence_count; /* of a companion: the columns that a sequence fills */
     struct relation_sequence *sequences;
@@ -67,6 +70,8 @@ bool relation_read(struct pg *pg, const char *what, const struct event_names *na
                    struct error *err);
 void relation_done(struct relation *rel);
 /* 42804/42703…: the first difference between source and target that would stop a copy. */
+/* How the source's rows are to be read so that the target takes them, if they fit. */
+bool relation_adapt(struct relation *source, const struct relation *target, struct error *err);
 bool relation_fits(const struct relation *source, const struct relation *target, struct error *err);
 /* All of them, one by one, until `differ` says false. */
 void relation_compare(const struct relation *source, const struct relation *target,
@@ -78,7 +83,8 @@ bool relation_unchanged(struct pg *pg, const struct relation *rel, const struct 
 bool relation_same_fingerprint(const char *qualified, const char *before, const char *now, struct error *err);
 /* Always quoted. A name comes from the server's catalogue in UTF-8, where doubling the quote is enough. */
 void relation_append_identifier(struct buf *out, const char *name);
-/* A column list for SQL: quoted, comma-separated, `prefix` ("e.") before each; those that are copied. */
+/* A column list for SQL: quoted, comma-separated, `prefix` ("e.") before each; those that are copied. With a prefix they
+ * are read, and have the target's types. */
 bool relation_column_list(const struct relation *rel, const char *prefix, struct buf *out);
 
 #endif

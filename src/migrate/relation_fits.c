@@ -1,10 +1,10 @@
 /* relation_fits.c - two tables compared: source and target before a copy, a table's fingerprint then and now.
  * Pure.   Start at: relation_fits(). */
+#include <stdlib.h>
 #include <string.h>
 
 #include "migrate/relation.h"
-
-enum { FIRST_USER_OID = 16384 }; /* FirstNormalObjectId: below, a type has the same OID in every cluster */
+#include "migrate/relation_types.h"
 
 static const struct relation_column *find_column(const struct relation *rel, const char *name)
 {
@@ -45,14 +45,18 @@ static bool fits_regenerated(const struct relation_column *from, const struct re
 static bool fits_copied(const struct relation_column *from, const struct relation *target, struct error *err)
 {
     const struct relation_column *to = find_column(target, from->name);
-    size_t type_bytes = strlen(from->type);
 
     if (to == NULL)
         return error_set(err, "42703", "column \"%s\" is missing in %s of the target", from->name,
                          target->qualified);
-    if (strcmp(from->type, to->type) != 0)
-        return error_set(err, "42804", "column \"%s\" has type %s in the source and %s in the target",
-                         from->name, from->type, to->type);
+    if (strcmp(from->type, to->type) != 0 && !from->generated && !from->regenerated &&
+        (from->is_tenant || !relation_type_takes(from->type, to->type) ||
+         (from->is_position && strcmp(to->type, "numeric") == 0))) {
+        error_set(err, "42804", "column \"%s\" has type %s in the source and %s in the target", from->name,
+                  from->type, to->type);
+        return error_hint(err, "The target's type must be the same, or one that takes every value as it is: "
+                               "a wider integer, a longer varchar, text.");
+    }
     if (from->generated != to->generated)
         return error_set(err, "42804", "column \"%s\" is generated in the %s only", from->name,
                          from->generated ? "source" : "target");
@@ -65,11 +69,6 @@ static bool fits_copied(const struct relation_column *from, const struct relatio
             err, "Name it in regenerate_columns under [events]: the target then gives its rows values "
                  "of its own (by the column's default).");
     }
-    /* Its binary form names the element's OID, which is another one in another cluster. */
-    if (!from->generated && from->type_oid >= FIRST_USER_OID && type_bytes > 2 &&
-        strcmp(from->type + type_bytes - 2, "[]") == 0)
-        return error_set(err, "0A000", "column \"%s\" is an array of a type that is not built in (%s)",
-                         from->name, from->type);
     return true;
 }
 
@@ -171,6 +170,22 @@ bool relation_fits(const struct relation *source, const struct relation *target,
         return true;
     *err = first;
     return false;
+}
+
+bool relation_adapt(struct relation *source, const struct relation *target, struct error *err)
+{
+    source->as_text = false;
+    for (size_t i = 0; i < source->column_count; i++) {
+        struct relation_column *column = &source->columns[i];
+        const struct relation_column *to = find_column(target, column->name);
+
+        free(column->cast);
+        column->cast = NULL;
+        if (to != NULL && strcmp(column->type, to->type) != 0 && (column->cast = strdup(to->type)) == NULL)
+            return error_no_memory(err);
+        source->as_text = source->as_text || (column->copied && column->text_only);
+    }
+    return true;
 }
 
 bool relation_same_fingerprint(const char *qualified, const char *before, const char *now, struct error *err)

@@ -114,6 +114,30 @@ static void refuses_a_header_it_does_not_know(void **unused)
         assert_false(copyrow_skip_header(&wrong[i]));
 }
 
+static void finds_a_field_of_a_line(void **unused)
+{
+    struct slice field;
+    int64_t value;
+
+    (void)unused;
+    assert_true(copyrow_text_field(BYTES("-5\t\\N\tab\n"), 3, 0, &field));
+    assert_true(copyrow_text_integer(field, &value));
+    assert_int_equal(value, -5);
+    assert_true(copyrow_text_field(BYTES("1\t\t9223372036854775807\n"), 3, 2, &field));
+    assert_true(copyrow_text_integer(field, &value));
+    assert_true(value == INT64_MAX);
+    assert_true(copyrow_text_field(BYTES("1\t\n"), 2, 1, &field));
+    assert_int_equal(field.bytes, 0);
+    assert_false(copyrow_text_integer(field, &value));
+    assert_false(copyrow_text_integer(BYTES("9223372036854775808"), &value));
+    assert_false(copyrow_text_integer(BYTES("1 "), &value));
+    assert_false(copyrow_text_integer(BYTES("\\N"), &value));
+    assert_false(copyrow_text_field(BYTES("1\t2"), 2, 0, &field));
+    assert_false(copyrow_text_field(BYTES("1\t2\n"), 3, 0, &field));
+    assert_false(copyrow_text_field(BYTES("1\t2\n"), 1, 0, &field));
+    assert_false(copyrow_text_field(BYTES(""), 1, 0, &field));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +148,7 @@ int main(void)
         cmocka_unit_test(reads_integers_of_every_size),
         cmocka_unit_test(cuts_the_header_off),
         cmocka_unit_test(refuses_a_header_it_does_not_know),
+        cmocka_unit_test(finds_a_field_of_a_line),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

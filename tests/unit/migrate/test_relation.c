@@ -129,9 +129,28 @@ static void refuses_what_could_not_be_mirrored(void **unused)
     pair = two();
     pair.source.inheritance_children = true;
     assert_refused(&pair, "0A000");
-    pair = two();
-    pair.source_columns[3].type = pair.target_columns[3].type = TEXT("public.kind[]");
-    assert_refused(&pair, "0A000");
+}
+
+static void reads_rows_so_that_the_target_takes_them(void **unused)
+{
+    struct pair pair = two();
+    struct error err;
+
+    (void)unused;
+    pair.source.columns = pair.source_columns;
+    pair.target.columns = pair.target_columns;
+    pair.source_columns[3].type = TEXT("integer");
+    pair.target_columns[3].type = TEXT("bigint");
+    assert_true(relation_fits(&pair.source, &pair.target, &err));
+    assert_true(relation_adapt(&pair.source, &pair.target, &err));
+    assert_string_equal(pair.source_columns[3].cast, "bigint");
+    assert_null(pair.source_columns[0].cast);
+    assert_false(pair.source.as_text);
+    pair.target_columns[3].type = pair.source_columns[3].type;
+    pair.source_columns[3].text_only = true;
+    assert_true(relation_adapt(&pair.source, &pair.target, &err));
+    assert_null(pair.source_columns[3].cast);
+    assert_int_equal(pair.source.as_text, pair.source_columns[3].copied);
 }
 
 static void refuses_an_order_it_cannot_copy_in(void **unused)
@@ -199,6 +218,7 @@ int main(void)
         cmocka_unit_test(refuses_what_would_lose_a_value),
         cmocka_unit_test(refuses_what_belongs_to_the_cluster_unless_it_is_made_anew),
         cmocka_unit_test(refuses_what_could_not_be_mirrored),
+        cmocka_unit_test(reads_rows_so_that_the_target_takes_them),
         cmocka_unit_test(refuses_an_order_it_cannot_copy_in),
         cmocka_unit_test(refuses_to_copy_a_database_onto_itself),
         cmocka_unit_test(names_the_part_that_has_changed),
