@@ -7,6 +7,7 @@ there; streams have no gaps; nothing of a resident tenant is elsewhere.
     ./tests/soak/run.sh [--seconds 600] [--seed N]      the seed of a run that failed is printed; faults follow from it
 """
 import argparse
+import logging
 import random
 import sys
 import threading
@@ -361,6 +362,7 @@ def one_round(world, operator, faults, chooser):
 
 
 def main():
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # rollbacks on lost connections are no news here
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--seed", type=int, default=None)
