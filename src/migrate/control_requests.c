@@ -54,8 +54,11 @@ static void pass_to_runner(struct control *c, struct control_request *request,
         control_start_runner(c, found->id, request);
         return;
     }
-    if (request->verb == CONTROL_VERIFY && found->state == MIGRATION_MIGRATED && running == NULL) {
-        control_start_runner(c, found->id, request);
+    if (request->verb == CONTROL_VERIFY && found->state == MIGRATION_MIGRATED) {
+        if (running == NULL)
+            control_start_runner(c, found->id, request);
+        else
+            LL_APPEND(c->requests, &request->letter); /* it has just ended: when it is joined */
         return;
     }
     if (request->verb == CONTROL_CANCEL) {

@@ -113,13 +113,6 @@ bool identity_check_target(struct migration *m, struct cursor *cursor, struct er
         m->id);
 }
 
-bool identity_accept(struct migration *m, struct cursor *cursor, struct error *err)
-{
-    target_text(m, cursor->target_identity);
-    return identity_read(m, cursor->source_identity, sizeof cursor->source_identity, err) &&
-           cursor_identify(m, cursor, err);
-}
-
 uint64_t identity_parse_lsn(const char *text)
 {
     char *end;

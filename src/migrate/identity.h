@@ -15,8 +15,6 @@ bool identity_check(struct migration *m, const char *before, const char *now, st
 /* Is the target still the one that was written? What a failover to a standby has lost of what was mirrored is not
  * captured any more: 55000. As long as the scan is not done, rows and cursor are lost together, and it goes on. */
 bool identity_check_target(struct migration *m, struct cursor *cursor, struct error *err);
-/* After both sides have been compared and mended: the copy speaks of what is there now. */
-bool identity_accept(struct migration *m, struct cursor *cursor, struct error *err);
 
 /* Waits until the source's WAL is flushed up to `lsn`: the target may not know more than the source would
  * after a crash (DESIGN §4.3). 0: nothing to wait for. `in_transaction`: source_pg is busy with a snapshot,

@@ -115,13 +115,43 @@ def aborted(operator):
     return state == "rolled_back"
 
 
+def repaired(operator):
+    """Somebody has deleted events in the target."""
+    target = eventstore.store_conninfo(operator.stores.dedicated, operator.stores.dbname)
+    with psycopg.connect(target, autocommit=True) as conn:
+        conn.execute("SET pgshunt.copier = on")
+        conn.execute("DELETE FROM events WHERE tenant_id = %s AND actor_id = 'importer' AND version = 3", [TENANT])
+    return operator.proxy.admin(f"REPAIR MIGRATION '{operator.identity}'")[0]["result"] == "repaired"
+
+
+def verified(operator):
+    return all(operator.proxy.admin(f"VERIFY MIGRATION '{operator.identity}' LEVEL {level}")[0]["result"] == "passed"
+               for level in ("count", "full"))
+
+
+def resynchronised(operator):
+    """Somebody has had the tap disabled, and written: nobody saw what."""
+    reports = operator.sql("SELECT report->>'result' FROM pgshunt.migration_reports WHERE kind = 'resync'")
+    if ("resynchronised",) in reports:
+        return operator.proxy.state(operator.identity) == "dual_write"
+    if operator.proxy.state(operator.identity) == "dual_write":
+        with operator.stores.shared.connect(operator.stores.dbname) as direct:
+            direct.execute("ALTER TABLE events DISABLE TRIGGER ALL")
+            direct.execute("UPDATE events SET payload = payload WHERE tenant_id = %s AND version = 5", [TENANT])
+            direct.execute("ALTER TABLE events ENABLE TRIGGER ALL")
+    operator.proxy.admin(f"RESYNC MIGRATION '{operator.identity}' FROM POSITION 1")
+    return False
+
+
 LIVES = {
     "move": [started("dedicated"), dual_write, migrated, settled],
     "abort": [started("dedicated"), dual_write, aborted],
     "companions": [started("dedicated"), dual_write, migrated, settled],
+    "mend": [started("dedicated"), dual_write, repaired, verified, resynchronised, migrated, settled],
     "revert": [started("dedicated"), dual_write, held_up_and_reverted, migrated, settled],
 }
-HOME = {"move": "dedicated", "companions": "dedicated", "abort": "shared", "revert": "dedicated"}
+HOME = {"move": "dedicated", "companions": "dedicated", "abort": "shared", "mend": "dedicated",
+        "revert": "dedicated"}
 
 
 # One companion table with a tenant column and a sequence, one whose rows are their events' tenant's.

@@ -14,13 +14,12 @@ from pgcluster import wait_until
 EVENTS = 200                           # twenty streams of ten
 
 
-@pytest.fixture
-def target(stores):
-    """The copier's own login at the target: nobody else may write there."""
+def tamper(stores, statements):
+    """By the copier's own login, which START wants for itself: nobody else may write there."""
     conninfo = eventstore.store_conninfo(stores.dedicated, stores.dbname)
     with psycopg.connect(conninfo, autocommit=True) as conn:
         conn.execute("SET pgshunt.copier = on")
-        yield conn
+        conn.execute(statements)
 
 
 @pytest.fixture
@@ -79,10 +78,10 @@ TAMPERED = {
 }
 
 
-def test_a_target_that_was_tampered_with(proxy, mirrored, target):
+def test_a_target_that_was_tampered_with(proxy, stores, mirrored):
     """Each level finds it, or by design does not; no cutover begins; REPAIR brings the rows again."""
     for what, (sql, kinds, finders) in TAMPERED.items():
-        target.execute(sql)
+        tamper(stores, sql)
         for level in ("count", "hash", "full"):
             row = verify(proxy, mirrored, level)
             if level not in finders:
@@ -106,24 +105,24 @@ def test_a_target_that_was_tampered_with(proxy, mirrored, target):
     assert {"verification_started", "verification_completed", "verification_failed", "repair_completed"} <= events
 
 
-def test_one_stream_is_repaired_and_the_other_is_not(proxy, stores, mirrored, target):
+def test_one_stream_is_repaired_and_the_other_is_not(proxy, stores, mirrored):
     streams = stores.shared.rows(stores.dbname, "SELECT DISTINCT aggregate_id::text FROM events WHERE tenant_id = %s"
                                  " ORDER BY 1 LIMIT 2", [TENANT])
     for (stream,) in streams:
-        target.execute("DELETE FROM events WHERE aggregate_id = %s AND version > 8", [stream])
+        tamper(stores, f"DELETE FROM events WHERE aggregate_id = '{stream}' AND version > 8")
     assert verify(proxy, mirrored)["violations"] == 4
     row = proxy.admin(f"REPAIR MIGRATION '{mirrored}' STREAM '{streams[0][0]}' 'Order'")[0]
     assert (row["result"], row["repaired"], row["streams"]) == ("repaired", 2, 1)
     assert verify(proxy, mirrored)["violations"] == 2
 
 
-def test_a_sample_is_the_same_every_time(proxy, mirrored, target):
+def test_a_sample_is_the_same_every_time(proxy, stores, mirrored):
     first = verify(proxy, mirrored, "hash", "SAMPLE 40")
     assert 0 < first["streams"] < EVENTS // 10 and first["sample"] == 40
     again = verify(proxy, mirrored, "full", "SAMPLE 40")
     assert (again["streams"], again["events"]) == (first["streams"], first["events"])
     # What it finds counts as a violation; what it does not find proves nothing.
-    target.execute("DELETE FROM events WHERE version = 1")
+    tamper(stores, "DELETE FROM events WHERE version = 1")
     assert verify(proxy, mirrored, "count", "SAMPLE 40")["violations"] == first["streams"]
     assert not proxy.check_cutover(mirrored)[0]
 
@@ -189,7 +188,7 @@ def test_writers_make_it_find_nothing_that_is_not_there(proxy, stores, mirrored)
     assert stores.digests(TENANT)[0] == stores.digests(TENANT)[1]
 
 
-def test_after_the_switch_what_was_copied_is_compared(proxy, stores, mirrored, target):
+def test_after_the_switch_what_was_copied_is_compared(proxy, stores, mirrored):
     """The source is as it was at the switch. What was written in the target since is no violation; a copied row that is gone is."""
     proxy.cutover(mirrored)
     with connect(proxy, stores) as conn:
@@ -197,7 +196,7 @@ def test_after_the_switch_what_was_copied_is_compared(proxy, stores, mirrored, t
     for level in ("count", "hash", "full"):
         row = verify(proxy, mirrored, level)
         assert (row["result"], row["events"]) == ("passed", EVENTS)
-    target.execute("DELETE FROM events WHERE version = 3")
+    tamper(stores, "DELETE FROM events WHERE version = 3")
     assert verify(proxy, mirrored)["violations"] == EVENTS // 10
     assert set(listed(proxy, mirrored)) == {("missing", "3", None)}
     assert "as they were at the switch" in reports(proxy, mirrored)[-1]["compared"]
@@ -248,3 +247,69 @@ def test_consistency_is_verified_as_the_migration_says(proxy, stores):
     assert [report["level"] for report in reports(proxy, identity)] == ["full"]
     with pytest.raises(psycopg.Error, match="verify_consistency must be one of"):
         proxy.start_migration(OTHER, "dedicated", "verify_consistency = perhaps")
+
+
+# A trigger at the target that fires for the copier, too, and alters what it brings: what everybody believes was copied.
+ALTERS = """
+CREATE FUNCTION alter_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  NEW.actor_id := 'somebody else'; RETURN NEW; END $$;
+CREATE TRIGGER alter_it BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION alter_it();
+ALTER TABLE events ENABLE ALWAYS TRIGGER alter_it;
+"""
+
+
+def test_the_verification_before_the_cutover_stops_it(proxy, stores):
+    """Nothing failed, nobody asked for it: what was copied wrongly is found before the switch, and there is none."""
+    stores.fill({TENANT: 20, OTHER: 20})
+    identity = proxy.start_migration(TENANT, "dedicated", "verify_consistency = count")
+    proxy.wait_state(identity, "dual_write")
+    stores.dedicated.execute(stores.dbname, ALTERS)
+    proxy.admin(f"ABORT MIGRATION '{identity}' PURGE TARGET")
+    identity = proxy.start_migration(TENANT, "dedicated")
+    proxy.wait_state(identity, "dual_write")
+    wait_until("it is found", lambda: proxy.migration(identity).get("verification_result") == "violations", 30, 0.05)
+    assert "actor_id" in proxy.migration(identity)["verification_first_violation"]
+    ready, rows = proxy.check_cutover(identity)
+    found = next(row for row in rows if row["check"] == "verification")
+    assert not ready and found["status"] == "blocker" and "REPAIR" in found["hint"]
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
+        proxy.cutover(identity)
+    assert proxy.admin(f"SHOW ROUTE '{TENANT}'")[0]["store_id"] == "shared"
+
+
+def test_what_is_mirrored_is_compared_behind_it(proxy, stores, mirrored):
+    stores.dedicated.execute(stores.dbname, ALTERS)
+    with connect(proxy, stores) as conn:
+        append(conn, TENANT)
+    wait_until("it is found", lambda: not proxy.check_cutover(mirrored)[0]
+               and any(row["check"] == "verify_behind" and row["status"] == "blocker" and "different" in row["found"]
+                       for row in proxy.check_cutover(mirrored)[1]), 30, 0.1)
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
+        proxy.cutover(mirrored)
+    stores.dedicated.execute(stores.dbname, "DROP TRIGGER alter_it ON events")
+    assert proxy.admin(f"REPAIR MIGRATION '{mirrored}'")[0]["result"] == "repaired"
+    proxy.wait_cutover_ready(mirrored)
+    proxy.cutover(mirrored)
+    assert stores.digests(TENANT)[0] == stores.digests(TENANT)[1]
+
+
+def test_with_positions_of_the_targets_own(proxy, stores):
+    """assign: positions are not compared, everything else is; a repair keeps the place of what it does not bring."""
+    stores.fill({TENANT: EVENTS, OTHER: 50})
+    identity = proxy.start_migration(TENANT, "dedicated", "position_mode = assign")
+    proxy.wait_state(identity, "dual_write")
+    proxy.wait_cutover_ready(identity)
+    for level in ("count", "hash", "full"):
+        assert verify(proxy, identity, level)["result"] == "passed"
+    tamper(stores, "UPDATE events SET payload = '{}' WHERE version = 4; DELETE FROM events WHERE version = 5")
+    assert verify(proxy, identity, "full")["violations"] == 2 * EVENTS // 10
+    row = proxy.admin(f"REPAIR MIGRATION '{identity}'")[0]
+    assert (row["result"], row["repaired"]) == ("repaired", 2 * EVENTS // 10)
+    with pytest.raises(psycopg.errors.FeatureNotSupported, match="positions of its own"):
+        proxy.admin(f"RESYNC MIGRATION '{identity}' FROM POSITION 5")
+    tamper(stores, "DELETE FROM events WHERE version = 6")
+    assert proxy.admin(f"RESYNC MIGRATION '{identity}'")[0]["different"] == EVENTS // 10
+    proxy.wait_state(identity, "dual_write")
+    proxy.wait_cutover_ready(identity)
+    proxy.cutover(identity)
+    assert [row["pause_ms"] is not None for row in proxy.admin(f"SHOW REPORT '{identity}'") if row["kind"] == "cutover"] == [True]
