@@ -68,7 +68,9 @@ static void on_copy_table(struct walk *walk, const PgQuery__CopyStmt *copy)
     if (source != NULL && source->reference != NULL && copy->is_from &&
         (source->tenant_name == NULL || is_tenant_listed(table, copy)))
         walk->out->rows_unseen = true;
-    if (walk->out->rows_unseen && source->tenant_name != NULL)
+    if (copy->is_from && table != NULL && table->read_only)
+        walk->unclear = true; /* rules and triggers of a view may do anything */
+    else if (walk->out->rows_unseen && source->tenant_name != NULL)
         copy_plan_rows(walk, copy, table);
     walk_expression(walk, copy->where_clause, &scope);
 }
