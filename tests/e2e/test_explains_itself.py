@@ -1,4 +1,5 @@
 """What pgshunt makes of a statement, it tells: EXPLAIN ROUTE of one, SHOW PLANS of all that it has read."""
+import threading
 import uuid
 
 import psycopg
@@ -97,6 +98,13 @@ def shapes(proxy, what):
     return [row for row in proxy.admin("SHOW SHAPES") if row["what"] == what]
 
 
+def attempt(call, *arguments):
+    try:
+        return call(*arguments)
+    except psycopg.Error:
+        return None
+
+
 def in_the_way(proxy, identity):
     """The checks that hold up a cutover, by name."""
     return [row["check"] for row in proxy.check_cutover(identity)[1] if not row["ok"]]
@@ -129,6 +137,39 @@ def test_a_cutover_waits_until_each_feed_is_accepted(proxy, stores, moving):
     audited = stores.shared.rows(stores.dbname, "SELECT event_type FROM pgshunt.migration_audit_log"
                                                 " WHERE event_type LIKE 'shape%' ORDER BY id")
     assert [row[0] for row in audited] == ["shape_accepted", "shape_withdrawn", "shape_accepted"]
+
+
+def test_the_control_database_is_lost_while_a_shape_is_accepted(proxy, stores):
+    """Either it is accepted or it is not, and the audit says the same; the next attempt decides."""
+    stores.fill({TENANT: 5})
+    with connect(proxy, stores) as conn:
+        conn.execute(FEED.format(1))
+    number = shapes(proxy, "feed")[0]["n"]
+    table = "pgshunt.shapes"
+    waiting = f"SELECT pid FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass"
+    with psycopg.connect(stores.conninfos()["shared"]) as holder:
+        holder.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        said = []
+
+        def accept():
+            try:
+                said.append(proxy.admin(f"ACCEPT SHAPE {number} REASON 'known'"))
+            except psycopg.Error as problem:
+                said.append(problem)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        wait_until("it waits for the control database", lambda: stores.shared.rows(stores.dbname, waiting))
+        for (pid,) in stores.shared.rows(stores.dbname, waiting):
+            stores.shared.execute(stores.dbname, f"SELECT pg_terminate_backend({pid})")
+    thread.join(30)
+    wait_until("it is back", lambda: attempt(shapes, proxy, "feed"), 20)
+    accepted = shapes(proxy, "feed")[0]["accepted"]
+    assert isinstance(said[0], psycopg.Error) != accepted, said
+    audited = "SELECT count(*) FROM pgshunt.migration_audit_log WHERE event_type = 'shape_accepted'"
+    assert stores.shared.value(stores.dbname, audited) == accepted
+    proxy.admin(f"ACCEPT SHAPE {number} REASON 'known'")
+    assert shapes(proxy, "feed")[0]["accepted"]
 
 
 def test_a_feed_keeps_its_number_and_its_acceptance_over_a_restart(proxy, stores):

@@ -114,6 +114,27 @@ def test_several_streams_in_one_statement(proxy, stores, streams, app):
     assert refusal.value.sqlstate == "0A000" and "cross_store_statement" in str(refusal.value)
 
 
+def test_where_clients_share_servers(make_proxy, stores):
+    """pool_mode = transaction: look-ups have connections of their own, and a probe and its append one server for each store."""
+    proxy = make_proxy(settings={"pgshunt": {"pool_mode": "transaction", "default_pool_size": 1, "workers": 1}}).start()
+    known, new = {TENANT: uuid.uuid4(), OTHER: uuid.uuid4()}, {TENANT: uuid.uuid4(), OTHER: uuid.uuid4()}
+    with connect(proxy, stores) as one, connect(proxy, stores) as two:
+        for tenant, stream in known.items():
+            append(one, tenant, stream)
+        proxy.move(TENANT, "dedicated")
+        for _ in range(2):
+            for conn in (one, two):
+                for tenant, home in ((TENANT, stores.dedicated), (OTHER, stores.shared)):
+                    assert conn.execute(PROBE, (known[tenant], TYPE)).fetchone() == (1, home.port)
+        for lock in (PROBE, LOCK):
+            for conn, tenant, home in ((one, TENANT, stores.dedicated), (two, OTHER, stores.shared)):
+                stream = uuid.uuid4()
+                with conn.transaction():
+                    conn.execute(lock, (stream, TYPE))
+                    append(conn, tenant, stream)
+                assert conn.execute(PROBE, (stream, TYPE)).fetchone() == (1, home.port)
+
+
 def test_what_is_remembered_is_not_asked_again(make_proxy, stores):
     proxy = make_proxy(settings={"pgshunt": {"workers": 1}}).start()
     stream, other = uuid.uuid4(), uuid.uuid4()

@@ -223,6 +223,40 @@ def test_killed_at(make_proxy, stores, name):
     assert stores.counts(TENANT) == (100, 102) and stores.counts(OTHER) == (52, 0)
 
 
+def answers(proxy):
+    """The control database is connected again."""
+    try:
+        return proxy.admin("SHOW MIGRATIONS ALL")
+    except psycopg.Error:
+        return None
+
+
+@pytest.mark.parametrize("name", [name for name in AFTER if "before" in name])
+def test_the_control_database_is_lost_at(make_proxy, stores, name):
+    """While the guard is handed over, every connection to the control database is cut: the old store goes on refusing the
+    tenant, and the hand-over ends by itself."""
+    stores.fill({TENANT: 100, OTHER: 50})
+    proxy = make_proxy().start(failpoint=f"{name}=sleep:700")
+    identity = proxy.start_migration(TENANT, "dedicated")
+    proxy.wait_state(identity, "dual_write")
+    proxy.wait_cutover_ready(identity)
+    proxy.cutover(identity)
+    for _ in range(4):
+        stores.shared.execute(stores.dbname, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE"
+                                             " 'pgshunt%' AND pid <> pg_backend_pid()")
+        with direct(stores.shared, stores) as conn:
+            refused(write, conn, TENANT, states=("0A000", "40001"))
+    wait_until("it is back", lambda: answers(proxy), 20)
+    settled(proxy, identity, 30)
+    assert taps(stores.shared, stores) == 0
+    with direct(stores.shared, stores) as conn:
+        refused(write, conn, TENANT)
+        write(conn, OTHER)
+    with direct(stores.dedicated, stores) as conn:
+        refused(write, conn, OTHER)
+    assert stores.counts(TENANT) == (100, 100) and stores.counts(OTHER) == (51, 0)
+
+
 # --- ways back ----------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("fails_at", ["cutover.after_catch_up", "cutover.before_switch"])

@@ -151,6 +151,21 @@ def test_the_proxy_ends_meanwhile(shared_by, stores):  # noqa: F811
     proxy.stop()
 
 
+def test_the_proxy_is_killed_meanwhile(shared_by, stores):  # noqa: F811
+    """Between the reset and the pool: the server ends by itself, with all that it carried, and nobody gets it."""
+    proxy = shared_by(1, server_reset_query="SELECT pg_sleep(0.7)")
+    with connect(proxy, stores) as one:
+        one.execute("SELECT pg_advisory_lock(4711)")
+    wait_until("it is told", lambda: stores.shared.rows(stores.dbname, "SELECT 1 FROM pg_stat_activity WHERE query ="
+                                                        " 'SELECT pg_sleep(0.7)' AND state = 'active'"))
+    proxy.kill()
+    proxy.start()
+    with connect(proxy, stores) as two:
+        assert two.execute(STATE).fetchone() == BARE
+    wait_until("the lock is gone", lambda: not stores.shared.rows(stores.dbname, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"
+                                                                  " AND objid = 4711"))
+
+
 def vanish(conn):
     """Its connection ends without a word."""
     socket.socket(fileno=os.dup(conn.fileno())).shutdown(socket.SHUT_RDWR)

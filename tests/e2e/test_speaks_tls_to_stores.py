@@ -6,6 +6,7 @@ import socket
 import ssl
 import struct
 import threading
+import uuid
 
 import psycopg
 import pytest
@@ -15,6 +16,7 @@ import wire
 from certificates import Authority
 from conftest import OTHER, TEMPLATE, TENANT, connect
 from eventstore import APP, APP_PASSWORD
+from events import append
 from pgcluster import Cluster, scram_verifier, server_user, wait_until
 from storehba import role, store_hba
 
@@ -249,6 +251,22 @@ def test_large_results_copies_and_cancels(make_proxy, stores, pki):
             conn.execute("SELECT pg_sleep(60)")
         wait.join()
         assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_streams_are_looked_up_through_tls(make_proxy, stores, pki):
+    """The stream directory's own connections too, and no other."""
+    proxy = make_proxy(settings=verify_full(pki)).start()
+    probe = "SELECT coalesce(max(version), 0), current_setting('port')::int FROM events WHERE aggregate_id = %s AND aggregate_type = 'Order'"
+    known = {TENANT: uuid.uuid4(), OTHER: uuid.uuid4()}
+    with connect(proxy, stores) as conn:
+        for tenant, stream in known.items():
+            append(conn, tenant, stream)
+        proxy.move(TENANT, "dedicated")
+        for tenant, home in ((TENANT, stores.dedicated), (OTHER, stores.shared)):
+            assert conn.execute(probe, [known[tenant]]).fetchone() == (1, home.port)
+        assert conn.execute(probe, [uuid.uuid4()]).fetchone() == (0, stores.shared.port)
+        plain = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE NOT ssl AND usename = 'pgshunt' AND client_addr IS NOT NULL"
+        assert stores.dedicated.value(stores.dbname, plain) == 0
 
 
 def test_a_server_that_is_killed_under_a_session(make_proxy, stores, pki):
