@@ -7,6 +7,8 @@
 
 #include "proxy/loop.h"
 
+static const char joined_why[] =
+    "it joins a stream, which may be the tenant's, with a table of the default store";
 static const char unread_why[] = "the statement is longer than what is read, or the grammar does not know it";
 
 struct glance *glance_new(void)
@@ -246,13 +248,29 @@ static void rehearse_one(struct glance *glance, struct rehearsal *one, const str
         one->writer = look(glance, running);
 }
 
+/* It names streams only, and whose they are nobody is asked before somebody has moved. Then the directory
+ * will say, and the statement goes there: with a table that stays behind, it cannot. */
+static void rehearse_stream(struct glance *glance, const struct running *running, bool temporary)
+{
+    if (temporary || !(running->statement->tables & TABLES_DEFAULT))
+        return;
+    for (size_t i = 0; i < PAPER_MAX; i++)
+        if (glance->rehearsals[i].route != NULL)
+            add_news(glance, look(glance, running), FINDING_CROSS_STORE_STATEMENT,
+                     glance->rehearsals[i].route->migration, joined_why);
+}
+
 void glance_rehearse(struct glance *glance, const struct client *client, const struct place_rules *rules,
                      const struct running *running, const struct attribution *found, bool temporary)
 {
     struct plan_statement statement;
 
-    if (glance->rehearsal_count == 0 || is_for_directory(glance, running->statement, found))
+    if (glance->rehearsal_count == 0)
         return;
+    if (is_for_directory(glance, running->statement, found)) {
+        rehearse_stream(glance, running, temporary);
+        return;
+    }
     statement = *running->statement;
     if (temporary) /* they may be made of the tenant's rows: then they would be where it is */
         statement.tables &= ~(unsigned)TABLES_DEFAULT;

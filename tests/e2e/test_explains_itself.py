@@ -251,6 +251,27 @@ def test_what_would_fail_after_the_cutover_is_told_before(proxy, stores, moving,
         assert "cross_store_transaction" in str(refusal.value)
 
 
+STREAM = "aggregate_id = '{}' AND aggregate_type = 'Order'"
+
+
+def test_a_stream_beside_a_table_that_stays_behind(proxy, stores, moving, ledgered):
+    """Whose the stream is, nobody asks before somebody has moved; that it will be asked then, is known."""
+    stream = uuid.uuid4()
+    with connect(proxy, stores) as conn:
+        append(conn, TENANT, stream)
+        conn.execute(f"SELECT max(version) FROM events WHERE {STREAM.format(stream)}")
+        assert in_the_way(proxy, moving) == []
+        joined = f"SELECT count(*) FROM events, accounts WHERE {STREAM.format(stream)}"
+        conn.execute(joined)
+        assert in_the_way(proxy, moving) == ["rehearsal"]
+        (found,) = [row for row in proxy.admin("SHOW SHAPES") if row["what"] == "cross_store_statement"]
+        assert "accounts" in found["shape"] and "stream" in found["why"]
+        proxy.accept_shapes()
+        proxy.cutover(moving, accept=False)
+        with pytest.raises(psycopg.Error, match="cross_store_statement"):
+            conn.execute(joined)
+
+
 def test_a_rehearsal_raises_no_false_alarm(proxy, stores, moving, ledgered):
     """All of it works after the cutover, too."""
     def work():
