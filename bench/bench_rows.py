@@ -4,7 +4,6 @@ the proxy's processor time per megabyte; the server throws the rows away (a trig
 """
 import argparse
 import json
-import os
 import platform
 import statistics
 import struct
@@ -13,7 +12,7 @@ from datetime import datetime, timezone
 
 import psycopg
 
-from bench_proxy import PgBouncer
+from bench_proxy import PgBouncer, cpu_seconds
 from pgbench_run import DBNAME, TOP, create_store, tenant
 
 import eventstore
@@ -53,12 +52,6 @@ def data_of(name, megabytes):
     return head + b"".join(some) * (rows // 500) + tail, rows
 
 
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def measure(contestant, name, data):
     """The proxy's milliseconds per megabyte."""
     _, host, port, pid = contestant
@@ -72,10 +65,18 @@ def measure(contestant, name, data):
         return (cpu_seconds(pid) - begun) * 1e9 / len(data)
 
 
+def home(proxy, shared, store):
+    """Another tenant lives there: rows are read while that is not the default store."""
+    shared.execute(DBNAME, "INSERT INTO pgshunt.tenant_routing (tenant_id, store_id, migration_state, generation) VALUES"
+                           " (%s, %s, 'normal', 1) ON CONFLICT (tenant_id) DO UPDATE SET store_id = excluded.store_id,"
+                           " generation = tenant_routing.generation + 1", [tenant(1), store])
+    wait_until("the route is known", lambda: proxy.admin(f"SHOW ROUTE '{tenant(1)}'")[0]["store_id"] == store)
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=9)
-    arguments.add_argument("--megabytes", type=int, default=100)
+    arguments.add_argument("--megabytes", type=int, default=200)
     given = arguments.parse_args()
     results = {}
     with Workspace("pgshunt-bench-") as workspace:
@@ -84,21 +85,17 @@ def main():
             cluster.execute(DBNAME, "CREATE FUNCTION away() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
                                     "CREATE TRIGGER away BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION away()")
         stores = {"shared": eventstore.store_conninfo(shared, DBNAME), "dedicated": eventstore.store_conninfo(dedicated, DBNAME)}
-        bouncer = PgBouncer(workspace, shared, "session")
+        bouncer = PgBouncer(workspace, shared, {"pool_mode": "session", "default_pool_size": 20})
         proxy = Pgshunt(workspace, stores, {APP: APP_PASSWORD}, settings={"pgshunt": {"workers": 1}}).start()
-        contestants = [("PgBouncer", bouncer.host, bouncer.port, bouncer.process.pid), ("pgshunt, unread", "127.0.0.1", proxy.port, proxy.pid),
-                       ("pgshunt, every row read", "127.0.0.1", proxy.port, proxy.pid)]
+        contestants = [("PgBouncer", bouncer.host, bouncer.port, bouncer.process.pid), ("pgshunt, unread", proxy.host, proxy.port, proxy.process.pid),
+                       ("pgshunt, every row read", proxy.host, proxy.port, proxy.process.pid)]
         for name in FORMATS:
             data, rows = data_of(name, given.megabytes)
             seen = {contestant[0]: [] for contestant in contestants}
             for _ in range(given.rounds):
                 for contestant in contestants:
                     away = "every row" in contestant[0]
-                    shared.execute(DBNAME, "DELETE FROM pgshunt.tenant_routing")
-                    if away:
-                        shared.execute(DBNAME, "INSERT INTO pgshunt.tenant_routing (tenant_id, store_id, migration_state, generation)"
-                                               " VALUES (%s, 'dedicated', 'normal', 1)", [tenant(1)])
-                    wait_until("the routes are known", lambda: (len(proxy.admin("SHOW TENANTS")) > 0) == away)  # pylint: disable=cell-var-from-loop
+                    home(proxy, shared, "dedicated" if "every row" in contestant[0] else "shared")
                     seen[contestant[0]].append(measure(contestant, name, data))
             results[name] = seen
             base = seen["PgBouncer"]
@@ -107,7 +104,6 @@ def main():
                 ratios = [mine / theirs for mine, theirs in zip(times, base) if theirs > 0]
                 print(f"  {contestant:24} {statistics.median(times):6.2f} ms a MB ({min(times):.2f} to {max(times):.2f}),"
                       f" {statistics.median(ratios):.2f} times PgBouncer ({min(ratios):.2f} to {max(ratios):.2f})")
-        bouncer.stop()
         proxy.stop()
     folder = TOP / "bench" / "results" / "tmp"
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,10 +5,11 @@
 #   ./bench/run.sh directory           what does it cost to find a stream's tenant? remembered, and asked of the stores
 #   ./bench/run.sh guard               what does the guard cost those who write? with 10 and with 10,000 moved tenants
 #   ./bench/run.sh proxy [--quick]     what does reading every statement cost? direct, PgBouncer and pgshunt side by side
+#   ./bench/run.sh rows                what does it cost to read the rows of a COPY? against rows that are not read, and PgBouncer
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 question=${1:-}
-[ -f "$top/bench/bench_$question.py" ] || [ "$question" = attribution ] || { sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 2; }
+[ -f "$top/bench/bench_$question.py" ] || [ "$question" = attribution ] || { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2; }
 shift
 # shellcheck source=../tests/lib/packages.sh
 . "$top/tests/lib/packages.sh"
