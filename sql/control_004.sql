@@ -7,7 +7,7 @@
 -- migration_completed, migration_failed, error_occurred, cutover_initiated, cutover_completed, cutover_rolled_back,
 -- verification_started, verification_completed, verification_failed, progress_checkpoint; and, of the same style,
 -- owner_changed, route_announced, abort_requested, resume_requested,
--- resume_withdrawn, cutover_taken_back, cutover_report, target_recovered,
+-- resume_withdrawn, settings_changed, route_restored, cutover_taken_back, cutover_report, target_recovered,
 -- source_settled, route_changed_by_hand, migration_changed_by_hand. Entries that were written before this version keep
 -- the names they had.
 
@@ -80,6 +80,12 @@ BEGIN
         INSERT INTO migration_audit_log (migration_id, event_type, old_state, new_state, details, operator)
         VALUES (NEW.id, 'migration_changed_by_hand', OLD.state, NEW.state,
                 jsonb_build_object('old', to_jsonb(OLD), 'new', to_jsonb(NEW)), session_user);
+        IF NEW.state = 'failed' AND OLD.state <> 'failed' THEN
+            INSERT INTO migration_audit_log (migration_id, event_type, old_state, new_state, details, operator)
+            VALUES (NEW.id, 'migration_failed', OLD.state, NEW.state,
+                    jsonb_build_object('error', jsonb_build_object('message', NEW.error_message), 'by_hand', true),
+                    session_user);
+        END IF;
     END IF;
     RETURN NULL;
 END $$;
@@ -407,6 +413,149 @@ BEGIN
     PERFORM migration_audit(p_id, CASE WHEN p_wanted THEN 'resume_requested' ELSE 'resume_withdrawn' END, p_operator,
                             jsonb_build_object('reason', p_reason));
 END $$;
+
+-- What the runner has to obey: the row as it is, or, if its route is not what its state says (somebody has changed it
+-- by hand), failed. A failed migration's route is normal; where the tenant lives is not changed here.
+-- 55000: it is another owner's by now.
+CREATE FUNCTION migration_obey(p_id uuid, p_epoch bigint, p_instance text, OUT generation bigint,
+                               OUT others_alive bigint, OUT now_state text, OUT route_store text)
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    m tenant_migrations;
+    route tenant_routing;
+    fits boolean;
+    why text;
+    who text;
+BEGIN
+    SELECT r.* INTO route FROM tenant_routing r, tenant_migrations t
+      WHERE t.id = p_id AND r.tenant_id = t.tenant_id FOR UPDATE OF r;
+    SELECT * INTO m FROM tenant_migrations t WHERE t.id = p_id AND t.owner_epoch = p_epoch FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('migration %s is no longer ours under epoch %s', p_id, p_epoch);
+    END IF;
+    now_state := m.state;
+    fits := CASE
+        WHEN m.abort_requested_at IS NOT NULL THEN true
+        WHEN m.state = 'pending' AND route.active_migration_id = p_id THEN
+            route.store_id = m.source_store_id AND route.migration_state = 'bulk_copy'
+        WHEN m.state IN ('pending', 'paused') THEN
+            route.tenant_id IS NULL OR (route.store_id = m.source_store_id AND route.migration_state = 'normal')
+        WHEN m.state IN ('bulk_copy', 'dual_write', 'cutover_paused') THEN
+            coalesce(route.active_migration_id = p_id AND route.migration_state = m.state
+                     AND route.store_id = m.source_store_id AND route.target_store_id = m.target_store_id, false)
+        ELSE true END;
+    IF NOT fits THEN
+        why := format('the route of tenant "%s" was changed by hand', m.tenant_id);
+        SELECT a.operator INTO who FROM migration_audit_log a
+          WHERE a.migration_id = p_id AND a.event_type = 'route_changed_by_hand' ORDER BY a.id DESC LIMIT 1;
+        UPDATE tenant_migrations t
+           SET state = 'failed', paused_from = NULL, resume_requested_at = NULL, error_message = why,
+               error_severity = 'critical', error_recoverability = 'fatal', completed_at = clock_timestamp(),
+               updated_at = clock_timestamp()
+         WHERE t.id = p_id;
+        INSERT INTO migration_audit_log (migration_id, event_type, old_state, new_state, details, operator)
+        VALUES (p_id, 'migration_failed', m.state, 'failed',
+                jsonb_build_object('error', jsonb_build_object('message', why), 'by_hand', true),
+                coalesce(who, session_user));
+        now_state := 'failed';
+    END IF;
+    IF now_state = 'failed' THEN
+        UPDATE tenant_routing r SET migration_state = 'normal', target_store_id = NULL, active_migration_id = NULL
+         WHERE r.active_migration_id = p_id;
+        IF FOUND THEN
+            PERFORM migration_audit(p_id, 'route_restored', NULL, NULL);
+        END IF;
+    END IF;
+    SELECT r.generation, r.store_id INTO generation, route_store FROM tenant_routing r
+      WHERE r.tenant_id = m.tenant_id;
+    generation := coalesce(generation, 0);
+    others_alive := instances_alive(p_instance);
+END $$;
+
+-- EMERGENCY STOP: every migration under way (of one tenant, or of all) is failed, and its route is normal. One row each.
+CREATE FUNCTION emergency_stop(p_tenant text, p_operator text, p_reason text)
+RETURNS TABLE (id uuid, tenant_id text, old_state text, state text, store_id text)
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    m tenant_migrations;
+    why text := 'Emergency stop' || coalesce(': ' || p_reason, '');
+BEGIN
+    PERFORM 1 FROM tenant_routing r -- first, as everywhere
+      WHERE r.active_migration_id IS NOT NULL AND (p_tenant IS NULL OR r.tenant_id = p_tenant)
+      ORDER BY r.tenant_id FOR UPDATE;
+    FOR m IN SELECT * FROM tenant_migrations t
+              WHERE t.state IN ('pending', 'bulk_copy', 'dual_write', 'cutover_paused', 'paused')
+                AND (p_tenant IS NULL OR t.tenant_id = p_tenant)
+              ORDER BY t.created_at, t.id FOR UPDATE LOOP
+        UPDATE tenant_routing r SET migration_state = 'normal', target_store_id = NULL, active_migration_id = NULL
+         WHERE r.active_migration_id = m.id;
+        UPDATE tenant_migrations t
+           SET state = 'failed', paused_from = NULL, resume_requested_at = NULL, error_message = why,
+               error_severity = 'critical', error_recoverability = 'fatal', completed_at = clock_timestamp(),
+               updated_at = clock_timestamp()
+         WHERE t.id = m.id;
+        INSERT INTO migration_audit_log (migration_id, event_type, old_state, new_state, details, operator)
+        VALUES (m.id, 'migration_failed', m.state, 'failed',
+                jsonb_build_object('emergency_stop', true, 'reason', p_reason), p_operator);
+        PERFORM pg_notify(current_schema() || '.migrations', m.id::text);
+        RETURN QUERY SELECT m.id, m.tenant_id, m.state, 'failed'::text,
+                            (SELECT coalesce(max(r.store_id), m.source_store_id) FROM tenant_routing r
+                              WHERE r.tenant_id = m.tenant_id);
+    END LOOP;
+END $$;
+
+-- ALTER: what changes of the configuration ({key: value}), and the entry ({key: {old, new}}).
+CREATE FUNCTION migration_alter(p_id uuid, p_epoch bigint, p_operator text, p_changes jsonb, p_details jsonb)
+RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    UPDATE tenant_migrations SET config = config || p_changes, updated_at = clock_timestamp()
+     WHERE id = p_id AND owner_epoch = p_epoch
+       AND state IN ('pending', 'bulk_copy', 'dual_write', 'cutover_paused', 'paused');
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('migration %s is no longer under way under epoch %s', p_id, p_epoch);
+    END IF;
+    PERFORM migration_audit(p_id, 'settings_changed', p_operator, p_details);
+END $$;
+
+-- Are the tenant's rows in that store nobody's but this migration's?
+CREATE FUNCTION migration_may_purge(p_id uuid, p_default_store text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT coalesce((SELECT r.store_id FROM tenant_routing r WHERE r.tenant_id = m.tenant_id), p_default_store)
+               <> m.target_store_id
+       AND NOT EXISTS (SELECT FROM tenant_migrations o
+                        WHERE o.tenant_id = m.tenant_id AND o.id <> m.id
+                          AND (o.target_store_id = m.target_store_id OR o.source_store_id = m.target_store_id)
+                          AND o.state IN ('pending', 'bulk_copy', 'dual_write', 'cutover_paused', 'paused'))
+      FROM tenant_migrations m WHERE m.id = p_id
+$$;
+
+-- How fast, and how long still: events a second on the average of the copy; seconds until all is copied.
+CREATE FUNCTION migration_average_rate(m tenant_migrations) RETURNS double precision LANGUAGE sql STABLE AS $$
+    SELECT m.events_copied / nullif(extract(epoch FROM
+               coalesce(m.bulk_copy_completed_at, m.progress_at, clock_timestamp()) - m.bulk_copy_started_at), 0)
+$$;
+CREATE FUNCTION migration_eta_seconds(m tenant_migrations) RETURNS double precision LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN m.state = 'bulk_copy' THEN
+               greatest(m.total_events - m.events_copied, 0)
+               / nullif(coalesce(nullif(m.copy_rate, 0), m.events_copied / nullif(extract(epoch FROM
+                   coalesce(m.progress_at, clock_timestamp()) - m.bulk_copy_started_at), 0)), 0) END
+$$;
+
+-- Seconds in each state, by the audit.
+CREATE FUNCTION migration_phases(p_id uuid) RETURNS TABLE (state text, seconds double precision)
+LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT e.new_state, extract(epoch FROM sum(coalesce(e.until, clock_timestamp()) - e.created_at))
+      FROM (SELECT a.new_state, a.created_at, lead(a.created_at) OVER (ORDER BY a.id) AS until, a.id
+              FROM migration_audit_log a
+             WHERE a.migration_id = p_id AND a.new_state IS DISTINCT FROM a.old_state
+               AND a.event_type NOT IN ('route_changed_by_hand', 'migration_changed_by_hand')) AS e
+     WHERE e.new_state NOT IN ('migrated', 'failed', 'rolled_back')
+     GROUP BY e.new_state
+     ORDER BY min(e.id)
+$$;
 
 -- Nothing of the migration is left in its source but what is meant to stay.
 CREATE FUNCTION migration_settled(p_id uuid) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$

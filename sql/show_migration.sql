@@ -21,6 +21,19 @@ SELECT line.name, line.value
             m.abort_reason])
     ) WITH ORDINALITY AS basic (name, value, at)
     UNION ALL
+    SELECT 1, 1000 + n, name, value FROM (VALUES
+        (1, 'rate', round(m.copy_rate::numeric, 1)::text),
+        (2, 'average_rate', round(migration_average_rate(m)::numeric, 1)::text),
+        (3, 'eta_seconds', round(migration_eta_seconds(m)::numeric, 1)::text),
+        (4, 'pause_reason', CASE WHEN m.state = 'paused' THEN (SELECT a.details->>'reason' FROM migration_audit_log a
+            WHERE a.migration_id = m.id AND a.event_type = 'migration_paused' ORDER BY a.id DESC LIMIT 1) END),
+        (5, 'queue_place', CASE WHEN m.state = 'pending' THEN (SELECT count(*)::text FROM tenant_migrations o
+            WHERE o.state = 'pending' AND o.owner_instance IS NOT DISTINCT FROM m.owner_instance
+              AND o.created_at <= m.created_at) END)) AS also (n, name, value)
+    UNION ALL
+    SELECT 1, 2000 + row_number() OVER (), 'phase_' || p.state || '_seconds', round(p.seconds::numeric, 3)::text
+      FROM migration_phases(m.id) p
+    UNION ALL
     SELECT 2, row_number() OVER (), key, value FROM jsonb_each_text(coalesce(m.cutover_report, '{}'))
     UNION ALL
     SELECT 3, row_number() OVER (), 'rehearsal_' || key, value FROM jsonb_each_text(coalesce(m.rehearsal, '{}'))

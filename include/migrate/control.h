@@ -66,6 +66,10 @@ enum control_verb {
     CONTROL_CANCEL, /* id; tag of the VERIFY or REPAIR that nobody waits for any more. Not answered */
     CONTROL_SHOW_REPORT,
     CONTROL_SHOW_REPORT_JSON,
+    CONTROL_ALTER,           /* id, options */
+    CONTROL_EMERGENCY_STOP,  /* tenant or NULL, reason */
+    CONTROL_RESUME_WRITES,   /* tenant; answered when they go on */
+    CONTROL_SHOW_FAILURES,
     CONTROL_SHOW_SHAPES,
     CONTROL_CHECK_COVERAGE,
     CONTROL_ACCEPT_SHAPE,   /* id: its number; reason */

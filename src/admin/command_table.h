@@ -9,7 +9,8 @@
 /* What one look at a migration's row brings (CONTROL_FIND). */
 #define FOUND_COLUMNS COLUMNS({ "id", ROWS_UUID }, { "tenant_id", ROWS_TEXT }, { "state", ROWS_TEXT }, \
         { "progress_percentage", ROWS_FLOAT8 }, { "events_copied", ROWS_INT8 }, { "total_events", ROWS_INT8 }, \
-        { "sync_lag_events", ROWS_INT8 }, { "error_message", ROWS_TEXT })
+        { "sync_lag_events", ROWS_INT8 }, { "error_message", ROWS_TEXT }, { "rate", ROWS_FLOAT8 }, \
+        { "eta_seconds", ROWS_FLOAT8 })
 
 /* What PAUSE and RESUME have come to. */
 #define STATE_COLUMNS COLUMNS({ "id", ROWS_UUID }, { "tenant_id", ROWS_TEXT }, { "state", ROWS_TEXT }, \
@@ -37,7 +38,8 @@ static const struct command_info commands[] = {
       COLUMNS({ "id", ROWS_UUID }, { "tenant_id", ROWS_TEXT }, { "source", ROWS_TEXT }, { "target", ROWS_TEXT },
               { "state", ROWS_TEXT }, { "progress_percentage", ROWS_FLOAT8 }, { "events_copied", ROWS_INT8 },
               { "total_events", ROWS_INT8 }, { "sync_lag_events", ROWS_INT8 }, { "error_message", ROWS_TEXT },
-              { "created_at", ROWS_TIMESTAMPTZ }) },
+              { "created_at", ROWS_TIMESTAMPTZ }, { "rate", ROWS_FLOAT8 }, { "eta_seconds", ROWS_FLOAT8 },
+              { "queue_place", ROWS_INT8 }) },
     { COMMAND_SHOW_MIGRATION, "SHOW MIGRATION 'id'", "SHOW", "one migration, everything about it",
       COLUMNS({ "name", ROWS_TEXT }, { "value", ROWS_TEXT }) },
     { COMMAND_SHOW_ROUTE, "SHOW ROUTE 'tenant'", "SHOW", "where a tenant's statements go now",
@@ -46,6 +48,11 @@ static const struct command_info commands[] = {
     { COMMAND_SHOW_LAG, "SHOW LAG 'id'", "SHOW", "what the target does not have yet",
       COLUMNS({ "migration_id", ROWS_UUID }, { "entries", ROWS_INT8 }, { "oldest_ms", ROWS_INT8 },
               { "unverified_keys", ROWS_INT8 }, { "breaker", ROWS_TEXT }, { "last_error", ROWS_TEXT }) },
+    { COMMAND_SHOW_FAILURES, "SHOW FAILURES 'id'", "SHOW",
+      "what the target has refused: a row for each spell, and their sum",
+      COLUMNS({ "spell", ROWS_INT8 }, { "failures", ROWS_INT8 }, { "events", ROWS_INT8 }, { "sqlstate", ROWS_TEXT },
+              { "error", ROWS_TEXT }, { "first", ROWS_TIMESTAMPTZ }, { "last", ROWS_TIMESTAMPTZ },
+              { "recovered", ROWS_TIMESTAMPTZ }) },
     { COMMAND_SHOW_AUDIT, "SHOW AUDIT 'id'", "SHOW", "what was done to a migration, by whom, when",
       COLUMNS({ "created_at", ROWS_TIMESTAMPTZ }, { "event_type", ROWS_TEXT }, { "old_state", ROWS_TEXT },
               { "new_state", ROWS_TEXT }, { "operator", ROWS_TEXT }, { "details", ROWS_TEXT }) },
@@ -150,6 +157,17 @@ static const struct command_info commands[] = {
               { "result", ROWS_TEXT }, { "level", ROWS_TEXT }, { "sample", ROWS_FLOAT8 }, { "streams", ROWS_INT8 },
               { "events", ROWS_INT8 }, { "violations", ROWS_INT8 }, { "repaired", ROWS_INT8 },
               { "pause_ms", ROWS_FLOAT8 }, { "duration_ms", ROWS_FLOAT8 }, { "first_violation", ROWS_TEXT }) },
+    { COMMAND_ALTER_MIGRATION, "ALTER MIGRATION 'id' SET (option = value, …)", "ALTER MIGRATION",
+      "changes settings of a migration under way, which goes on by them at once",
+      COLUMNS({ "setting", ROWS_TEXT }, { "old", ROWS_TEXT }, { "new", ROWS_TEXT }) },
+    { COMMAND_RESUME_WRITES, "RESUME WRITES TENANT 'tenant'", "RESUME WRITES",
+      "calls a cutover off that holds the tenant's writes; harmless when there is none",
+      COLUMNS({ "tenant_id", ROWS_TEXT }, { "migration_id", ROWS_UUID }, { "state", ROWS_TEXT },
+              { "pause_ms", ROWS_FLOAT8 }, { "blocked_writers", ROWS_INT8 }, { "longest_hold_ms", ROWS_INT8 }) },
+    { COMMAND_EMERGENCY_STOP, "EMERGENCY STOP [TENANT 'tenant'] [REASON 'reason']", "EMERGENCY STOP",
+      "ends every migration (or that of one tenant) at once: failed, routes at the source, nobody's writes held",
+      COLUMNS({ "id", ROWS_UUID }, { "tenant_id", ROWS_TEXT }, { "old_state", ROWS_TEXT }, { "state", ROWS_TEXT },
+              { "store_id", ROWS_TEXT }) },
     { COMMAND_WATCH_MIGRATION, "WATCH MIGRATION 'id'", "WATCH MIGRATION",
       "a notice for every change; ends with the migration or its cutover, or when cancelled", FOUND_COLUMNS },
     { COMMAND_WAIT_MIGRATION, "WAIT MIGRATION 'id' FOR state [TIMEOUT seconds]", "WAIT MIGRATION",

@@ -187,6 +187,10 @@ static void tell_progress(struct job *job, const struct rows *row)
                                  strtod(job_found(row, "progress_percentage"), NULL));
     if (used < sizeof text && *lag != '\0')
         used += (size_t)snprintf(text + used, sizeof text - used, ", %s to mirror", lag);
+    if (used < sizeof text && *job_found(row, "eta_seconds") != '\0')
+        used += (size_t)snprintf(text + used, sizeof text - used, ", %.0f events/s, %.0f s to go",
+                                 strtod(job_found(row, "rate"), NULL),
+                                 strtod(job_found(row, "eta_seconds"), NULL));
     if (used < sizeof text && *message != '\0')
         snprintf(text + used, sizeof text - used, ", %s", message);
     job_tell_once(job, text);
@@ -462,6 +466,10 @@ static const struct work {
     [COMMAND_CREATE_SCHEMA] = { .asks = CONTROL_CREATE_SCHEMA },
     [COMMAND_CHECK_CUTOVER] = { .asks = CONTROL_CHECK_CUTOVER },
     [COMMAND_ABORT_MIGRATION] = { .asks = CONTROL_ABORT },
+    [COMMAND_ALTER_MIGRATION] = { .asks = CONTROL_ALTER },
+    [COMMAND_EMERGENCY_STOP] = { .asks = CONTROL_EMERGENCY_STOP },
+    [COMMAND_RESUME_WRITES] = { .asks = CONTROL_RESUME_WRITES },
+    [COMMAND_SHOW_FAILURES] = { .asks = CONTROL_SHOW_FAILURES },
     [COMMAND_PAUSE_MIGRATION] = { .asks = CONTROL_PAUSE },
     [COMMAND_RESUME_MIGRATION] = { .asks = CONTROL_RESUME },
     [COMMAND_VERIFY_MIGRATION] = { .asks = CONTROL_VERIFY },

@@ -46,8 +46,8 @@ static struct rows *as_rows(const PGresult *result)
     return rows;
 }
 
-static bool ask(struct ledger *ledger, const char *sql, int count, const char *const *values,
-                struct rows **rows, struct error *err)
+bool answers_ask(struct ledger *ledger, const char *sql, int count, const char *const *values,
+                 struct rows **rows, struct error *err)
 {
     PGresult *result = pg_query(ledger_pg(ledger), sql, count, values, err);
 
@@ -117,32 +117,37 @@ bool answers_migrations(struct ledger *ledger, const struct control_request *req
     bool all = request->tenant != NULL || (request->filter != NULL && strcmp(request->filter, "all") == 0);
     const char *const values[] = { all ? "all" : "active", request->tenant };
 
-    return ask(ledger, sql_show_migrations, 2, values, rows, err);
+    return answers_ask(ledger, sql_show_migrations, 2, values, rows, err);
 }
 
 bool answers_migration(struct ledger *ledger, const char *id, struct rows **rows, struct error *err)
 {
-    return ask(ledger, sql_show_migration, 1, &id, rows, err);
+    return answers_ask(ledger, sql_show_migration, 1, &id, rows, err);
 }
 
 bool answers_audit(struct ledger *ledger, const char *id, struct rows **rows, struct error *err)
 {
-    return ask(ledger, sql_show_audit, 1, &id, rows, err);
+    return answers_ask(ledger, sql_show_audit, 1, &id, rows, err);
+}
+
+bool answers_failures(struct ledger *ledger, const char *id, struct rows **rows, struct error *err)
+{
+    return answers_ask(ledger, sql_show_failures, 1, &id, rows, err);
 }
 
 bool answers_report(struct ledger *ledger, const char *id, bool json, struct rows **rows, struct error *err)
 {
-    return ask(ledger, json ? sql_show_report_json : sql_show_report, 1, &id, rows, err);
+    return answers_ask(ledger, json ? sql_show_report_json : sql_show_report, 1, &id, rows, err);
 }
 
 bool answers_instances(struct ledger *ledger, struct rows **rows, struct error *err)
 {
-    return ask(ledger, sql_show_instances, 0, NULL, rows, err);
+    return answers_ask(ledger, sql_show_instances, 0, NULL, rows, err);
 }
 
 bool answers_metrics(struct ledger *ledger, struct rows **rows, struct error *err)
 {
-    return ask(ledger, sql_metrics_migrations, 0, NULL, rows, err);
+    return answers_ask(ledger, sql_metrics_migrations, 0, NULL, rows, err);
 }
 
 static const char *or_null(const char *text)
@@ -171,7 +176,7 @@ static void add_store(struct rows *rows, const struct store *store, bool is_defa
 
 bool answers_shapes(struct ledger *ledger, struct rows **rows, struct error *err)
 {
-    return ask(ledger, sql_show_shapes, 0, NULL, rows, err);
+    return answers_ask(ledger, sql_show_shapes, 0, NULL, rows, err);
 }
 
 static bool is_shape_number(const char *text)
@@ -188,7 +193,7 @@ bool answers_decide(struct ledger *ledger, const struct control_request *request
     const char *number = request->id == NULL ? "" : request->id;
     const char *const values[] = { number, accept ? "t" : "f", request->operator_name, request->reason };
 
-    if (is_shape_number(number) && !ask(ledger, sql_decide_shape, 4, values, rows, err))
+    if (is_shape_number(number) && !answers_ask(ledger, sql_decide_shape, 4, values, rows, err))
         return false;
     if (*rows != NULL && rows_count(*rows) == 1)
         return true;

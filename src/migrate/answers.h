@@ -19,6 +19,10 @@ bool answers_find(struct ledger *ledger, const char *prefix, struct found_migrat
 bool answers_migrations(struct ledger *ledger, const struct control_request *request, struct rows **rows,
                         struct error *err);
 bool answers_migration(struct ledger *ledger, const char *id, struct rows **rows, struct error *err);
+bool answers_failures(struct ledger *ledger, const char *id, struct rows **rows, struct error *err);
+/* Any statement's rows, with the types that drivers know. */
+bool answers_ask(struct ledger *ledger, const char *sql, int count, const char *const *values,
+                 struct rows **rows, struct error *err);
 bool answers_audit(struct ledger *ledger, const char *id, struct rows **rows, struct error *err);
 bool answers_report(struct ledger *ledger, const char *id, bool json, struct rows **rows, struct error *err);
 bool answers_metrics(struct ledger *ledger, struct rows **rows, struct error *err);

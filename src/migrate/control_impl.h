@@ -98,6 +98,14 @@ bool control_coverage(struct control *c, struct control_request *request, struct
                       struct error *err);
 void control_tend_shapes(struct control *c); /* from time to time, by itself */
 
+/* control_stop.c: a row for every migration that was stopped; and which one is under way for the request's
+ * tenant (not `there`: the request has its rows already). */
+bool control_stop_all(struct control *c, const struct control_request *request, struct rows **rows,
+                      struct error *err);
+struct found_migration;
+bool control_find_active(struct control *c, struct control_request *request, struct found_migration *found,
+                         bool *there, struct error *err);
+
 /* control_requests.c: answers the oldest request, if there is one. */
 void control_answer_one(struct control *c);
 

@@ -44,9 +44,11 @@ struct control_request *control_request_new(enum control_verb verb, struct mailb
 static void pass_to_runner(struct control *c, struct control_request *request,
                            const struct found_migration *found)
 {
-    struct running *running = control_find_running(c, found->id);
+    struct running *running;
     struct error err;
 
+    control_join_ended(c); /* one that has just ended is not in the way of the next */
+    running = control_find_running(c, found->id);
     if (running != NULL && !running->ended && (!running->switched || request->verb == CONTROL_VERIFY) &&
         mailbox_post(runner_mailbox(running->runner), &request->letter))
         return;
@@ -90,6 +92,10 @@ static bool show(struct control *c, struct control_request *request, const struc
         return answers_migrations(c->ledger, request, rows, err);
     case CONTROL_SHOW_MIGRATION:
         return answers_migration(c->ledger, found->id, rows, err);
+    case CONTROL_SHOW_FAILURES:
+        return answers_failures(c->ledger, found->id, rows, err);
+    case CONTROL_EMERGENCY_STOP:
+        return control_stop_all(c, request, rows, err);
     case CONTROL_SHOW_AUDIT:
         return answers_audit(c->ledger, found->id, rows, err);
     case CONTROL_SHOW_REPORT:
@@ -115,6 +121,7 @@ static bool show(struct control *c, struct control_request *request, const struc
 static bool names_a_migration(enum control_verb verb)
 {
     return verb == CONTROL_SHOW_MIGRATION || verb == CONTROL_SHOW_LAG || verb == CONTROL_SHOW_AUDIT ||
+           verb == CONTROL_SHOW_FAILURES || verb == CONTROL_ALTER ||
            verb == CONTROL_CUTOVER || verb == CONTROL_REHEARSE || verb == CONTROL_CHECK_CUTOVER ||
            verb == CONTROL_ABORT || verb == CONTROL_PAUSE || verb == CONTROL_RESUME || verb == CONTROL_FIND ||
            verb == CONTROL_CHECK_MOVED || verb == CONTROL_VERIFY || verb == CONTROL_REPAIR ||
@@ -126,7 +133,7 @@ static bool is_for_runner(enum control_verb verb)
 {
     return verb == CONTROL_SHOW_LAG || verb == CONTROL_CUTOVER || verb == CONTROL_REHEARSE ||
            verb == CONTROL_CHECK_CUTOVER || verb == CONTROL_ABORT || verb == CONTROL_PAUSE ||
-           verb == CONTROL_RESUME || verb == CONTROL_VERIFY || verb == CONTROL_REPAIR ||
+           verb == CONTROL_RESUME || verb == CONTROL_ALTER || verb == CONTROL_VERIFY || verb == CONTROL_REPAIR ||
            verb == CONTROL_RESYNC || verb == CONTROL_CANCEL;
 }
 
@@ -155,6 +162,15 @@ static void run_errand(struct control *c, struct control_request *request,
     control_start_runner(c, id, request);
 }
 
+/* With the rows that it has already. */
+static void control_answer_rows(struct control_request *request, const struct error *err)
+{
+    struct rows *rows = request->rows;
+
+    request->rows = NULL;
+    runner_answer(request, rows, err);
+}
+
 static void answer(struct control *c, struct control_request *request)
 {
     struct found_migration found = { "", MIGRATION_PENDING };
@@ -180,6 +196,16 @@ static void answer(struct control *c, struct control_request *request)
         return;
     if (request->asked && !control_write_shapes(c, &err) && request->verb != CONTROL_START) {
         runner_answer(request, NULL, &err);
+        return;
+    }
+    if (request->verb == CONTROL_RESUME_WRITES) {
+        bool there;
+
+        fine = control_find_active(c, request, &found, &there, &err);
+        if (fine && there)
+            pass_to_runner(c, request, &found);
+        else
+            control_answer_rows(request, fine ? NULL : &err);
         return;
     }
     if (names_a_migration(request->verb))

@@ -210,10 +210,15 @@ static void tell(struct scan *scan)
  * the target. */
 static bool throttle(struct scan *scan, struct error *err)
 {
-    uint64_t until_ms = copy_pace_take(scan->pace, scan->batch_events, scan->m->settings.max_bulk_copy_rate);
+    int64_t rate = scan->m->settings.max_bulk_copy_rate;
+    uint64_t until_ms = copy_pace_take(scan->pace, scan->batch_events, rate);
     uint64_t now_ms;
 
     while (!scan->stopped && (now_ms = clock_ms()) < until_ms) {
+        if (scan->m->settings.max_bulk_copy_rate != rate) { /* ALTER MIGRATION */
+            copy_pace_forget(scan->pace);
+            break;
+        }
         uint64_t left_ms = until_ms - now_ms;
 
         if (!pg_nap(&scan->m->wake, left_ms > PROGRESS_MS ? PROGRESS_MS : left_ms))

@@ -53,6 +53,13 @@ uint64_t copy_pace_take(struct copy_pace *pace, int64_t events, int64_t rate)
     return until_ms;
 }
 
+void copy_pace_forget(struct copy_pace *pace)
+{
+    pthread_mutex_lock(&pace->lock);
+    pace->until_ms = 0;
+    pthread_mutex_unlock(&pace->lock);
+}
+
 size_t copy_team_divide(int64_t low, size_t wanted, struct cursor *parts)
 {
     const int64_t high = parts[0].high;

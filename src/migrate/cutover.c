@@ -6,11 +6,17 @@
 
 #include "base/clock.h"
 #include "migrate/cutover_impl.h"
+#include "migrate/runner_orders.h"
 
 static void answer(struct cutover *cut, struct control_request *request, struct error *why)
 {
     struct runner *r = cut->r;
 
+    if (r->state == MIGRATION_FAILED) {
+        error_set(why, "55000", "migration %s was stopped in the middle of its cutover", r->id);
+        error_detail(why, "The tenant lives in store \"%s\".", r->m.source->name);
+        error_hint(why, "SHOW MIGRATION '%.8s' and SHOW AUDIT '%.8s' tell by whom.", r->id, r->id);
+    }
     if (r->state == MIGRATION_CUTOVER_PAUSED) {
         error_set(why, "08007", "whether migration %s was switched is not known yet", r->id);
         error_detail(why, "The control database does not answer; the tenant's writes stay held.");
@@ -56,12 +62,21 @@ void cutover_end_move(struct runner *r)
     r->moves = false;
 }
 
+void cutover_called_off(struct runner *r, struct error *err)
+{
+    error_set(err, "57014", "the cutover of migration %s was called off", r->id);
+    error_detail(err, "cutover_rolled_back: by %s",
+                 r->abort_requested         ? "ABORT MIGRATION"
+                 : r->resume_writes != NULL ? "RESUME WRITES"
+                                            : "a change by hand, or EMERGENCY STOP");
+}
+
 void cutover_run(struct runner *r, struct control_request *request)
 {
     struct cutover cut = { .r = r, .request = request };
     struct migration_settings kept = r->m.settings;
     uint64_t begun_us = clock_us();
-    struct error err;
+    struct error err, ignored;
     bool fine, begun;
 
     error_clear(&err);
@@ -69,9 +84,13 @@ void cutover_run(struct runner *r, struct control_request *request)
         runner_answer(request, NULL, &err);
         return;
     }
-    r->critical = true; /* an ABORT waits until it is over */
+    r->critical = r->revocable = true;
+    r->recalled = false;
     fine = go(&cut, &err);
     begun = r->state != MIGRATION_DUAL_WRITE;
+    r->revocable = false; /* the way back is not to be called off */
+    if (!fine && r->recalled)
+        cutover_called_off(r, &err);
     if (!fine && !r->stopping)
         cutover_revert(&cut, &err);
     tap_lock_close(cut.lock);
@@ -82,7 +101,11 @@ void cutover_run(struct runner *r, struct control_request *request)
     if (r->state == MIGRATION_MIGRATED)
         runner_log(r, LOG_INFO, "Migration completed", "cutover", (clock_us() - begun_us) / 1000,
                    r->cursor.events, NULL);
+    if (r->look && r->state == MIGRATION_CUTOVER_PAUSED && !r->stopping && !runner_obey(r, &ignored))
+        log_error(r->setup->log, LOG_ERROR, "runner", &ignored, "migration %s: what was changed by hand",
+                  r->id);
     answer(&cut, request, &err);
+    orders_writes_resumed(r, cutover_pause_ms(&cut), cut.held_count, cut.held_ms_longest);
     r->m.settings = kept;
     r->critical = false;
     r->verify_behind_ms = 0;

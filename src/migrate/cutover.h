@@ -22,7 +22,9 @@ bool cutover_recover(struct runner *r, struct error *err);
 /* Decides in the control database whether it was switched: then r->state is migrated. If not, nobody can
  * switch it any more, and r->tap_to_open says that cutover_reopen() is due. */
 bool cutover_settle(struct runner *r, struct error *err);
-/* Opens a tap that may be shut, under the epoch of now; then the state is dual_write; and then the gates
+/* Opens a tap that may be shut, under the epoch of now; fine if there is none. */
+bool cutover_open_tap(struct runner *r, struct error *err);
+/* The same; then the state is dual_write; and then the gates
  * open. */
 bool cutover_reopen(struct runner *r, struct error *err);
 

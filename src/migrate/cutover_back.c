@@ -124,7 +124,7 @@ bool cutover_settle(struct runner *r, struct error *err)
 
 /* Evicts whoever else may still have the lock, and claims the tap for our epoch, even if it turns out to be
  * open. */
-static bool open_tap(struct runner *r, struct error *err)
+bool cutover_open_tap(struct runner *r, struct error *err)
 {
     struct tap_lock *lock = NULL;
     enum tap_state state;
@@ -146,7 +146,7 @@ bool cutover_reopen(struct runner *r, struct error *err)
 {
     const struct error *why = error_is_set(&r->taken_back_for) ? &r->taken_back_for : NULL;
 
-    if (!failpoint("cutover.before_reopen", err) || !open_tap(r, err))
+    if (!failpoint("cutover.before_reopen", err) || !cutover_open_tap(r, err))
         return false;
     if (r->state == MIGRATION_CUTOVER_PAUSED &&
         !runner_enter(r, MIGRATION_DUAL_WRITE, r->m.epoch, "cutover_rolled_back", NULL, NULL, why, "warning",

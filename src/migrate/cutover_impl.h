@@ -65,6 +65,9 @@ void cutover_revert(struct cutover *cut, struct error *why);     /* back in dual
 /* Back in dual_write; `why` NULL: it came to its end. */
 void cutover_end_rehearsal(struct cutover *cut, struct error *why);
 
+/* cutover.c: who has called it off, as its error. */
+void cutover_called_off(struct runner *r, struct error *err);
+
 /* cutover_report.c */
 double cutover_pause_ms(const struct cutover *cut);
 /* cutover_timeout, with pid, age and query of everyone in the way. Always false. */

@@ -9,6 +9,7 @@
 
 #include "base/failpoint.h"
 #include "migrate/cutover_impl.h"
+#include "migrate/runner_orders.h"
 #include "migrate/settings.h"
 #include "sql_embedded.h"
 
@@ -84,10 +85,15 @@ static bool rehearse_once(struct rehearsals *all, const struct control_request *
     error_clear(&why);
     if (!failpoint("cutover.before_rehearsal", err) || !cutover_begin_move(r, err))
         return false;
-    r->critical = true;
+    r->critical = r->revocable = true;
+    r->recalled = false;
     fine = rehearse(&cut, &why);
+    r->revocable = false;
+    if (!fine && r->recalled)
+        cutover_called_off(r, &why);
     cutover_end_rehearsal(&cut, fine ? NULL : &why);
     tap_lock_close(cut.lock);
+    orders_writes_resumed(r, cutover_pause_ms(&cut), cut.held_count, cut.held_ms_longest);
     r->critical = false;
     if (r->state != MIGRATION_DUAL_WRITE || r->settling || r->tap_to_open) {
         *err = why;

@@ -257,6 +257,10 @@ bool cutover_shut_tap(struct cutover *cut, struct error *err)
 
     if (!failpoint("cutover.before_shut", err))
         return false;
+    cut->r->revocable = false; /* from here on it takes milliseconds to its end */
+    runner_letters(cut->r);
+    if (cut->r->recalled)
+        return error_set(err, "57014", "called off");
     if (cutover_is_late(cut))
         return cutover_blocked(cut, "the last pass of the mirror", err);
     cut->tap_touched = true;

@@ -263,8 +263,9 @@ static bool read_record(const PGresult *result, struct migration_record *record,
     record->dual_write_ms = (uint64_t)number_at(result, 9);
     record->abort_requested = flag_at(result, 10);
     record->resume_requested = flag_at(result, 11);
-    copy_text(record->operator_name, sizeof record->operator_name, result, 12);
-    copy_text(record->config, sizeof record->config, result, 13);
+    record->settled = flag_at(result, 12);
+    copy_text(record->operator_name, sizeof record->operator_name, result, 13);
+    copy_text(record->config, sizeof record->config, result, 14);
     return true;
 }
 
@@ -419,6 +420,44 @@ bool ledger_abort(struct ledger *ledger, const char *id, uint64_t epoch, const c
 
     return fetch_routed(ledger, "SELECT generation, others_alive FROM migration_abort($1, $2, $3, $4, $5)", 5,
                         values, routed, err);
+}
+
+bool ledger_obey(struct ledger *ledger, const char *id, uint64_t epoch, enum migration_state *now,
+                 char store[STORE_NAME_BYTES_MAX], struct ledger_routed *routed, struct error *err)
+{
+    struct number number;
+    const char *const values[] = { id, number_text(&number, (int64_t)epoch), ledger->setup->instance };
+    PGresult *result = pg_query(
+        ledger->pg, "SELECT generation, others_alive, now_state, route_store FROM migration_obey($1, $2, $3)",
+        3, values, err);
+    bool fine;
+
+    if (result == NULL)
+        return false;
+    routed->generation = (uint64_t)number_at(result, 0);
+    routed->others = number_at(result, 1) > 0;
+    copy_text(store, STORE_NAME_BYTES_MAX, result, 3);
+    fine = migration_state_parse(PQgetvalue(result, 0, 2), now) ||
+           error_set(err, "22023", "migration %s is in an unknown state", id);
+    PQclear(result);
+    return fine;
+}
+
+bool ledger_may_purge(struct ledger *ledger, const char *id, struct error *err)
+{
+    const char *const values[] = { id, ledger->setup->default_store };
+    PGresult *result = pg_query(ledger->pg, "SELECT migration_may_purge($1, $2)", 2, values, err);
+    bool may;
+
+    if (result == NULL)
+        return false;
+    may = flag_at(result, 0);
+    PQclear(result);
+    if (may)
+        return true;
+    error_set(err, "55000", "the tenant's rows in the target are not migration %s's to delete", id);
+    error_detail(err, "The tenant lives there, or another migration of it is under way.");
+    return error_hint(err, "ABORT MIGRATION '%.8s' without PURGE TARGET ends it.", id);
 }
 
 /* --- stores and instances --- */

@@ -41,6 +41,7 @@ struct migration_record {
     int64_t total_events, events_copied;
     uint64_t dual_write_ms; /* how long ago dual_write began; 0: not yet */
     bool abort_requested;
+    bool settled;           /* nothing is left to do at the source */
     bool resume_requested;  /* paused, and waits for its turn to go on */
     char operator_name[64]; /* who started it */
     char config[2048];      /* JSON */
@@ -97,6 +98,12 @@ enum ledger_outcome ledger_switch(struct ledger *ledger, const char *id, uint64_
 bool ledger_take_back(struct ledger *ledger, const char *id, const char *operator_name,
                       const struct error *why, uint64_t *epoch, bool *switched, struct ledger_routed *routed,
                       struct error *err);
+/* What the row says now; failed, if its route is not what its state says. `store`: where the route leads ("":
+ * no route). 55000: it is another owner's. */
+bool ledger_obey(struct ledger *ledger, const char *id, uint64_t epoch, enum migration_state *now,
+                 char store[STORE_NAME_BYTES_MAX], struct ledger_routed *routed, struct error *err);
+/* PURGE TARGET: the tenant's rows there are nobody's but this migration's? false: 55000, or not known. */
+bool ledger_may_purge(struct ledger *ledger, const char *id, struct error *err);
 /* The route is normal, the wish to abort is written down. */
 bool ledger_abort(struct ledger *ledger, const char *id, uint64_t epoch, const char *operator_name,
                   const char *reason, struct ledger_routed *routed, struct error *err);

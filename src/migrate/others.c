@@ -59,7 +59,7 @@ bool others_await(struct runner *r, bool drained, uint64_t until_ms, struct erro
             return false;
         if (all)
             return true;
-        if (r->stopping || (r->interrupted && !r->critical) || (until_ms != 0 && clock_ms() >= until_ms)) {
+        if (r->stopping || runner_is_called_off(r) || (until_ms != 0 && clock_ms() >= until_ms)) {
             error_set(err, "57014", "another instance has not applied generation %" PRIu64 " of the route",
                       r->routed.generation);
             error_detail(err, "%s", who);

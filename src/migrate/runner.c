@@ -227,7 +227,7 @@ static bool step_ended(struct runner *r, struct error *err)
 static bool (*const steps[MIGRATION_STATES])(struct runner *r, struct error *err) = {
     [MIGRATION_PENDING] = step_pending,       [MIGRATION_BULK_COPY] = step_bulk_copy,
     [MIGRATION_DUAL_WRITE] = step_dual_write, [MIGRATION_CUTOVER_PAUSED] = step_cutover_paused,
-    [MIGRATION_MIGRATED] = step_ended,        [MIGRATION_FAILED] = step_ended,
+    [MIGRATION_MIGRATED] = step_ended,        [MIGRATION_FAILED] = runner_clean_up,
     [MIGRATION_ROLLED_BACK] = step_ended,     [MIGRATION_PAUSED] = orders_step_paused,
 };
 
@@ -240,7 +240,8 @@ static bool still_ours(struct runner *r, struct error *err)
 
     if (!ledger_look(r->ledger, r->id, &record, &found, err))
         return true; /* not known: the ledger is opened again, which asks again */
-    return found && record.epoch == r->m.epoch && record.state == r->state;
+    r->look = r->look || (found && record.state != r->state);
+    return found && record.epoch == r->m.epoch;
 }
 
 /* Growing waits, with some jitter so that runners do not march in step. */
@@ -275,9 +276,11 @@ static void on_failure(struct runner *r, struct error *err)
         r->over = true;
         return;
     }
+    if (r->look)
+        return; /* somebody has changed it: that is obeyed first */
     if (pg_error_is_transient(err) || r->abort_requested || r->state == MIGRATION_CUTOVER_PAUSED ||
-        r->state == MIGRATION_PAUSED || error_is(err, "XX000")) {
-        if (r->owned)
+        r->state == MIGRATION_PAUSED || r->state == MIGRATION_FAILED || error_is(err, "XX000")) {
+        if (r->owned && r->state != MIGRATION_FAILED) /* that keeps what it has failed for */
             ledger_note(r->ledger, r->id, r->m.epoch, &why, "warning", "transient", &ignored);
         back_off(r);
         return;
@@ -328,13 +331,11 @@ void runner_refuse_requests(struct runner *r)
     orders_refuse(r, &err);
 }
 
-/* However it ended: no gate of ours stays, and no tap of a migration that somebody has ended by hand. */
+/* However it ended: no gate of ours stays. */
 static void leave(struct runner *r)
 {
     if (r->stopping || !r->gates_made)
         return;
-    if (r->tap_checked && (r->state == MIGRATION_FAILED || r->state == MIGRATION_ROLLED_BACK))
-        runner_try_remove_tap(r);
     runner_drop_gates(r);
 }
 

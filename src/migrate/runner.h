@@ -85,11 +85,14 @@ struct runner {
     struct cursor cursor;
     struct breaker breaker;
     struct gatekeeper gates;
-    bool owned;         /* lock, epoch and row are ours */
-    bool connected;     /* to both stores, cursor claimed, mirror made */
-    bool announced;     /* pending, and the route says bulk_copy already */
-    bool gates_made;    /* on every loop */
-    bool gates_claimed; /* under an epoch of this claim */
+    bool owned;           /* lock, epoch and row are ours */
+    bool connected;       /* to both stores, cursor claimed, mirror made */
+    bool announced;       /* pending, and the route says bulk_copy already */
+    bool released;        /* failed, and no gate is closed any more */
+    bool lives_elsewhere; /* failed, and its tenant's home was changed by hand */
+    bool gates_ordered;   /* some loops may have them */
+    bool gates_made;      /* on every loop */
+    bool gates_claimed;   /* under an epoch of this claim */
     bool tap_checked;
     bool guards_checked;         /* both stores know where the tenant lives, and have their guards */
     bool settling;               /* a cutover's outcome is not known: the row is not claimed before it is */
@@ -100,13 +103,16 @@ struct runner {
     /* what the letters said */
     bool stopping;
     bool interrupted; /* what is under way shall be abandoned: STOP, ABORT, a forced CUTOVER */
-    bool critical;    /* ... but not now: a cutover is beyond its point of return */
+    bool critical;    /* ... but not now: a cutover is under way */
+    bool revocable;   /* ... which has not come to its point of return, */
+    bool recalled;    /* and shall be taken back at once: ABORT, RESUME WRITES, a row changed by hand */
     bool rung, look, slot, slot_asked, publishing;
     int32_t rung_pids[RUNG_MAX];
     size_t rung_count;
     struct letter *requests;       /* waiting to be served, oldest first; utlist's single links */
     struct control_request *abort; /* the ABORT under way */
     bool abort_requested, abort_written;
+    struct control_request *resume_writes;  /* until the cutover is over */
     struct control_request *pause, *resume; /* PAUSE until it rests, RESUME until its turn has come */
     bool at_rest;                           /* paused, and gates, connections and slot are given back */
     bool resume_wanted;
@@ -154,6 +160,11 @@ bool runner_letters(void *runner);
  */
 bool runner_await(struct runner *r, bool (*there)(struct runner *r), uint64_t until_ms, const char *what,
                   struct error *err);
+/* Shall what is under way be abandoned now? */
+static inline bool runner_is_called_off(const struct runner *r)
+{
+    return (r->interrupted && !r->critical) || (r->recalled && r->revocable);
+}
 /* Changes the state (row, route, audit); on success r->state and r->m.epoch are the new ones. */
 bool runner_enter(struct runner *r, enum migration_state to, uint64_t new_epoch, const char *event,
                   const char *operator_name, const char *details, const struct error *why,
@@ -192,6 +203,11 @@ bool runner_prepare(struct runner *r, struct error *err);
 bool runner_check_guards(struct runner *r, struct error *err);
 bool runner_let_in(struct runner *r, struct error *err);
 void runner_hand_over(struct runner *r);
+/* runner_stop.c */
+bool runner_obey(struct runner *r,
+                 struct error *err); /* row or route may have been changed: what they say now */
+bool runner_fail(struct runner *r, const struct error *why, struct error *err); /* the row only */
+bool runner_clean_up(struct runner *r, struct error *err); /* in state failed: gates and tap go */
 /* runner_mirror.c */
 bool runner_write_progress(struct runner *r, struct error *err);  /* at most once per second */
 bool runner_read_lag(struct runner *r, struct error *err);        /* the same */
@@ -209,10 +225,7 @@ void runner_drop_gates(struct runner *r);
  * it. */
 bool runner_pause(struct runner *r, const struct error *why, const struct control_request *request,
                   struct error *err);
-bool runner_fail(struct runner *r, const struct error *why, struct error *err);
-void runner_try_remove_tap(struct runner *r);
 bool runner_abort(struct runner *r, struct error *err);
-bool runner_obey(struct runner *r, struct error *err); /* the row was changed by hand: what it says now */
 
 /* start.c: the checks of START, the row, the answer. */
 bool runner_begin(struct runner *r, struct error *err);

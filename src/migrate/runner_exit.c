@@ -18,6 +18,9 @@ void runner_drop_gates(struct runner *r)
     struct error err;
 
     r->gates_made = false;
+    if (!r->gates_ordered)
+        return; /* those of the loops' own go with the route */
+    r->gates_ordered = false;
     if (!runner_order_gates(r, GATE_DROP, clock_ms() + LETTER_TIMEOUT_MS, &err) && !r->stopping)
         log_error(r->setup->log, LOG_ERROR, "runner", &err, "migration %s: dropping its gates", r->id);
 }
@@ -49,31 +52,6 @@ bool runner_pause(struct runner *r, const struct error *why, const struct contro
     return true;
 }
 
-/* Quickly, for the applications' sake: a tap that stays costs every write of the tenant. */
-void runner_try_remove_tap(struct runner *r)
-{
-    struct error err;
-
-    if (!runner_connect_source(r, &err) || !tap_remove(&r->m, &err)) {
-        log_error(r->setup->log, LOG_ERROR, "runner", &err, "migration %s: its tap is still there", r->id);
-        log_line(r->setup->log, LOG_ERROR, "runner", "ABORT MIGRATION '%s' removes it", r->id);
-    }
-}
-
-bool runner_fail(struct runner *r, const struct error *why, struct error *err)
-{
-    if (!runner_enter(r, MIGRATION_FAILED, r->m.epoch, "migration_failed", NULL, NULL, why, "critical",
-                      "fatal", err))
-        return false;
-    runner_log(r, LOG_ERROR, "Migration failed", "fail", 0, r->cursor.events, why);
-    if (!runner_publish(r, clock_ms() + LETTER_TIMEOUT_MS, err))
-        log_error(r->setup->log, LOG_ERROR, "runner", err, "migration %s: publishing", r->id);
-    runner_drop_gates(r);
-    runner_try_remove_tap(r);
-    r->over = true;
-    return true;
-}
-
 /* The route is the source's at once; the gates open; only then the tap, which may take its time. */
 static bool abort_begin(struct runner *r, struct error *err)
 {
@@ -86,8 +64,11 @@ static bool abort_begin(struct runner *r, struct error *err)
         !ledger_abort(r->ledger, r->id, r->m.epoch, who, reason, &r->routed, err))
         return false;
     r->abort_written = true;
-    if (!failpoint("runner.after_abort_written", err) ||
-        !runner_publish(r, clock_ms() + LETTER_TIMEOUT_MS, err))
+    if (!failpoint("runner.after_abort_written", err))
+        return false;
+    if (r->state == MIGRATION_FAILED)
+        return true; /* its route and its gates are nobody's since, or another migration's */
+    if (!runner_publish(r, clock_ms() + LETTER_TIMEOUT_MS, err))
         return false;
     /* A tap that is shut would refuse what an open gate lets through. */
     if (!r->tap_to_open)
@@ -101,8 +82,11 @@ static bool abort_end(struct runner *r, struct error *err)
     struct rows *rows;
     int64_t purged = 0;
 
-    if (!runner_connect_source(r, err) || !tap_evict(r->m.source_pg, &r->m, err) || !tap_remove(&r->m, err))
+    if (r->state == MIGRATION_FAILED ? !runner_clean_up(r, err)
+                                     : !runner_connect_source(r, err) ||
+                                           !tap_evict(r->m.source_pg, &r->m, err) || !tap_remove(&r->m, err))
         return false;
+    r->over = false;
     if (r->tap_to_open)
         runner_drop_gates(r);
     r->tap_to_open = false;
@@ -143,6 +127,17 @@ static void abort_delayed(struct runner *r, const struct error *why)
     r->abort = NULL;
 }
 
+/* Nothing has been written down yet: the ABORT has not been. */
+static bool refuse_purge(struct runner *r, struct error *err)
+{
+    if (!error_is(err, "55000"))
+        return false;
+    r->abort_requested = r->purge_requested = false;
+    runner_answer(r->abort, NULL, err);
+    r->abort = NULL;
+    return true; /* what is left of it is cleaned up */
+}
+
 bool runner_abort(struct runner *r, struct error *err)
 {
     r->interrupted = r->stopping;
@@ -157,37 +152,12 @@ bool runner_abort(struct runner *r, struct error *err)
         r->abort = NULL;
         return true;
     }
+    if (r->state == MIGRATION_FAILED && r->purge_requested && !r->abort_written &&
+        !ledger_may_purge(r->ledger, r->id, err))
+        return refuse_purge(r, err);
     if (abort_begin(r, err) && abort_end(r, err))
         return true;
     if (!r->stopping)
         abort_delayed(r, err);
     return false;
-}
-
-/* The row was changed by hand: what it says now is obeyed. */
-bool runner_obey(struct runner *r, struct error *err)
-{
-    struct migration_record record;
-    bool found;
-
-    r->look = false;
-    if (!ledger_look(r->ledger, r->id, &record, &found, err))
-        return false;
-    if (found && record.epoch == r->m.epoch && record.state == r->state)
-        return true;
-    log_line(r->setup->log, LOG_WARN, "runner", "migration %s was changed by hand: it is %s now", r->id,
-             found ? migration_state_name(record.state) : "gone");
-    r->over = true;
-    if (found && record.epoch == r->m.epoch && record.state != MIGRATION_MIGRATED) {
-        r->abort_written =
-            ledger_abort(r->ledger, r->id, r->m.epoch, NULL, "changed by hand", &r->routed, err);
-        if (!r->abort_written || !runner_publish(r, clock_ms() + LETTER_TIMEOUT_MS, err))
-            log_error(r->setup->log, LOG_ERROR, "runner", err, "migration %s: its route", r->id);
-        runner_drop_gates(r);
-        if (record.state != MIGRATION_PAUSED)
-            runner_try_remove_tap(r);
-        return true;
-    }
-    runner_drop_gates(r);
-    return true;
 }

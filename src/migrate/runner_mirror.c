@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "migrate/check.h"
+#include "migrate/runner_alter.h"
 #include "migrate/settings.h"
 #include "migrate/tap.h"
 
@@ -57,6 +58,7 @@ bool runner_on_copied(void *who, const struct cursor *cursor)
     runner_letters(r);
     if (!failpoint("runner.bulk_copy", &err))
         return false;
+    alter_run_waiting(r);
     if (!runner_write_progress(r, &err))
         return false; /* the next round opens the ledger again */
     if (r->progress_written_ms != before_ms)

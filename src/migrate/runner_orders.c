@@ -1,5 +1,5 @@
 /* runner_orders.c - PAUSE, RESUME, and who may ask what when.
- * Owns:   the requests that wait (r->requests, r->pause, r->resume).
+ * Owns:   the requests that wait (r->requests, r->pause, r->resume, r->resume_writes).
  * Leaves: ABORT and failures to runner_exit.c, CUTOVER to cutover.c, questions to check.c.
  * Thread: the runner's.   Start at: orders_take(), then orders_serve(). */
 #include "migrate/runner_orders.h"
@@ -12,6 +12,7 @@
 #include "base/failpoint.h"
 #include "migrate/check.h"
 #include "migrate/cutover.h"
+#include "migrate/runner_alter.h"
 #include "migrate/runner_resync.h"
 #include "migrate/runner_verify.h"
 #include "migrate/settings.h"
@@ -65,7 +66,7 @@ static void take_abort(struct runner *r, struct control_request *request)
     }
     r->abort = request;
     r->purge_requested = r->purge_requested || request->purge;
-    r->abort_requested = r->interrupted = true;
+    r->abort_requested = r->interrupted = r->recalled = true;
 }
 
 /* What is under way is abandoned: an open batch is rolled back, which leaves the boundary of the last one. A
@@ -93,6 +94,68 @@ static void take_resume(struct runner *r, struct control_request *request)
         LL_APPEND(r->requests, &request->letter);
 }
 
+/* --- RESUME WRITES --- */
+
+static void answer_writes(struct runner *r, struct control_request *request, double pause_ms,
+                          uint32_t held_count, uint64_t held_ms_longest)
+{
+    struct rows *rows = rows_new();
+    struct error err;
+
+    error_no_memory(&err);
+    if (rows != NULL) {
+        rows_column(rows, "tenant_id", ROWS_TEXT);
+        rows_column(rows, "migration_id", ROWS_UUID);
+        rows_column(rows, "state", ROWS_TEXT);
+        rows_column(rows, "pause_ms", ROWS_FLOAT8);
+        rows_column(rows, "blocked_writers", ROWS_INT8);
+        rows_column(rows, "longest_hold_ms", ROWS_INT8);
+        rows_text(rows, r->m.tenant);
+        rows_text(rows, r->id);
+        rows_text(rows, migration_state_name(r->state));
+        rows_format(rows, "%.3f", pause_ms);
+        rows_number(rows, held_count);
+        rows_number(rows, (int64_t)held_ms_longest);
+    }
+    runner_answer(request, rows, rows == NULL ? &err : NULL);
+}
+
+void orders_writes_resumed(struct runner *r, double pause_ms, uint32_t held_count, uint64_t held_ms_longest)
+{
+    struct control_request *request = r->resume_writes;
+    struct error err;
+
+    r->recalled = false;
+    r->resume_writes = NULL;
+    if (request == NULL)
+        return;
+    if (r->state != MIGRATION_CUTOVER_PAUSED) {
+        answer_writes(r, request, pause_ms, held_count, held_ms_longest);
+        return;
+    }
+    error_set(&err, "08007", "whether migration %s was switched is not known yet", r->id);
+    error_detail(&err, "The tenant's writes stay held until the control database has answered.");
+    error_hint(&err, "SHOW MIGRATION '%.8s' tells as soon as it is known.", r->id);
+    runner_answer(request, NULL, &err);
+}
+
+/* A cutover under way is called off, up to its point of return; else nothing is held. */
+static void take_resume_writes(struct runner *r, struct control_request *request)
+{
+    struct error err;
+
+    if (r->resume_writes != NULL || (r->state == MIGRATION_CUTOVER_PAUSED && !r->critical)) {
+        error_set(&err, "55000", "the cutover of migration %s is being taken back already", r->id);
+        error_hint(&err, "SHOW MIGRATION '%.8s' tells how far it is.", r->id);
+        runner_answer(request, NULL, &err);
+    } else if (r->critical) {
+        r->resume_writes = request;
+        r->recalled = true;
+    } else {
+        answer_writes(r, request, 0, 0, 0);
+    }
+}
+
 void orders_take(struct runner *r, struct control_request *request)
 {
     switch (request->verb) {
@@ -110,6 +173,16 @@ void orders_take(struct runner *r, struct control_request *request)
             r->verify_cancelled = r->interrupted = true;
         letter_drop(&request->letter);
         return;
+    case CONTROL_RESUME_WRITES:
+        take_resume_writes(r, request);
+        return;
+    case CONTROL_ALTER:
+        if (r->owned && !migration_is_active(r->state)) {
+            refuse(r, request, "this is for a migration that is under way",
+                   "SHOW MIGRATION '%.8s' tells how it ended.");
+            return;
+        }
+        break;
     case CONTROL_CUTOVER:
         if (request->force && r->verifying) {
             r->interrupted = true;
@@ -337,6 +410,9 @@ static void serve_one(struct runner *r, struct control_request *request)
     case CONTROL_PAUSE:
         withdraw_resume(r, request);
         return;
+    case CONTROL_ALTER:
+        alter_run(r, request);
+        return;
     case CONTROL_RESUME:
         if (r->state == MIGRATION_PAUSED)
             begin_resume(r, request);
@@ -395,5 +471,6 @@ void orders_refuse(struct runner *r, const struct error *err)
     refuse_one(&r->pause, err);
     refuse_one(&r->resume, err);
     refuse_one(&r->resync.request, err);
+    refuse_one(&r->resume_writes, err);
     refuse_one(&r->start, err);
 }

@@ -13,6 +13,8 @@ void orders_serve(struct runner *r);
 /* The migration has ended: everybody who still waits hears `err`. */
 void orders_refuse(struct runner *r, const struct error *err);
 
+/* A cutover, or the rehearsal of one, has ended: RESUME WRITES is answered with what it cost. */
+void orders_writes_resumed(struct runner *r, double pause_ms, uint32_t held_count, uint64_t held_ms_longest);
 /* PAUSE, ordered (r->pause): at the boundary of a batch, or between two passes of the mirror. */
 bool orders_pause(struct runner *r, struct error *err);
 /* In state paused: gates, connections and slot are given back (once), then RESUME is waited for. */

@@ -72,8 +72,9 @@ static bool claim(struct runner *r, struct error *err)
     r->gates_claimed = false;
     if (!take_record(r, &record, err))
         return false;
-    if (r->state == MIGRATION_FAILED && !r->abort_requested)
+    if (r->state == MIGRATION_FAILED && record.settled && !r->abort_requested)
         r->over = true;
+    r->look = true; /* its route may have been changed while nobody was here */
     r->owned = true;
     return failpoint("runner.after_claim", err);
 }
@@ -185,6 +186,7 @@ bool runner_make_gates(struct runner *r, struct error *err)
 {
     if (r->gates_made && r->gates_claimed)
         return true;
+    r->gates_ordered = true;
     if (!runner_order_gates(r, GATE_MAKE, clock_ms() + LETTER_TIMEOUT_MS, err))
         return false;
     if (!gatekeeper_all_obeyed(&r->gates, GATE_MAKE))

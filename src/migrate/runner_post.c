@@ -52,7 +52,7 @@ static void take_news(struct runner *r, struct runner_letter *letter)
         r->slot = true;
         break;
     case RUNNER_LOOK:
-        r->look = true;
+        r->look = r->recalled = r->interrupted = true;
         break;
     case RUNNER_REST:
     case RUNNER_SWITCHED:
@@ -90,7 +90,7 @@ bool runner_letters(void *who)
             letter_drop(letter);
         }
     }
-    return r->interrupted && !r->critical;
+    return runner_is_called_off(r);
 }
 
 bool runner_await(struct runner *r, bool (*there)(struct runner *r), uint64_t until_ms, const char *what,
@@ -102,7 +102,7 @@ bool runner_await(struct runner *r, bool (*there)(struct runner *r), uint64_t un
 
         /* Not even a cutover waits for loops that are being stopped: its row tells the next owner how far it
          * came. */
-        if (r->stopping || (r->interrupted && !r->critical))
+        if (r->stopping || runner_is_called_off(r))
             return error_set(err, "57014", "interrupted while waiting for %s", what);
         if (until_ms != 0 && now_ms >= until_ms)
             return error_set(err, "57014", "%s took too long", what);

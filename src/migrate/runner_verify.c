@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "migrate/check.h"
+#include "migrate/runner_alter.h"
 #include "migrate/ledger_notes.h"
 #include "migrate/settings.h"
 #include "migrate/sqltext.h"
@@ -204,6 +205,7 @@ static bool clear_requests(struct runner *r)
 {
     struct letter *letter, *next;
 
+    alter_run_waiting(r);
     LL_FOREACH_SAFE(r->requests, letter, next) {
         struct control_request *request = (struct control_request *)letter;
 

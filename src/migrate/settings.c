@@ -3,22 +3,25 @@
 
 #include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const struct field {
     enum config_key key;
     size_t at; /* in struct migration_settings; the key's type says what is there */
+    bool live; /* ALTER MIGRATION may change it while the migration is under way */
 } fields[] = {
-    { CONFIG_BATCH_SIZE, offsetof(struct migration_settings, batch_size) },
-    { CONFIG_MAX_BULK_COPY_RATE, offsetof(struct migration_settings, max_bulk_copy_rate) },
-    { CONFIG_DUAL_WRITE_TIMEOUT_MINUTES, offsetof(struct migration_settings, dual_write_timeout_minutes) },
-    { CONFIG_CUTOVER_MAX_LAG_EVENTS, offsetof(struct migration_settings, cutover_max_lag_events) },
-    { CONFIG_CUTOVER_TIMEOUT_MS, offsetof(struct migration_settings, cutover_timeout_ms) },
-    { CONFIG_CUTOVER_LOCK_MS, offsetof(struct migration_settings, cutover_lock_ms) },
-    { CONFIG_WRITE_HOLD_TIMEOUT_MS, offsetof(struct migration_settings, write_hold_timeout_ms) },
-    { CONFIG_MIRROR_POLL_MS, offsetof(struct migration_settings, mirror_poll_ms) },
-    { CONFIG_COPY_SEGMENT_SECONDS, offsetof(struct migration_settings, copy_segment_seconds) },
+    { CONFIG_BATCH_SIZE, offsetof(struct migration_settings, batch_size), true },
+    { CONFIG_MAX_BULK_COPY_RATE, offsetof(struct migration_settings, max_bulk_copy_rate), true },
+    { CONFIG_DUAL_WRITE_TIMEOUT_MINUTES, offsetof(struct migration_settings, dual_write_timeout_minutes),
+      true },
+    { CONFIG_CUTOVER_MAX_LAG_EVENTS, offsetof(struct migration_settings, cutover_max_lag_events), true },
+    { CONFIG_CUTOVER_TIMEOUT_MS, offsetof(struct migration_settings, cutover_timeout_ms), true },
+    { CONFIG_CUTOVER_LOCK_MS, offsetof(struct migration_settings, cutover_lock_ms), true },
+    { CONFIG_WRITE_HOLD_TIMEOUT_MS, offsetof(struct migration_settings, write_hold_timeout_ms), true },
+    { CONFIG_MIRROR_POLL_MS, offsetof(struct migration_settings, mirror_poll_ms), true },
+    { CONFIG_COPY_SEGMENT_SECONDS, offsetof(struct migration_settings, copy_segment_seconds), true },
     { CONFIG_COPY_WORKERS, offsetof(struct migration_settings, copy_workers) },
     { CONFIG_ALLOW_EMPTY, offsetof(struct migration_settings, allow_empty) },
     { CONFIG_GUARD, offsetof(struct migration_settings, guard) },
@@ -77,6 +80,70 @@ bool settings_set(struct migration_settings *settings, const char *name, const c
         return false;
     put(settings, field_of(key), value);
     return true;
+}
+
+static void write_live(struct error *err)
+{
+    char names[220] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; i < FIELDS && used < sizeof names; i++)
+        if (fields[i].live)
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used == 0 ? "" : ", ",
+                                     config_info(fields[i].key)->name);
+    error_hint(err, "These can: %s.", names);
+}
+
+bool settings_alter(struct migration_settings *settings, const char *name, const char *value,
+                    struct error *err)
+{
+    enum config_key key;
+    const struct field *field = NULL;
+
+    if (config_find(name, &key) && config_info(key)->per_migration)
+        field = field_of(key);
+    if (field != NULL && !field->live) {
+        error_set(err, "55000", "\"%s\" cannot change while a migration is under way", name);
+        error_detail(err, "What has been done already was done by it.");
+        write_live(err);
+        return false;
+    }
+    return settings_set(settings, name, value, err);
+}
+
+static void write_value(const struct migration_settings *settings, const struct field *field, struct buf *out)
+{
+    const void *at = (const char *)settings + field->at;
+
+    switch (config_info(field->key)->type) {
+    case CONFIG_TYPE_NUMBER:
+        buf_append_format(out, "%" PRId64, *(const int64_t *)at);
+        break;
+    case CONFIG_TYPE_FLAG:
+        buf_append_text(out, *(const bool *)at ? "on" : "off");
+        break;
+    case CONFIG_TYPE_TEXT:
+    case CONFIG_TYPE_CHOICE:
+        buf_append_text(out, at);
+        break;
+    }
+}
+
+bool settings_next_difference(const struct migration_settings *before, const struct migration_settings *after,
+                              size_t *from, const char **name, struct buf *old, struct buf *new)
+{
+    while (*from < FIELDS) {
+        const struct field *field = &fields[(*from)++];
+
+        buf_clear(old);
+        buf_clear(new);
+        write_value(before, field, old);
+        write_value(after, field, new);
+        *name = config_info(field->key)->name;
+        if (buf_failed(old) || buf_failed(new) || strcmp(buf_text(old), buf_text(new)) != 0)
+            return true;
+    }
+    return false;
 }
 
 void settings_settle(struct migration_settings *settings)
