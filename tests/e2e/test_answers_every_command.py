@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 import eventstore
-from conftest import NOBODY, OTHER, TEMPLATE, TENANT, THIRD
+from conftest import NOBODY, OTHER, TEMPLATE, TENANT, THIRD, connect
+from events import append
 from pgcluster import wait_until
 
 STATES = ("pending", "bulk_copy", "dual_write", "paused", "failed", "rolled_back", "migrated")
@@ -22,7 +23,7 @@ EXPECTED = {
                                                      "failed": "55000", "rolled_back": "55000", "migrated": "55000"},
     "CUTOVER MIGRATION '{id}'": {"pending": "55000", "bulk_copy": "55000", "dual_write": "migrated", "paused": "55000",
                                  "failed": "55000", "rolled_back": "55000", "migrated": "55000"},
-    "ABORT MIGRATION '{id}'": {"pending": "rolled_back", "bulk_copy": "rolled_back", "dual_write": "rolled_back",
+    "ABORT MIGRATION '{id}' PURGE TARGET": {"pending": "rolled_back", "bulk_copy": "rolled_back", "dual_write": "rolled_back",
                                "paused": "rolled_back", "failed": "rolled_back", "rolled_back": "55000",
                                "migrated": "55000"},
     "CHECK CUTOVER '{id}'": {"pending": "", "bulk_copy": "", "dual_write": "", "paused": "", "failed": "55000",
@@ -284,6 +285,8 @@ def test_failures_of_the_target(proxy, stores):
     proxy.wait_state(identity, "dual_write")
     assert [row["failures"] for row in proxy.admin(f"SHOW FAILURES '{identity}'")] == [0]
     stores.dedicated.kill()
+    with connect(proxy, stores) as conn:
+        append(conn, TENANT)
     wait_until("it has failed", lambda: len(proxy.admin(f"SHOW FAILURES '{identity}'")) == 2, 20)
     spell, total = proxy.admin(f"SHOW FAILURES '{identity}'")
     assert spell["spell"] == 1 and spell["failures"] >= 1 and spell["sqlstate"] and spell["error"]
