@@ -14,7 +14,7 @@
 #include "migrate/runner_verify.h"
 #include "migrate/tap.h"
 
-enum { ASK_GATES_MS = 2000, HOLDERS_MAX = 16, HIDDEN_MAX = 8 };
+enum { ASK_GATES_MS = 2000, TARGET_SLOW_MS = 2000, HOLDERS_MAX = 16, HIDDEN_MAX = 8 };
 
 /* --- what is found --- */
 
@@ -323,6 +323,14 @@ static void answer_rows(struct control_request *request, struct rows *rows)
     runner_answer(request, rows, rows == NULL ? &err : NULL);
 }
 
+/* Nobody who only asks waits for a target that hangs: what is known is told. */
+static bool target_keeps_waiting(const struct runner *r, enum control_verb verb)
+{
+    if (verb != CONTROL_SHOW_LAG && verb != CONTROL_CHECK_CUTOVER)
+        return false;
+    return r->write_failing || (r->target_since_ms != 0 && clock_ms() - r->target_since_ms > TARGET_SLOW_MS);
+}
+
 bool check_answer_quickly(struct runner *r, struct control_request *request)
 {
     struct check checks[CHECKS_MAX];
@@ -332,7 +340,7 @@ bool check_answer_quickly(struct runner *r, struct control_request *request)
     if (request->verb == CONTROL_VERIFY || request->verb == CONTROL_REPAIR || request->verb == CONTROL_RESYNC)
         return runner_verify_refuse(r, request);
     if (r->state == MIGRATION_DUAL_WRITE && r->connected && !r->verifying && !r->abort_requested &&
-        r->breaker.state != BREAKER_OPEN)
+        r->breaker.state != BREAKER_OPEN && !target_keeps_waiting(r, request->verb))
         return false;
     switch (request->verb) {
     case CONTROL_SHOW_LAG:

@@ -149,8 +149,12 @@ static bool interrupted(struct pg *pg, enum awaited why, struct error *err)
 /* Waits for input, or for room to write if `write`; takes in what has come. */
 static bool wait_socket(struct pg *pg, bool write, struct error *err)
 {
-    enum awaited why =
-        await(PQsocket(pg->conn), (short)(POLLIN | (write ? POLLOUT : 0)), &pg->wake, pg->deadline_ms);
+    uint64_t until_ms = pg->silence_ms == 0 ? 0 : clock_ms() + pg->silence_ms;
+    enum awaited why;
+
+    if (until_ms == 0 || (pg->deadline_ms != 0 && pg->deadline_ms < until_ms))
+        until_ms = pg->deadline_ms;
+    why = await(PQsocket(pg->conn), (short)(POLLIN | (write ? POLLOUT : 0)), &pg->wake, until_ms);
 
     if (why != AWAITED_SOCKET)
         return interrupted(pg, why, err);
@@ -515,6 +519,11 @@ bool pg_is_broken(const struct pg *pg)
 void pg_set_deadline(struct pg *pg, uint64_t until_ms)
 {
     pg->deadline_ms = until_ms;
+}
+
+void pg_set_silence(struct pg *pg, uint64_t silence_ms)
+{
+    pg->silence_ms = silence_ms;
 }
 
 const char *pg_last_context(const struct pg *pg)

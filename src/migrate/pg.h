@@ -31,6 +31,9 @@ bool pg_is_broken(const struct pg *pg); /* NULL is; a statement on it fails with
 
 /* Statements after this moment (clock_ms) fail with 57014; 0: none. */
 void pg_set_deadline(struct pg *pg, uint64_t until_ms);
+/* A statement whose server neither takes nor gives a byte for so long fails with 57014: one that is frozen,
+ * or behind a link that is. 0: none. */
+void pg_set_silence(struct pg *pg, uint64_t silence_ms);
 
 /* One statement, text parameters (NULL = SQL NULL). NULL: `err` has the server's SQLSTATE, message, detail,
  * hint, or 08006 for a lost connection, 57014 for an interruption or deadline. The result is the caller's

@@ -21,6 +21,8 @@ struct pg {
     PGconn *conn;
     struct pg_wake wake;
     uint64_t deadline_ms; /* clock_ms(); 0: none */
+    uint64_t silence_ms;  /* a server that says nothing for so long has failed; 0: it may think as long as it
+                             likes */
     size_t queued_bytes;  /* handed to libpq since its buffer was last known to be empty */
     char *row;            /* COPY OUT: the last row, libpq's memory */
     unsigned syncs;       /* pipeline: sent and not yet read */

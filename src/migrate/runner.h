@@ -147,6 +147,7 @@ struct runner {
     uint64_t verify_next_ms, verify_wait_ms, verify_behind_ms;
     char verify_behind_violation[256]; /* "": none */
     bool write_failing;
+    uint64_t target_since_ms; /* a pass of the mirror is under way since then; 0: none */
     struct error last_error;   /* of the target; SHOW LAG */
     uint64_t retry_wait_ms;    /* grows with every failure in a row */
     int64_t positions_shipped; /* up to which target position the control database has the pairs */

@@ -16,6 +16,7 @@
 
 enum {
     PROGRESS_MS = 1000,
+    TARGET_SILENCE_MS = 15000, /* a batch's answers come at its end */
 };
 
 /* --- progress --- */
@@ -100,13 +101,20 @@ static void target_recovered(struct runner *r)
 bool runner_mirror(struct runner *r, bool *more, struct error *err)
 {
     struct mirror_pass pass = { 0 };
+    bool fine;
 
     *more = false;
     r->rung = false;
     for (size_t i = 0; i < r->rung_count; i++)
         mirror_know_backend(r->mirror, r->rung_pids[i]);
     r->rung_count = 0;
-    if (!mirror_run(r->mirror, &pass, err))
+    r->target_since_ms = clock_ms();
+    pg_set_silence(r->m.target_pg, TARGET_SILENCE_MS);
+    fine = mirror_run(r->mirror, &pass, err);
+    if (r->m.target_pg != NULL)
+        pg_set_silence(r->m.target_pg, 0);
+    r->target_since_ms = 0;
+    if (!fine)
         return false;
     *more = pass.more;
     if (pass.entries > 0 || r->breaker.state != BREAKER_CLOSED)

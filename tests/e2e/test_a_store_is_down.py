@@ -117,6 +117,12 @@ def test_a_frozen_target_is_not_felt(proxy, stores, app):
         for _ in range(20):
             append(app, TENANT)
         assert time.monotonic() - begun < 3
+        time.sleep(2.5)     # by then whoever only asks is told what is known
+        lag = proxy.admin(f"SHOW LAG '{identity}'")[0]
+        assert lag["breaker"] is not None
+        ready, _ = proxy.check_cutover(identity)
+        assert not ready
+        assert time.monotonic() - begun < 12
     finally:
         stores.dedicated.thaw()
     proxy.wait_cutover_ready(identity)
