@@ -239,6 +239,14 @@ static bool batch_end(struct scan *scan, struct error *err)
 
 /* --- one scan ----------------------------------------------------------------------------------------- */
 
+/* Changes may be missing. RESYNC compares two whole copies; of half a one there is nothing to keep. */
+static bool begin_anew(const struct migration *m, struct error *err)
+{
+    if (error_is(err, "55000"))
+        error_hint(err, "ABORT MIGRATION '%.8s' PURGE TARGET, then START again.", m->id);
+    return false;
+}
+
 /* As the transaction that has made it wrote it down: from then on every change has been captured. */
 static bool check_tap(struct migration *m, struct error *err)
 {
@@ -246,12 +254,14 @@ static bool check_tap(struct migration *m, struct error *err)
 
     if (!tap_is_sound(m, &sound, err))
         return false;
-    if (sound)
-        return true;
-    error_set(err, "55000", "the tap on %s has changed under the migration", m->tables[0].source.qualified);
-    return error_hint(
-        err, "Changes may be missing: RESYNC MIGRATION '%.8s' compares both sides and mends the target.",
-        m->id);
+    return sound || error_set(err, "55000", "the tap on %s has changed under the migration",
+                              m->tables[0].source.qualified);
+}
+
+static bool check_table(struct migration *m, struct error *err)
+{
+    return (relation_unchanged(m->source_pg, &m->tables[0].source, m->names, err) && check_tap(m, err)) ||
+           begin_anew(m, err);
 }
 
 /* Opens the snapshot. Nothing of the target is written before the source has flushed what the snapshot can
@@ -277,8 +287,7 @@ static bool scan_begin(struct scan *scan, struct error *err)
     PQclear(result);
     scan->scan_begin_ms = clock_ms();
     scan->scan_events = 0;
-    return relation_unchanged(m->source_pg, &m->tables[0].source, m->names, err) && check_tap(m, err) &&
-           identity_wait_flushed(m, lsn, true, err);
+    return check_table(m, err) && identity_wait_flushed(m, lsn, true, err);
 }
 
 static bool find_row_position(const struct scan *scan, struct slice row, int64_t *position)
@@ -429,7 +438,7 @@ static bool check_source(struct migration *m, struct cursor *cursor, struct erro
     /* In this order: a tap that is found sound afterwards was so when its identity was read. */
     if (!identity_read(m, now, sizeof now, err) || !check_tap(m, err) ||
         (cursor->source_identity[0] != '\0' && !identity_check(m, cursor->source_identity, now, err)))
-        return false;
+        return begin_anew(m, err);
     memcpy(cursor->source_identity, now, sizeof now);
     return true;
 }

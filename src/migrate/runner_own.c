@@ -208,7 +208,10 @@ static bool check_tap(struct runner *r, struct error *err)
         ((r->state != MIGRATION_PENDING && r->state != MIGRATION_BULK_COPY) || r->cursor.high >= 0)) {
         error_set(err, "55000", "the tap on tenant \"%s\" was removed or disabled", r->m.tenant);
         error_detail(err, "Changes that were made meanwhile are not known.");
-        return error_hint(err, "RESYNC MIGRATION '%.8s' compares both sides and mends the target.", r->id);
+        return error_hint(err,
+                          r->cursor.done ? "RESYNC MIGRATION '%.8s' compares both sides and mends the target."
+                                         : "ABORT MIGRATION '%.8s' PURGE TARGET, then START again.",
+                          r->id);
     }
     if (!sound && (!failpoint("runner.before_tap", err) || !tap_install(&r->m, err) ||
                    !failpoint("runner.after_tap", err)))
