@@ -13,18 +13,10 @@ enum {
     CRITICAL_FLAGS = (int)0xffff0000, /* of which PostgreSQL knows none (the one for oids is gone) */
 };
 
-static enum copy_event unread(struct copy_rows *rows, const char *why)
-{
-    rows->reported = true;
-    rows->why = why;
-    return COPY_UNREAD;
-}
-
 static enum copy_event break_off(struct copy_rows *rows, const char *why)
 {
     rows->state = BROKEN;
-    rows->broken = true;
-    return unread(rows, why);
+    return copy_break_off(rows, why);
 }
 
 /* A word of `wanted` bytes: those kept, and those at `bytes`. false: not enough, and those are kept now.
@@ -126,7 +118,7 @@ static enum copy_event on_length(struct copy_rows *rows, size_t *used)
     if (is_wanted(rows) && bytes <= 0)
         return tell(rows, bytes < 0 ? NULL : rows->content, 0);
     if (is_wanted(rows) && bytes > COPY_VALUE_BYTES_MAX)
-        return unread(rows, "its column is longer than a tenant may be");
+        return copy_unread(rows, "its column is longer than a tenant may be");
     use_word(rows, 4, used);
     rows->left = bytes < 0 ? 0 : (uint64_t)bytes;
     rows->state = IN_DATA;

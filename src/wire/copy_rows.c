@@ -142,19 +142,23 @@ static bool is_null(const struct copy_rows *rows)
 
 /* ---- what is said of a row ---- */
 
-static enum copy_event unread(struct copy_rows *rows, const char *why)
+enum copy_event copy_unread(struct copy_rows *rows, const char *why)
 {
     rows->reported = true;
     rows->why = why;
     return COPY_UNREAD;
 }
 
-/* The server refuses it. If it did not, nobody could tell the rows any more. */
+enum copy_event copy_break_off(struct copy_rows *rows, const char *why)
+{
+    rows->broken = true;
+    return copy_unread(rows, why);
+}
+
 static enum copy_event break_off(struct copy_rows *rows, const char *why)
 {
     rows->state = BROKEN;
-    rows->broken = true;
-    return unread(rows, why);
+    return copy_break_off(rows, why);
 }
 
 /* The wanted column is complete. */
@@ -162,7 +166,7 @@ static enum copy_event tell(struct copy_rows *rows)
 {
     rows->reported = true;
     if (rows->too_long)
-        return unread(rows, "its column is longer than a tenant may be");
+        return copy_unread(rows, "its column is longer than a tenant may be");
     if (is_null(rows)) {
         rows->value = (struct slice){ 0 };
         return COPY_VALUE;
@@ -182,9 +186,9 @@ static enum copy_event tell_at_row_end(struct copy_rows *rows)
     if (is_wanted(rows))
         return tell(rows);
     if (!rows->reported)
-        return unread(rows, "it has too few columns");
+        return copy_unread(rows, "it has too few columns");
     if (rows->options.count && rows->field + 1 != rows->options.columns && rows->why == NULL)
-        return unread(rows, "it has another number of columns than the table");
+        return copy_unread(rows, "it has another number of columns than the table");
     return COPY_MORE;
 }
 
@@ -306,7 +310,7 @@ static enum copy_event after_csv_mark(struct copy_rows *rows, char c, size_t *us
         return COPY_MORE;
     }
     if (rows->options.columns == 1 && !rows->reported)
-        return unread(rows, "it may be the end marker, or a row");
+        return copy_unread(rows, "it may be the end marker, or a row");
     rows->reported = true; /* nothing to be said of it */
     rows->why = "";
     return on_line_end(rows, c, used);
