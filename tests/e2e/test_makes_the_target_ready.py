@@ -181,3 +181,28 @@ def test_a_wrong_command_makes_nothing(stores, proxy, command, sqlstate):
         proxy.admin(command)
     assert refused.value.sqlstate == sqlstate
     assert "idx_events_tenant_position" not in indexes(stores.dedicated, stores)
+
+
+COMPANIONS = f"""
+SET ROLE {OWNER};
+CREATE TABLE event_outbox (id uuid PRIMARY KEY, event_id uuid NOT NULL, tenant_id uuid, published boolean DEFAULT false);
+CREATE TABLE snapshots (id bigserial PRIMARY KEY, aggregate_id uuid NOT NULL, tenant_id uuid NOT NULL, state jsonb,
+                        CONSTRAINT one UNIQUE (aggregate_id));
+GRANT SELECT, INSERT, UPDATE, DELETE ON event_outbox, snapshots TO {APP};
+GRANT USAGE ON SEQUENCE snapshots_id_seq TO {APP};
+"""
+
+
+def test_companion_tables_are_made_too(stores, make_proxy):
+    stores.shared.execute(stores.dbname, COMPANIONS)
+    proxy = make_proxy(settings={"events": {"companion_tables": "event_outbox, snapshots"}}).start()
+    stores.fill({TENANT: 20, OTHER: 10})
+    stores.shared.execute(stores.dbname, "INSERT INTO snapshots (aggregate_id, tenant_id) SELECT DISTINCT aggregate_id,"
+                          f" tenant_id FROM events WHERE tenant_id = '{TENANT}'")
+    assert found(check(proxy), "blocker"), "they are missing in the target"
+    made = by_name(proxy.admin(CREATE), "made")
+    assert {"public.event_outbox", "public.snapshots", "public.snapshots_id_seq", "public.snapshots one"} <= set(made)
+    rows = check(proxy)
+    assert found(rows, "warning") == [] and found(rows, "blocker") == []
+    proxy.move(TENANT, "dedicated")
+    assert stores.dedicated.value(stores.dbname, "SELECT count(*) FROM snapshots") > 0
