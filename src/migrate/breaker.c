@@ -11,6 +11,15 @@ void breaker_init(struct breaker *breaker, unsigned failures_max, uint64_t open_
                                  .open_ms = open_ms };
 }
 
+void breaker_set(struct breaker *breaker, unsigned failures_max, uint64_t open_ms, unsigned trials)
+{
+    breaker->failures_max = failures_max;
+    breaker->open_ms = open_ms;
+    breaker->trials = trials;
+    if (breaker->trials_left > trials)
+        breaker->trials_left = trials;
+}
+
 bool breaker_allows(struct breaker *breaker, uint64_t now_ms)
 {
     if (breaker->state == BREAKER_OPEN && now_ms >= breaker->open_until_ms) {

@@ -83,19 +83,6 @@ bool pg_failed(struct pg *pg, const PGresult *result, struct error *err)
     return false;
 }
 
-bool pg_error_is_transient(const struct error *err)
-{
-    static const char *const
-        classes[] = { "08",    "53",    "57P0",  "40001", "40P01",
-                      "55P03", "57014", "58030", "25006" /* a server that is, or has become, a standby */ };
-
-    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
-        if (strncmp(err->sqlstate, classes[i], strlen(classes[i])) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* --- waiting ------------------------------------------------------------------------------------------ */
 
 static int poll_ms(uint64_t until_ms)

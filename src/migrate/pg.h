@@ -92,7 +92,4 @@ bool pg_pipe_end(struct pg *pg, struct error *err);
 /* Sleeps or returns early when `stop` was called; false if it said stop. */
 bool pg_nap(const struct pg_wake *wake, uint64_t ms);
 
-/* Class 08, 57P0x, 53, 40001, 40P01, 55P03 …: worth another try. */
-bool pg_error_is_transient(const struct error *err);
-
 #endif

@@ -18,6 +18,7 @@
 #include "migrate/copier.h"
 #include "migrate/cutover.h"
 #include "migrate/deferred.h"
+#include "migrate/failure.h"
 #include "migrate/positions.h"
 #include "migrate/runner_orders.h"
 #include "migrate/runner_resync.h"
@@ -26,10 +27,7 @@
 enum {
     RETRY_MS_MIN = 100,
     RETRY_MS_MAX = 10000,
-    MIRROR_GAP_MS = 10,   /* passes closer together than this would only make more, smaller transactions */
-    BREAKER_FAILURES = 5, /* DESIGN §4.4 */
-    BREAKER_OPEN_MS = 30000,
-    BREAKER_TRIALS = 3,
+    MIRROR_GAP_MS = 10, /* passes closer together than this would only make more, smaller transactions */
 };
 
 /* --- the states' steps --- */
@@ -167,18 +165,21 @@ static bool mirror_round(struct runner *r, struct error *err)
            (r->interrupted || (runner_verify_all(r, err) && runner_verify_behind(r, err)));
 }
 
-/* Is what failed the target? Then the source's tap still stands and captures. */
+/* Is what failed the target, and will it pass? Then the source's tap still stands and captures. What somebody
+ * must correct pauses the migration instead. */
 static bool target_is_to_blame(const struct runner *r, const struct error *err)
 {
     if (r->m.source_pg == NULL || pg_is_broken(r->m.source_pg) || ledger_is_broken(r->ledger))
         return false;
-    return !error_is(err, "55000");
+    return !error_is(err, "55000") && failure_is_transient(err);
 }
 
 static bool step_dual_write(struct runner *r, struct error *err)
 {
     uint64_t begun_ms = clock_ms();
 
+    breaker_set(&r->breaker, (unsigned)r->m.settings.breaker_failures,
+                (uint64_t)r->m.settings.breaker_open_ms, (unsigned)r->m.settings.breaker_trials);
     /* The answer to the last step of the way back was lost: held writes wait for it, whatever the target is
      * doing. */
     if (r->tap_to_open && !(runner_make_gates(r, err) && cutover_reopen(r, err)))
@@ -278,14 +279,16 @@ static void on_failure(struct runner *r, struct error *err)
     }
     if (r->look)
         return; /* somebody has changed it: that is obeyed first */
-    if (pg_error_is_transient(err) || r->abort_requested || r->state == MIGRATION_CUTOVER_PAUSED ||
-        r->state == MIGRATION_PAUSED || r->state == MIGRATION_FAILED || error_is(err, "XX000")) {
+    failure_explain(&why);
+    if (failure_is_transient(err) || r->abort_requested || r->state == MIGRATION_CUTOVER_PAUSED ||
+        r->state == MIGRATION_PAUSED || r->state == MIGRATION_FAILED) {
         if (r->owned && r->state != MIGRATION_FAILED) /* that keeps what it has failed for */
-            ledger_note(r->ledger, r->id, r->m.epoch, &why, "warning", "transient", &ignored);
+            ledger_note(r->ledger, r->id, r->m.epoch, &why, failure_classify(err)->severity,
+                        failure_kind_name(failure_classify(err)->kind), &ignored);
         back_off(r);
         return;
     }
-    if (error_is(err, "55000") && migration_may_move(r->state, MIGRATION_PAUSED)
+    if (failure_classify(err)->kind == FAILURE_RECOVERABLE && migration_may_move(r->state, MIGRATION_PAUSED)
             ? !runner_pause(r, &why, NULL, err)
             : !runner_fail(r, &why, err))
         back_off(r);
@@ -411,7 +414,7 @@ static void runner_free(struct runner *r)
 
 void runner_reset_breaker(struct runner *r)
 {
-    breaker_init(&r->breaker, BREAKER_FAILURES, BREAKER_OPEN_MS, BREAKER_TRIALS);
+    breaker_init(&r->breaker, 1, 1000, 1); /* the settings come with the migration's row */
 }
 
 static void runner_init(struct runner *r, const struct runner_setup *setup, const char *id)

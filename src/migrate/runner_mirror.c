@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "migrate/check.h"
+#include "migrate/failure.h"
 #include "migrate/runner_alter.h"
 #include "migrate/settings.h"
 #include "migrate/tap.h"
@@ -71,15 +72,17 @@ bool runner_on_copied(void *who, const struct cursor *cursor)
 
 void runner_target_failed(struct runner *r, const struct error *why)
 {
-    struct error err;
+    struct error err, explained = *why;
 
+    failure_explain(&explained);
     breaker_failure(&r->breaker, clock_ms());
     if (!r->write_failing || r->breaker.state == BREAKER_OPEN)
         runner_log(r, LOG_WARN, "Target write failed", "mirror", 0, r->lag_entries, why);
     r->write_failing = true;
-    r->last_error = *why;
+    r->last_error = explained;
     if (!ledger_write_failed(r->ledger, r->id, r->lag_entries, why, &err) ||
-        !ledger_note(r->ledger, r->id, r->m.epoch, why, "warning", "transient", &err))
+        !ledger_note(r->ledger, r->id, r->m.epoch, &explained, failure_classify(why)->severity,
+                     failure_kind_name(failure_classify(why)->kind), &err))
         log_error(r->setup->log, LOG_WARN, "runner", &err, "migration %s: writing down a target failure",
                   r->id);
 }

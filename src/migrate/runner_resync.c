@@ -2,6 +2,7 @@
  * sides, then whom the cursor speaks of; so that what is not compared is captured. The wish is in the row: a
  * crash at any place begins it again, with the same result. Thread: the runner's.   Start at: resync_step().
  */
+#include "migrate/failure.h"
 #include "migrate/runner_resync.h"
 
 #include <errno.h>
@@ -362,7 +363,7 @@ bool resync_step(struct runner *r, struct error *err)
     if (fine)
         return true;
     why = *err;
-    if (r->interrupted || r->stopping || ledger_is_broken(r->ledger) || pg_error_is_transient(err) ||
+    if (r->interrupted || r->stopping || ledger_is_broken(r->ledger) || failure_is_transient(err) ||
         error_is(err, "XX000"))
         return false; /* it is done again */
     return give_up(r, &why, err);
