@@ -296,6 +296,7 @@ static struct rows *checks_as_rows(const struct check *checks, size_t count)
 static struct rows *lag_as_rows(struct runner *r)
 {
     static const char *const breaker[] = { "closed", "open", "half_open" };
+    static const char *const trend[] = { "none", "converging", "steady", "growing" };
     struct rows *rows = rows_new();
 
     if (rows == NULL)
@@ -306,12 +307,14 @@ static struct rows *lag_as_rows(struct runner *r)
     rows_column(rows, "unverified_keys", ROWS_INT8);
     rows_column(rows, "breaker", ROWS_TEXT);
     rows_column(rows, "last_error", ROWS_TEXT);
+    rows_column(rows, "trend", ROWS_TEXT);
     rows_text(rows, r->id);
     rows_number(rows, r->lag_entries);
     rows_number(rows, r->lag_oldest_ms);
     rows_number(rows, r->mirror == NULL ? 0 : mirror_unverified(r->mirror));
     rows_text(rows, breaker[r->breaker.state]);
     rows_text(rows, r->write_failing ? r->last_error.message : NULL);
+    rows_text(rows, trend[r->lag_entries == 0 ? 0 : 2 + r->lag_trend]);
     return rows;
 }
 

@@ -127,6 +127,9 @@ struct runner {
     uint64_t progress_written_ms;
     int64_t lag_entries, lag_oldest_ms;
     uint64_t lag_read_ms;
+    int64_t lag_then; /* some seconds ago, and when: what the trend is told by */
+    uint64_t lag_then_ms;
+    int lag_trend; /* below 0: it shrinks; above: it grows */
     uint64_t dual_write_since_ms;
     bool verifying, verified;
     char starts[84];                     /* when both stores' servers were started; "": not known */

@@ -18,6 +18,7 @@
 enum {
     PROGRESS_MS = 1000,
     TARGET_SILENCE_MS = 15000, /* a batch's answers come at its end */
+    TREND_MS = 3000,
 };
 
 /* --- progress --- */
@@ -42,12 +43,25 @@ bool runner_write_progress(struct runner *r, struct error *err)
     return ledger_progress(r->ledger, r->id, r->m.epoch, &r->progress, err);
 }
 
+/* One look says nothing under load: the number swings from pass to pass. */
+static void note_trend(struct runner *r)
+{
+    if (clock_ms() - r->lag_then_ms < TREND_MS)
+        return;
+    r->lag_trend = r->lag_entries < r->lag_then ? -1 : r->lag_entries > r->lag_then;
+    r->lag_then = r->lag_entries;
+    r->lag_then_ms = clock_ms();
+}
+
 bool runner_read_lag(struct runner *r, struct error *err)
 {
     if (clock_ms() - r->lag_read_ms < PROGRESS_MS)
         return true;
     r->lag_read_ms = clock_ms();
-    return tap_lag(r->m.source_pg, &r->m, &r->lag_entries, &r->lag_oldest_ms, err);
+    if (!tap_lag(r->m.source_pg, &r->m, &r->lag_entries, &r->lag_oldest_ms, err))
+        return false;
+    note_trend(r);
+    return true;
 }
 
 bool runner_on_copied(void *who, const struct cursor *cursor)

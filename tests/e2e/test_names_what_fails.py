@@ -88,8 +88,11 @@ def test_a_full_disk_is_waited_for(make_proxy, stores, small_disk):
         assert "No space left" in message
         assert proxy.state(identity) == "dual_write"
         append(conn, TENANT)
+        lag = proxy.admin(f"SHOW LAG '{identity}'")[0]
+        assert lag["entries"] > 0 and lag["trend"] in ("steady", "growing") and "No space" in lag["last_error"]
         subprocess.run(["mount", "-o", "remount,size=100m", small_disk], check=True)
         proxy.wait_cutover_ready(identity)
+        assert proxy.admin(f"SHOW LAG '{identity}'")[0]["trend"] == "none"
         assert_same(stores)
         failures, recovered = stores.shared.rows(
             stores.dbname, "SELECT sum(failures), bool_and(recovered_at IS NOT NULL) FROM pgshunt.migration_failed_writes"
