@@ -91,7 +91,7 @@ static void append_bound(const struct moved_table *table, const char *comparison
 }
 
 /* Which events are looked at. */
-static void make_where(const struct verifier_scope *scope, struct pieces *p)
+static void make_where(const struct migration *m, const struct verifier_scope *scope, struct pieces *p)
 {
     buf_append_text(&p->where, "true");
     if (scope->segments > 1) {
@@ -104,6 +104,8 @@ static void make_where(const struct verifier_scope *scope, struct pieces *p)
         append_hash(p, 2);
         buf_append_format(&p->where, " < %.0f", scope->order->percent * 655.36);
     }
+    if (scope->table != &m->tables[0])
+        return; /* a companion's positions are others: it is compared whole */
     append_bound(scope->table, ">=", scope->order->from, p);
     append_bound(scope->table, "<=", scope->order->to, p);
 }
@@ -153,7 +155,7 @@ bool verifier_expand(const struct migration *m, const char *text, const struct v
     make_stream(table, rel, &p);
     make_key(rel, &p);
     make_columns(table, &p);
-    make_where(scope, &p);
+    make_where(m, scope, &p);
     make_captured(m, scope, &p);
     rowtext_digest_bytes(&table->source, &p.digest);
     relation_append_identifier(&p.tenant, table->names->tenant);

@@ -50,7 +50,11 @@ def test_after_a_failover_it_asks_for_a_resync(filled, stores, name):
     with connect(filled, stores) as conn:       # the application goes on at the source
         append(conn, TENANT)
     assert stores.counts(TENANT)[0] == EVENTS + 2
-    filled.admin(f"ABORT MIGRATION '{identity}'")
+    assert filled.admin(f"RESYNC MIGRATION '{identity}'")[0]["state"] == "dual_write"
+    filled.wait_cutover_ready(identity)
+    filled.cutover(identity)
+    source, target = stores.digests(TENANT)
+    assert source == target and source[0] == EVENTS + 2
 
 
 @pytest.mark.parametrize("name", ["shared", "dedicated"])
