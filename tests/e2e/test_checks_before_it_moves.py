@@ -237,6 +237,17 @@ def test_open_and_prepared_transactions_that_the_tap_would_wait_for(stores, prox
         writer.rollback()
 
 
+def test_a_prepared_transaction_that_nobody_ends(stores, proxy):
+    stores.fill({TENANT: 5, OTHER: 5})
+    with stores.shared.connect(stores.dbname, autocommit=False) as writer:
+        writer.execute(f"UPDATE events SET version = version WHERE version = 1; PREPARE TRANSACTION '{stores.dbname}'")
+    rows = check(proxy)
+    assert "prepared transaction" in dict(found(rows, "warning"))["open_transactions"]
+    assert any("pg_prepared_xacts" in row["hint"] for row in rows if row["check"] == "open_transactions")
+    stores.shared.execute(stores.dbname, f"ROLLBACK PREPARED '{stores.dbname}'")
+    assert found(check(proxy), "warning") == []
+
+
 def test_a_store_that_is_down_and_one_that_is_slow(stores, proxy):
     stores.fill({TENANT: 5, OTHER: 5})
     stores.dedicated.stop()
