@@ -143,14 +143,39 @@ def resynchronised(operator):
     return False
 
 
+def altered(operator):
+    operator.proxy.admin(f"ALTER MIGRATION '{operator.identity}' SET (batch_size = 77)")
+    return operator.proxy.migration(operator.identity)["batch_size"] == "77"
+
+
+def rested(operator):
+    if operator.proxy.state(operator.identity) != "paused":
+        operator.proxy.admin(f"PAUSE MIGRATION '{operator.identity}'")
+    return operator.proxy.state(operator.identity) == "paused"
+
+
+def resumed(operator):
+    if operator.proxy.state(operator.identity) == "paused":
+        operator.proxy.admin(f"RESUME MIGRATION '{operator.identity}'")
+    return operator.proxy.state(operator.identity) == "dual_write"
+
+
+def stopped(operator):
+    """And nothing of it is left at the source."""
+    if operator.proxy.state(operator.identity) != "failed":
+        operator.proxy.admin(f"EMERGENCY STOP TENANT '{TENANT}'")
+    return settled(operator)
+
+
 LIVES = {
+    "rest": [started("dedicated"), dual_write, altered, rested, resumed, stopped, aborted],
     "move": [started("dedicated"), dual_write, migrated, settled],
     "abort": [started("dedicated"), dual_write, aborted],
     "companions": [started("dedicated"), dual_write, migrated, settled],
     "mend": [started("dedicated"), dual_write, repaired, verified, resynchronised, migrated, settled],
     "revert": [started("dedicated"), dual_write, held_up_and_reverted, migrated, settled],
 }
-HOME = {"move": "dedicated", "companions": "dedicated", "abort": "shared", "mend": "dedicated",
+HOME = {"rest": "shared", "move": "dedicated", "companions": "dedicated", "abort": "shared", "mend": "dedicated",
         "revert": "dedicated"}
 
 

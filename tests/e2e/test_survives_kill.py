@@ -21,7 +21,7 @@ NOT_ON_THE_WAY = ("cutover.after_others", "cutover.after_rehearsal", "cutover.be
                   "guard.after_entry", "guard.after_let_in", "guard.after_tap_gone", "guard.before_entry",
                   "guard.before_let_in", "guard.before_tap_gone",
                   "runner.after_abort_written", "runner.after_pause", "runner.after_resume", "runner.before_abort",
-                  "runner.before_clean_up", "runner.before_pause", "runner.before_resume", "runner.before_rolled_back",
+                  "runner.after_obey", "runner.before_clean_up", "runner.before_pause", "runner.before_resume", "runner.before_rolled_back",
                   "takeover.after_release", "takeover.after_sockets", "takeover.before_release")
 
 EVENTS = 2000
