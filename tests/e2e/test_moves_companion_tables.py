@@ -142,6 +142,43 @@ def test_a_relay_publishes_every_row_once(shop, stores):
     assert sorted(published) == sorted(emitted)
 
 
+STREAMS = f"""
+SET ROLE {eventstore.OWNER};
+CREATE TABLE mt_streams (tenant_id uuid, id uuid, type text, version int NOT NULL, PRIMARY KEY (tenant_id, id));
+GRANT SELECT, INSERT, UPDATE, DELETE ON mt_streams TO {eventstore.APP};
+CREATE FUNCTION note_stream() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  INSERT INTO mt_streams VALUES (NEW.tenant_id, NEW.aggregate_id, NEW.aggregate_type, NEW.version)
+  ON CONFLICT (tenant_id, id) DO UPDATE SET version = excluded.version;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER note_stream AFTER INSERT ON events FOR EACH ROW EXECUTE FUNCTION note_stream();
+"""
+
+
+def test_streams_that_an_append_updates_follow(make_proxy, stores):
+    """As Marten's and emmett's appends do it: no statement of the application names the streams' table."""
+    for store in (stores.shared, stores.dedicated):
+        store.execute(stores.dbname, STREAMS)
+    shop = make_proxy(settings={"events": {"companion_tables": "mt_streams"}}).start()
+    stream, versions = uuid.uuid4(), iter(range(1, 100))
+    with connect(shop, stores) as conn:
+        for _ in range(5):
+            append(conn, TENANT, stream, next(versions))
+        append(conn, OTHER)
+        identity = shop.start_migration(TENANT, "dedicated", "batch_size = 2")
+        shop.wait_state(identity, "dual_write")
+        for _ in range(5):
+            append(conn, TENANT, stream, next(versions))
+        append(conn, TENANT)
+        shop.wait_cutover_ready(identity)
+        where = f"tenant_id = '{TENANT}'"
+        assert (rows(stores.shared, stores, "mt_streams", "id, tenant_id, type, version", where)
+                == rows(stores.dedicated, stores, "mt_streams", "id, tenant_id, type, version"))
+        shop.cutover(identity)
+        append(conn, TENANT, stream, next(versions))
+    assert stores.dedicated.value(stores.dbname, f"SELECT version FROM mt_streams WHERE id = '{stream}'") == 11
+
+
 def test_a_companion_that_differs_stops_a_start(make_proxy, stores):
     stores.shared.execute(stores.dbname, OUTBOX)
     stores.dedicated.execute(stores.dbname, OUTBOX.replace("payload jsonb", "payload text"))
