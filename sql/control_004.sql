@@ -708,3 +708,54 @@ CREATE FUNCTION migration_resync_failed(p_id uuid, p_epoch bigint, p_report json
 RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS $$
     SELECT migration_resync_end(p_id, p_epoch, p_report, p_operator, false)
 $$;
+
+-- === subscriptions ==================================================================================================
+
+-- A subscription that has read up to a source position has read, in the target, everything before the first of the copied
+-- events that it has not read; or all of them. Nothing is concluded from an order: target positions need not ascend with
+-- the source's. Events first written in the target do not count, for they are behind all that.
+CREATE FUNCTION position_checkpoint(p_id uuid, p_position bigint) RETURNS bigint LANGUAGE sql STABLE
+SET search_path FROM CURRENT AS $$
+    SELECT coalesce((SELECT min(target_position) - 1 FROM migration_position_mappings
+                      WHERE migration_id = p_id AND source_position > p_position),
+                    (SELECT max(target_position) FROM migration_position_mappings WHERE migration_id = p_id))
+$$;
+
+-- Checkpoints that have been translated, or are about to be ('planned'): each is touched once.
+CREATE TABLE migration_subscriptions (
+    migration_id uuid NOT NULL REFERENCES tenant_migrations (id),
+    subscription text NOT NULL,
+    old_position text NOT NULL,
+    new_position text NOT NULL,
+    state        text NOT NULL,
+    updated_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (migration_id, subscription),
+    CONSTRAINT migration_subscriptions_state CHECK (state IN ('planned', 'moved'))
+);
+
+-- Before the checkpoint is written: false if it has been translated already.
+CREATE FUNCTION subscription_plan(p_id uuid, p_name text, p_old text, p_new text) RETURNS boolean
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    INSERT INTO migration_subscriptions AS s (migration_id, subscription, old_position, new_position, state)
+    VALUES (p_id, p_name, p_old, p_new, 'planned')
+    ON CONFLICT (migration_id, subscription) DO UPDATE
+       SET old_position = p_old, new_position = p_new, updated_at = clock_timestamp()
+     WHERE s.state = 'planned';
+    RETURN FOUND;
+END $$;
+
+-- Behind it, with the audit's entry.
+CREATE FUNCTION subscription_moved(p_id uuid, p_name text, p_operator text) RETURNS void
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    s migration_subscriptions;
+BEGIN
+    UPDATE migration_subscriptions SET state = 'moved', updated_at = clock_timestamp()
+     WHERE migration_id = p_id AND subscription = p_name AND state = 'planned'
+    RETURNING * INTO s;
+    IF FOUND THEN
+        PERFORM migration_audit(p_id, 'subscription_migrated', p_operator,
+                                jsonb_build_object('subscription', p_name, 'from', s.old_position, 'to', s.new_position));
+    END IF;
+END $$;

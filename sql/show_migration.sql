@@ -45,6 +45,14 @@ SELECT line.name, line.value
     UNION ALL
     SELECT 5, 1, 'target_write_failures', sum(failures)::text
       FROM migration_failed_writes f WHERE f.migration_id = m.id
+    UNION ALL
+    SELECT 6, v.at, v.name, v.value
+      FROM (SELECT min(p.source_position) AS lowest, max(p.source_position) AS highest, count(*) AS events
+              FROM migration_position_mappings p WHERE p.migration_id = m.id) c,
+           LATERAL (VALUES (1, 'mapped_positions', c.events::text), (2, 'mapped_source_min', c.lowest::text),
+                           (3, 'mapped_source_max', c.highest::text),
+                           (4, 'mapping_complete', (m.positions_at IS NOT NULL)::text)) v (at, name, value)
+     WHERE m.config->>'position_mode' = 'assign'
   ) AS line (part, at, name, value)
  WHERE m.id = $1
  ORDER BY line.part, line.at

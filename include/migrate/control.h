@@ -64,6 +64,9 @@ enum control_verb {
     CONTROL_REPAIR,          /* id; options stream, one per column */
     CONTROL_RESYNC,          /* id, filter: the position */
     CONTROL_CANCEL, /* id; tag of the VERIFY or REPAIR that nobody waits for any more. Not answered */
+    CONTROL_TRANSLATE,             /* id; options position, nearest */
+    CONTROL_PLAN_SUBSCRIPTIONS,    /* id; an errand */
+    CONTROL_MIGRATE_SUBSCRIPTIONS, /* the same */
     CONTROL_SHOW_REPORT,
     CONTROL_SHOW_REPORT_JSON,
     CONTROL_ALTER,           /* id, options */

@@ -421,6 +421,8 @@ static bool match_keyword(struct parser *parser, struct slice keyword)
         parser->command->flags |= COMMAND_WHEN_READY;
     else if (slice_is(keyword, "PURGE"))
         parser->command->flags |= COMMAND_PURGE;
+    else if (slice_is(keyword, "NEAREST"))
+        parser->command->flags |= COMMAND_NEAREST;
     else if (slice_is(keyword, "GRACEFUL"))
         parser->command->flags |= COMMAND_GRACEFUL;
     else if (slice_is(keyword, "ALL"))

@@ -54,6 +54,9 @@ enum command_verb {
     COMMAND_VERIFY_MIGRATION,
     COMMAND_REPAIR_MIGRATION,
     COMMAND_RESYNC_MIGRATION,
+    COMMAND_TRANSLATE_POSITION,
+    COMMAND_PLAN_SUBSCRIPTIONS,
+    COMMAND_MIGRATE_SUBSCRIPTIONS,
     COMMAND_SHOW_REPORT,
     COMMAND_SHOW_REPORT_JSON,
     COMMAND_WATCH_MIGRATION,
@@ -84,7 +87,7 @@ enum command_slot {
     SLOT_REASON,
     SLOT_STATE,
     SLOT_SECONDS,
-    SLOT_N,     /* a shape's number */
+    SLOT_N,     /* a shape's number, a position */
     SLOT_TIMES, /* how often */
     SLOT_LEVEL,
     SLOT_PERCENT,
@@ -100,7 +103,8 @@ enum {
     COMMAND_FORCE = 4,
     COMMAND_PURGE = 8,
     COMMAND_GRACEFUL = 16,
-    COMMAND_WHEN_READY = 32
+    COMMAND_WHEN_READY = 32,
+    COMMAND_NEAREST = 64
 };
 
 struct command_column {

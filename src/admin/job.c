@@ -119,7 +119,11 @@ static bool fill_request(const struct job *job, struct control_request *request,
         copy_text(&request->filter, command->flags & COMMAND_ALL ? "all" : "active") &&
         fill_options(request, command) && add_option(request, "level", command->slots[SLOT_LEVEL]) &&
         add_option(request, "sample", command->slots[SLOT_PERCENT]) &&
-        add_option(request, "position", command->slots[SLOT_POSITION]))
+        add_option(request, "position",
+                   command->slots[SLOT_ID] != NULL && command->slots[SLOT_POSITION] == NULL
+                       ? command->slots[SLOT_N]
+                       : command->slots[SLOT_POSITION]) &&
+        add_option(request, "nearest", command->flags & COMMAND_NEAREST ? "on" : NULL))
         return true;
     return bad ? false : error_no_memory(err);
 }
@@ -475,6 +479,9 @@ static const struct work {
     [COMMAND_VERIFY_MIGRATION] = { .asks = CONTROL_VERIFY },
     [COMMAND_REPAIR_MIGRATION] = { .asks = CONTROL_REPAIR },
     [COMMAND_RESYNC_MIGRATION] = { .asks = CONTROL_RESYNC },
+    [COMMAND_TRANSLATE_POSITION] = { .asks = CONTROL_TRANSLATE },
+    [COMMAND_PLAN_SUBSCRIPTIONS] = { .asks = CONTROL_PLAN_SUBSCRIPTIONS },
+    [COMMAND_MIGRATE_SUBSCRIPTIONS] = { .asks = CONTROL_MIGRATE_SUBSCRIPTIONS },
     [COMMAND_SHOW_REPORT] = { .asks = CONTROL_SHOW_REPORT },
     [COMMAND_SHOW_REPORT_JSON] = { .asks = CONTROL_SHOW_REPORT_JSON },
     [COMMAND_WATCH_MIGRATION] = { .start = start_watch },

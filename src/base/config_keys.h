@@ -196,6 +196,11 @@ static const struct config_info keys[CONFIG_KEYS] = {
     [CONFIG_STREAM_PATTERN_COLUMN] = { "events", "stream_pattern_column", TEXT(""),
         .help = "the column that stream_pattern reads; empty: that of stream_columns, if it is one alone" },
 
+    [CONFIG_CHECKPOINT_TABLE] = { "events", "checkpoint_table", TEXT(""),
+        .help = "where subscriptions keep how far they have read: checkpoints(name=…, position=…, tenant=…)" },
+    [CONFIG_CHECKPOINT_PATTERN] = { "events", "checkpoint_pattern", TEXT(""),
+        .help = "regular expression with one group: the tenant in the name of a subscription" },
+
     [CONFIG_BATCH_SIZE] = { "migration", "batch_size", NUMBER("1000", 1, 1000000),
         .reloadable = true, .per_migration = true,
         .help = "events that one target transaction of a copy writes" },
@@ -223,6 +228,9 @@ static const struct config_info keys[CONFIG_KEYS] = {
     [CONFIG_POSITION_MAPPING_ENABLED] = { "migration", "position_mapping_enabled", FLAG("on"),
         .reloadable = true, .per_migration = true,
         .help = "whether it is kept which position of the source became which of the target" },
+    [CONFIG_MIGRATE_SUBSCRIPTIONS] = { "migration", "migrate_subscriptions", FLAG("on"),
+        .reloadable = true, .per_migration = true,
+        .help = "whether checkpoints of the tenant's subscriptions are translated after the switch" },
     [CONFIG_MIRROR_POLL_MS] = { "migration", "mirror_poll_ms", NUMBER("100", 1, 60000),
         .reloadable = true, .per_migration = true,
         .help = "how often to look for writes that did not come through the proxy" },

@@ -225,7 +225,12 @@ static bool check_text(enum config_key key, const char *value, struct error *err
     case CONFIG_READ_FUNCTIONS:
         return declare_check(keys[key].name, value, "tenant_arg|stream_arg", err);
     case CONFIG_STREAM_PATTERN:
+    case CONFIG_CHECKPOINT_PATTERN:
         return check_pattern(value, err);
+    case CONFIG_CHECKPOINT_TABLE:
+        return declare_check(keys[key].name, value, "name|position|tenant|transaction|event_transaction", err) &&
+               (declare_count(value) <= 1 ||
+                error_set(err, "22023", "%s names more than one table", keys[key].name));
     case CONFIG_ADMIN_USERS:
         return check_list(keys[key].name, value, err);
     default:

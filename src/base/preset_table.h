@@ -7,7 +7,7 @@
 
 #include "base/config.h"
 
-enum { PRESET_KEYS_MAX = 12 };
+enum { PRESET_KEYS_MAX = 14 };
 
 struct preset {
     const char *name;
@@ -27,7 +27,8 @@ static const struct preset presets[] = {
         { CONFIG_STREAM_COLUMNS, "aggregate_type, aggregate_id" },
         { CONFIG_VERSION_COLUMN, "version" },
         { CONFIG_REGENERATE_COLUMNS, "txid" },
-        { CONFIG_COMPANION_TABLES, "event_outbox" } } },
+        { CONFIG_COMPANION_TABLES, "event_outbox" },
+        { CONFIG_CHECKPOINT_TABLE, "projection_checkpoints(name=projection_name, position=global_position)" } } },
 
     { "emmett", {
         { CONFIG_EVENT_TABLE, "emt_messages" },
@@ -38,6 +39,8 @@ static const struct preset presets[] = {
         { CONFIG_VERSION_COLUMN, "stream_position" },
         { CONFIG_REGENERATE_COLUMNS, "transaction_id" },
         { CONFIG_COMPANION_TABLES, "emt_streams" },
+        { CONFIG_CHECKPOINT_TABLE, "emt_subscriptions(name=subscription_id, position=last_processed_position, tenant=partition,"
+                                   " transaction=last_processed_transaction_id, event_transaction=transaction_id)" },
         { CONFIG_WRITE_FUNCTIONS, "emt_append_to_stream(tenant_arg=10)" } } },
 
     { "marten", {
@@ -48,6 +51,7 @@ static const struct preset presets[] = {
         { CONFIG_STREAM_COLUMNS, "stream_id" },
         { CONFIG_VERSION_COLUMN, "version" },
         { CONFIG_COMPANION_TABLES, "mt_streams" },
+        { CONFIG_CHECKPOINT_TABLE, "mt_event_progression(name=name, position=last_seq_id)" },
         { CONFIG_WRITE_FUNCTIONS, "mt_quick_append_events(tenant_arg=3)" } } },
 
     { "message-db", {

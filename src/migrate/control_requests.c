@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "migrate/answers.h"
 #include "migrate/control_impl.h"
+#include "migrate/translate.h"
 
 /* --- requests --- */
 
@@ -98,6 +99,8 @@ static bool show(struct control *c, struct control_request *request, const struc
         return control_stop_all(c, request, rows, err);
     case CONTROL_SHOW_AUDIT:
         return answers_audit(c->ledger, found->id, rows, err);
+    case CONTROL_TRANSLATE:
+        return translate_position(c->ledger, found->id, request, rows, err);
     case CONTROL_SHOW_REPORT:
         return answers_report(c->ledger, found->id, false, rows, err);
     case CONTROL_SHOW_REPORT_JSON:
@@ -126,7 +129,7 @@ static bool names_a_migration(enum control_verb verb)
            verb == CONTROL_ABORT || verb == CONTROL_PAUSE || verb == CONTROL_RESUME || verb == CONTROL_FIND ||
            verb == CONTROL_CHECK_MOVED || verb == CONTROL_VERIFY || verb == CONTROL_REPAIR ||
            verb == CONTROL_RESYNC || verb == CONTROL_CANCEL || verb == CONTROL_SHOW_REPORT ||
-           verb == CONTROL_SHOW_REPORT_JSON;
+           verb == CONTROL_SHOW_REPORT_JSON || verb == CONTROL_TRANSLATE;
 }
 
 static bool is_for_runner(enum control_verb verb)

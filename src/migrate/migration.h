@@ -17,7 +17,7 @@ struct migration_settings { /* configuration, overridden by START … WITH, stor
     int64_t batch_size, max_bulk_copy_rate, dual_write_timeout_minutes, cutover_max_lag_events,
         cutover_timeout_ms, cutover_lock_ms, write_hold_timeout_ms, mirror_poll_ms, breaker_failures,
         breaker_open_ms, breaker_trials, copy_segment_seconds, copy_workers;
-    bool allow_empty, guard, position_mapping_enabled;
+    bool allow_empty, guard, position_mapping_enabled, migrate_subscriptions;
     char position_mode[16];
     char verify_consistency[16]; /* "on" (hash), "off", or a level */
 };

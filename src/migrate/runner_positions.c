@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "migrate/copier.h"
 #include "migrate/runner.h"
+#include "migrate/subscriptions.h"
 #include "sql_embedded.h"
 
 enum {
@@ -81,7 +82,7 @@ bool runner_positions_end(struct runner *r, struct error *err)
     if (!read_state(r, &ended, err))
         return false;
     if (ended)
-        return true;
+        return subscriptions_after(r, err);
     if (!migration_connect(&r->m, err))
         return false;
     while (more && r->m.settings.position_mapping_enabled) {
@@ -90,5 +91,6 @@ bool runner_positions_end(struct runner *r, struct error *err)
     }
     snprintf(epoch, sizeof epoch, "%" PRIu64, r->m.epoch);
     return positions_forget(&r->m, err) &&
-           pg_run(ledger_pg(r->ledger), sql_positions_ended, 2, (const char *[]){ r->id, epoch }, err);
+           pg_run(ledger_pg(r->ledger), sql_positions_ended, 2, (const char *[]){ r->id, epoch }, err) &&
+           subscriptions_after(r, err);
 }

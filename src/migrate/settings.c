@@ -31,6 +31,7 @@ static const struct field {
     { CONFIG_VERIFY_CONSISTENCY, offsetof(struct migration_settings, verify_consistency) },
     { CONFIG_POSITION_MODE, offsetof(struct migration_settings, position_mode) },
     { CONFIG_POSITION_MAPPING_ENABLED, offsetof(struct migration_settings, position_mapping_enabled) },
+    { CONFIG_MIGRATE_SUBSCRIPTIONS, offsetof(struct migration_settings, migrate_subscriptions) },
 };
 
 enum { FIELDS = sizeof fields / sizeof fields[0] };
