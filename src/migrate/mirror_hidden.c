@@ -83,7 +83,7 @@ void mirror_writers_know(struct mirror_writers *writers, int32_t pid)
 
 void mirror_writers_saw(struct mirror_writers *writers, int32_t pid, const char *application)
 {
-    struct writer *writer = find_or_add(writers, pid);
+    struct writer *writer = pid == 0 ? NULL : find_or_add(writers, pid); /* 0: captured by a repair */
 
     if (writer == NULL)
         return;

@@ -209,12 +209,14 @@ void preflight_identities(struct preflight *p)
 void preflight_positions(struct preflight *p)
 {
     struct error err;
-    char why[256] = "";
+    char why[256] = "", text[sizeof why + 20];
     bool fine = positions_choose(&p->r->m, ledger_pg(p->r->ledger), why, &err);
 
     if (!preflight_note(p, "positions", FINDING_BLOCKER, fine, &err))
         return;
     finding_ok(p->list, "positions", "position_mode = %s", why);
-    if (p->request == p->r->start)
-        snprintf(p->request->notice, sizeof p->request->notice, "position_mode = %s", why);
+    if (p->request == p->r->start) {
+        snprintf(text, sizeof text, "position_mode = %s", why);
+        preflight_tell(p, text); /* the answer's own notice is control's */
+    }
 }
