@@ -15,7 +15,6 @@ from pgcluster import HarnessError, wait_until
 from pgshunt import failpoints
 
 SETTINGS = {"control": {"lease_ms": 1000}, "migration": {"mirror_poll_ms": 50}}
-LEASE_S = 1.0
 
 # Where whoever runs a cutover may die; the other one goes on with it.
 STEPS = [name for name in failpoints() if name in (
@@ -108,7 +107,8 @@ def test_both_are_held_and_both_are_let_go_to_the_new_store(pair, stores):
         assert place(conn, TENANT)[0] == stores.dedicated.port
     pair.finish(pair.first, stores.dedicated)
     acks = stores.shared.rows(stores.dbname, "SELECT a.generation = r.generation FROM pgshunt.instance_acks a"
-                              " JOIN pgshunt.tenant_routing r USING (tenant_id)")
+                              " JOIN pgshunt.tenant_routing r USING (tenant_id) WHERE a.instance_id = %s",
+                              [socket_name(pair.second)])
     assert acks and all(row[0] for row in acks)
 
 
@@ -178,8 +178,10 @@ def test_the_other_one_is_killed_in_the_middle(pair, stores):
 @pytest.mark.parametrize("name", STEPS)
 def test_the_one_that_runs_it_is_killed_and_the_other_takes_over(pair, stores, name):
     pair.begin(failpoint=f"{name}=crash")
-    with pytest.raises((psycopg.Error, HarnessError)):
-        pair.first.cutover(pair.identity)
+    while pair.first.running():                # on a busy machine one may be taken back before it comes there
+        with pytest.raises((psycopg.Error, HarnessError)):
+            pair.first.cutover(pair.identity)
+        time.sleep(0.2)
     assert pair.first.wait_dead() == -signal.SIGKILL
     pair.drive(pair.second)
     pair.finish(pair.second, stores.dedicated)
