@@ -109,8 +109,8 @@ def test_a_unique_prefix_of_an_id_is_enough(proxy, stores, moved):
 def test_audit_tells_the_story_in_order(proxy, stores, moved):
     rows = proxy.admin(f"SHOW AUDIT '{moved}'")
     states = [row["new_state"] for row in rows if row["new_state"] and row["new_state"] != row["old_state"]]
-    assert [state for state in states if state in ("bulk_copy", "dual_write", "cutover_paused", "migrated")] \
-        == ["bulk_copy", "dual_write", "cutover_paused", "migrated"]
+    # Two entries tell of the switch: one of the cutover, one of the migration.
+    assert list(dict.fromkeys(states)) == ["pending", "bulk_copy", "dual_write", "cutover_paused", "migrated"]
     assert any(row.get("operator") == os_user() for row in rows)
 
 
@@ -355,7 +355,7 @@ def why_not(proxy, stores):
     ("DROP TABLE events", "events"),
     ("ALTER TABLE events DROP COLUMN actor_id", "actor_id"),
     ("ALTER TABLE events ADD COLUMN surplus int NOT NULL", "surplus"),
-    ("ALTER TABLE events ALTER COLUMN version TYPE bigint", "version"),
+    ("ALTER TABLE events ALTER COLUMN version TYPE smallint", "version"),
     ("ALTER TABLE events DROP CONSTRAINT events_event_id_key", "event_id"),
     ("ALTER TABLE events RENAME COLUMN tenant_id TO tenant", "tenant"),
 ])

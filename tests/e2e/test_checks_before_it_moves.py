@@ -60,8 +60,8 @@ SOURCE, TARGET = "shared", "dedicated"
 TABLE = "public.events"
 PROVOKED = {
     "a column is missing": (TARGET, "ALTER TABLE events DROP COLUMN actor_id", "blocker", "columns", "actor_id"),
-    "a type differs": (TARGET, "ALTER TABLE events ALTER version TYPE bigint", "blocker", "columns", "version"),
-    "two columns differ": (TARGET, "ALTER TABLE events DROP COLUMN actor_id, ALTER version TYPE bigint",
+    "a type differs": (TARGET, "ALTER TABLE events ALTER version TYPE smallint", "blocker", "columns", "version"),
+    "two columns differ": (TARGET, "ALTER TABLE events DROP COLUMN actor_id, ALTER version TYPE smallint",
                            "blocker", "columns", "version"),
     "one more column that must have a value": (TARGET, "ALTER TABLE events ADD extra int NOT NULL", "blocker", "columns",
                                                "extra"),
