@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "migrate/positions.h"
 #include "migrate/positions_choose.h"
 #include "migrate/preflight.h"
 #include "migrate/settings.h"
@@ -205,6 +206,36 @@ void preflight_identities(struct preflight *p)
 
 /* --- positions --- */
 
+static bool is_copied(const struct relation *rel, const char *column)
+{
+    for (size_t i = 0; i < rel->column_count; i++) {
+        if (strcmp(rel->columns[i].name, column) == 0)
+            return rel->columns[i].copied;
+    }
+    return false;
+}
+
+/* A companion keeps the ids that its source's sequence gave. In a store where others take theirs from the
+ * target's sequence, a row that is brought would have one of theirs, or they would be given one of its. */
+static void look_at_companions_ids(struct preflight *p)
+{
+    for (size_t i = 1; i < p->r->m.table_count; i++) {
+        const struct relation *rel = &p->r->m.tables[i].target;
+
+        for (size_t j = 0; j < rel->sequence_count; j++) {
+            if (!is_copied(rel, rel->sequences[j].column))
+                continue;
+            finding_blocker(
+                p->list, "companions", "0A000",
+                "Move the tenant into a store of its own (position_mode = preserve), or take the table "
+                "out of companion_tables.",
+                "companion table %s keeps column \"%s\" as its source has it, and in store \"%s\" other "
+                "tenants are given theirs by a sequence: they would collide",
+                rel->qualified, rel->sequences[j].column, p->r->m.target->name);
+        }
+    }
+}
+
 /* Which positions the events get, and why: START's operator reads it with the answer. */
 void preflight_positions(struct preflight *p)
 {
@@ -215,6 +246,8 @@ void preflight_positions(struct preflight *p)
     if (!preflight_note(p, "positions", FINDING_BLOCKER, fine, &err))
         return;
     finding_ok(p->list, "positions", "position_mode = %s", why);
+    if (positions_assigned(&p->r->m))
+        look_at_companions_ids(p);
     if (p->request == p->r->start) {
         snprintf(text, sizeof text, "position_mode = %s", why);
         preflight_tell(p, text); /* the answer's own notice is control's */
