@@ -75,12 +75,14 @@ void relation_append_from(struct buf *out, const struct event_names *names)
 static bool qualify(const struct event_names *names, struct relation *rel, struct error *err)
 {
     struct buf qualified, from;
+    bool good;
 
     buf_init(&qualified);
     buf_init(&from);
     relation_append_qualified(&qualified, names);
     relation_append_from(&from, names);
-    return take_text(&qualified, &rel->qualified, err) & take_text(&from, &rel->from, err);
+    good = take_text(&qualified, &rel->qualified, err); /* each frees its buffer */
+    return take_text(&from, &rel->from, err) && good;
 }
 
 /* --- reading ------------------------------------------------------------------------------------------ */
