@@ -37,27 +37,11 @@ static bool make_schema(struct migration *m, struct error *err)
     return good;
 }
 
-static PGresult *ask_cursor(struct migration *m, const char *text, int count, const char *const *values,
-                            struct error *err)
-{
-    struct buf sql;
-    PGresult *result = NULL;
-
-    buf_init(&sql);
-    sqltext_expand(&sql, text, m->control_schema, NULL, 0);
-    if (buf_failed(&sql))
-        error_no_memory(err);
-    else
-        result = pg_query(m->target_pg, buf_text(&sql), count, values, err);
-    buf_done(&sql);
-    return result;
-}
-
 static bool read_progress(struct migration *m, const struct moved_table *table, struct progress *progress,
                           struct error *err)
 {
-    PGresult *result =
-        ask_cursor(m, sql_companion_cursor, 2, (const char *[]){ m->id, table->source.qualified }, err);
+    PGresult *result = migration_ask_target(m, sql_companion_cursor, 2,
+                                            (const char *[]){ m->id, table->source.qualified }, err);
 
     *progress = (struct progress){ 0 };
     if (result == NULL)
@@ -158,7 +142,7 @@ static bool advance(struct migration *m, const struct moved_table *table, const 
     PGresult *result;
 
     snprintf(rows_text, sizeof rows_text, "%" PRId64, rows);
-    result = ask_cursor(
+    result = migration_ask_target(
         m, sql_companion_advance, 5,
         (const char *[]){ m->id, table->source.qualified, key, rows_text, done ? "true" : "false" }, err);
     PQclear(result);
@@ -425,8 +409,8 @@ bool companion_purge(struct migration *m, int64_t *rows, struct error *err)
     }
     if (!make_schema(m, err))
         return false;
-    result = ask_cursor(m, "DELETE FROM pgshunt.copy_companion WHERE migration_id = $1", 1,
-                        (const char *[]){ m->id }, err);
+    result = migration_ask_target(m, "DELETE FROM pgshunt.copy_companion WHERE migration_id = $1", 1,
+                                  (const char *[]){ m->id }, err);
     PQclear(result);
     return result != NULL;
 }

@@ -11,22 +11,6 @@
 #include "migrate/sqltext.h"
 #include "sql_embedded.h"
 
-static PGresult *ask(struct migration *m, const char *text, int count, const char *const *values,
-                     struct error *err)
-{
-    struct buf sql;
-    PGresult *result = NULL;
-
-    buf_init(&sql);
-    sqltext_expand(&sql, text, m->control_schema, NULL, 0);
-    if (buf_failed(&sql))
-        error_no_memory(err);
-    else
-        result = pg_query(m->target_pg, buf_text(&sql), count, values, err);
-    buf_done(&sql);
-    return result;
-}
-
 static const char *number(char text[24], int64_t value)
 {
     snprintf(text, 24, "%" PRId64, value);
@@ -39,7 +23,7 @@ static bool make_schema(struct migration *m, struct error *err)
     bool good = pg_run(m->target_pg, "BEGIN", 0, NULL, err);
 
     if (good) {
-        result = ask(m, sql_cursor_schema, 0, NULL, err);
+        result = migration_ask_target(m, sql_cursor_schema, 0, NULL, err);
         good = result != NULL && (!positions_assigned(m) || positions_make_schema(m, err)) &&
                pg_run(m->target_pg, "COMMIT", 0, NULL, err);
         PQclear(result);
@@ -64,15 +48,15 @@ static void fill(struct cursor *cursor, const PGresult *rows, int row)
 bool cursor_read(struct migration *m, struct cursor *cursors, size_t *count, struct error *err)
 {
     char epoch[24];
-    PGresult *result =
-        ask(m, sql_cursor_claim_workers, 2, (const char *[]){ m->id, number(epoch, (int64_t)m->epoch) }, err);
+    PGresult *result = migration_ask_target(m, sql_cursor_claim_workers, 2,
+                                            (const char *[]){ m->id, number(epoch, (int64_t)m->epoch) }, err);
     int rows;
 
     *count = 0;
     if (result == NULL)
         return false;
     PQclear(result);
-    result = ask(m, sql_cursor_read, 1, (const char *[]){ m->id }, err);
+    result = migration_ask_target(m, sql_cursor_read, 1, (const char *[]){ m->id }, err);
     rows = PQntuples(result);
     if (result == NULL)
         return false;
@@ -106,10 +90,10 @@ bool cursor_claim(struct migration *m, struct cursor *cursor, struct error *err)
     if (!sqltext_schema_ok(m->control_schema, err) || !make_schema(m, err))
         return false;
     /* The first worker's row first: who has it can make no others any more. */
-    result = ask(m, sql_cursor_claim, 4,
-                 (const char *[]){ m->id, m->tenant, number(epoch, (int64_t)m->epoch),
-                                   number(before_first, INT64_MIN) },
-                 err);
+    result = migration_ask_target(m, sql_cursor_claim, 4,
+                                  (const char *[]){ m->id, m->tenant, number(epoch, (int64_t)m->epoch),
+                                                    number(before_first, INT64_MIN) },
+                                  err);
     if (result == NULL)
         return false;
     if (PQntuples(result) != 1)
@@ -130,11 +114,12 @@ bool cursor_add(struct migration *m, const struct cursor *cursors, size_t count,
 
     number(epoch, (int64_t)m->epoch);
     for (size_t i = 1; i < count; i++) {
-        PGresult *result = ask(m, sql_cursor_add, 7,
-                               (const char *[]){ m->id, m->tenant, epoch, number(worker, cursors[i].worker),
-                                                 number(position, cursors[i].position),
-                                                 number(high, cursors[i].high), cursors[0].source_identity },
-                               err);
+        PGresult *result = migration_ask_target(
+            m, sql_cursor_add, 7,
+            (const char *[]){ m->id, m->tenant, epoch, number(worker, cursors[i].worker),
+                              number(position, cursors[i].position), number(high, cursors[i].high),
+                              cursors[0].source_identity },
+            err);
 
         if (result == NULL)
             return false;
@@ -149,13 +134,14 @@ bool cursor_advance(struct migration *m, const struct cursor *cursor, struct err
     PGresult *result;
     bool good;
 
-    result = ask(m, sql_cursor_advance, 9,
-                 (const char *[]){
-                     m->id, number(epoch, (int64_t)m->epoch), number(position, cursor->position),
-                     cursor->high == -1 ? NULL : number(high, cursor->high), number(events, cursor->events),
-                     number(bytes, cursor->bytes), cursor->done ? "true" : "false", cursor->source_identity,
-                     number(worker, cursor->worker) },
-                 err);
+    result = migration_ask_target(
+        m, sql_cursor_advance, 9,
+        (const char *[]){ m->id, number(epoch, (int64_t)m->epoch), number(position, cursor->position),
+                          cursor->high == -1 ? NULL : number(high, cursor->high),
+                          number(events, cursor->events), number(bytes, cursor->bytes),
+                          cursor->done ? "true" : "false", cursor->source_identity,
+                          number(worker, cursor->worker) },
+        err);
     if (result == NULL)
         return false;
     good = PQntuples(result) == 1 ||
@@ -168,10 +154,11 @@ bool cursor_advance(struct migration *m, const struct cursor *cursor, struct err
 bool cursor_identify(struct migration *m, const struct cursor *cursor, struct error *err)
 {
     char epoch[24];
-    PGresult *result = ask(m, sql_cursor_identify, 4,
-                           (const char *[]){ m->id, number(epoch, (int64_t)m->epoch), cursor->source_identity,
-                                             cursor->target_identity },
-                           err);
+    PGresult *result =
+        migration_ask_target(m, sql_cursor_identify, 4,
+                             (const char *[]){ m->id, number(epoch, (int64_t)m->epoch),
+                                               cursor->source_identity, cursor->target_identity },
+                             err);
     bool ours = result != NULL && strcmp(PQcmdTuples(result), "1") == 0;
 
     if (result == NULL)
@@ -205,7 +192,8 @@ bool cursor_remove(struct migration *m, struct error *err)
     char epoch[24];
     PGresult *result;
 
-    result = ask(m, sql_cursor_remove, 2, (const char *[]){ m->id, number(epoch, (int64_t)m->epoch) }, err);
+    result = migration_ask_target(m, sql_cursor_remove, 2,
+                                  (const char *[]){ m->id, number(epoch, (int64_t)m->epoch) }, err);
     PQclear(result);
     return result != NULL;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "migrate/positions.h"
+#include "migrate/sqltext.h"
 
 enum {
     CONNECT_MS = 5000,
@@ -249,4 +250,20 @@ void migration_disconnect(struct migration *m)
     pg_close(m->source_pg);
     pg_close(m->target_pg);
     m->source_pg = m->target_pg = NULL;
+}
+
+PGresult *migration_ask_target(struct migration *m, const char *text, int count, const char *const *values,
+                               struct error *err)
+{
+    struct buf sql;
+    PGresult *result = NULL;
+
+    buf_init(&sql);
+    sqltext_expand(&sql, text, m->control_schema, NULL, 0);
+    if (buf_failed(&sql))
+        error_no_memory(err);
+    else
+        result = pg_query(m->target_pg, buf_text(&sql), count, values, err);
+    buf_done(&sql);
+    return result;
 }

@@ -58,6 +58,9 @@ bool migration_read_source(struct migration *m, struct error *err);
 /* The same on target_pg, of tables that are known. */
 bool migration_read_target(struct migration *m, struct error *err);
 void migration_disconnect(struct migration *m);
+/* One statement of sql/ in the target, with our schema's name in it: pg_query(). */
+PGresult *migration_ask_target(struct migration *m, const char *text, int count, const char *const *values,
+                               struct error *err);
 /* Makes the source's session plan by index, whatever the statistics say; the copier and the mirror ask for
  * it, since others open source_pg, too. */
 bool migration_plan_by_index(struct migration *m, struct error *err);

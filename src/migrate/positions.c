@@ -21,26 +21,10 @@ bool positions_assigned(const struct migration *m)
     return strcmp(m->settings.position_mode, "assign") == 0;
 }
 
-static PGresult *ask(struct migration *m, const char *text, int count, const char *const *values,
-                     struct error *err)
-{
-    struct buf sql;
-    PGresult *result = NULL;
-
-    buf_init(&sql);
-    sqltext_expand(&sql, text, m->control_schema, NULL, 0);
-    if (buf_failed(&sql))
-        error_no_memory(err);
-    else
-        result = pg_query(m->target_pg, buf_text(&sql), count, values, err);
-    buf_done(&sql);
-    return result;
-}
-
 static bool run(struct migration *m, const char *text, int count, const char *const *values,
                 struct error *err)
 {
-    PGresult *result = ask(m, text, count, values, err);
+    PGresult *result = migration_ask_target(m, text, count, values, err);
 
     PQclear(result);
     return result != NULL;
@@ -119,7 +103,8 @@ bool positions_draw(struct migration *m, struct positions_block *block, size_t w
     if (wanted > POSITIONS_BLOCK_MAX)
         wanted = POSITIONS_BLOCK_MAX;
     snprintf(count, sizeof count, "%zu", wanted);
-    result = ask(m, sql_positions_draw, 2, (const char *[]){ m->tables[0].target.sequence, count }, err);
+    result = migration_ask_target(m, sql_positions_draw, 2,
+                                  (const char *[]){ m->tables[0].target.sequence, count }, err);
     if (result == NULL)
         return false;
     for (int row = 0; row < PQntuples(result) && block->drawn < wanted; row++)
@@ -200,7 +185,8 @@ bool positions_forget(struct migration *m, struct error *err)
 
     snprintf(limit, sizeof limit, "%d", FORGET_ROWS);
     while (deleted > 0) {
-        PGresult *result = ask(m, sql_positions_forget, 2, (const char *[]){ m->id, limit }, err);
+        PGresult *result =
+            migration_ask_target(m, sql_positions_forget, 2, (const char *[]){ m->id, limit }, err);
 
         if (result == NULL)
             return false;
